@@ -1,0 +1,145 @@
+// base/event.h - libevent as values with owners; the only place that includes it.
+//
+// Loop        one event_base; belongs to the process that made it.
+// IoEvent     watches one descriptor; removes itself when destroyed.
+// SignalEvent watches one signal.   Ticker  calls at a fixed period.
+//
+// Invariants
+//   I1  A wrapper is out of its loop before its destructor returns; no call comes afterwards.
+//   I2  A callback never destroys its own object: it gives it to Loop::defer_delete(), and the object dies
+//       after the turn, in the order of retirement.
+//   I3  No exception leaves a callback (trampolines are noexcept, a stray one ends the process).
+//   I4  After fork the child must not use the parent's Loop: abandon_after_fork(), then a Loop of its own.
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/check.h"
+
+namespace holdfast {
+
+// Names a member function as a callback: Call<&Connection::on_ready>{}.
+template <auto Member>
+struct Call {};
+
+// What a process does between two turns of its loop.
+class TurnHook {
+ public:
+  // Called after the callbacks of a turn. True: work is left, so the loop only polls. False: it may sleep.
+  virtual bool before_wait() = 0;
+  // Called when the turn's callbacks have run.
+  virtual void after_wait() = 0;
+
+ protected:
+  ~TurnHook() = default;
+};
+
+class Loop {
+ public:
+  Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  ~Loop();
+
+  // Runs turns until stop().
+  void run(TurnHook* hook = nullptr);
+  void stop() { stopped_ = true; }
+  // In the child after fork: forgets the base without touching the parent's epoll set, and every event of it.
+  void abandon_after_fork();
+
+  // Destroys `object` after the current turn.
+  template <class T>
+  void defer_delete(std::unique_ptr<T> object) {
+    graveyard_.push_back({object.release(), [](void* p) { delete static_cast<T*>(p); }});
+  }
+  // Destroys what is deferred now; run() calls it after every turn.
+  void bury();
+
+  event_base* raw() { return base_; }
+
+ private:
+  struct Grave {
+    void* object;
+    void (*destroy)(void*);
+  };
+  event_base* base_;
+  bool stopped_ = false;
+  std::vector<Grave> graveyard_;
+};
+
+inline constexpr short kRead = EV_READ;
+inline constexpr short kWrite = EV_WRITE;
+
+// Calls `(owner.*Member)(short ready)` while `fd` is ready for what watch() named (level-triggered). Not
+// movable: libevent keeps its address. 128 bytes, embedded, nothing allocated here.
+class IoEvent {
+ public:
+  template <auto Member, class Owner>
+  IoEvent(Loop& loop, int fd, Owner& owner, Call<Member>) : loop_(loop.raw()) {
+    call_ = [](evutil_socket_t, short ready, void* self) noexcept {
+      (static_cast<Owner*>(self)->*Member)(ready);
+    };
+    event_assign(&event_, loop_, fd, 0, call_, &owner);
+  }
+  IoEvent(const IoEvent&) = delete;
+  IoEvent& operator=(const IoEvent&) = delete;
+  ~IoEvent() { event_del(&event_); }
+
+  // Watches exactly `what` (kRead, kWrite, both, or 0 for nothing).
+  void watch(short what);
+  short watching() const { return watching_; }
+
+ private:
+  event event_;
+  event_base* loop_;
+  event_callback_fn call_;
+  short watching_ = 0;
+};
+
+// Calls `(owner.*Member)(int signal)` from the loop, never from the handler.
+class SignalEvent {
+ public:
+  template <auto Member, class Owner>
+  SignalEvent(Loop& loop, int signal, Owner& owner, Call<Member>) {
+    event_assign(
+        &event_, loop.raw(), signal, EV_SIGNAL | EV_PERSIST,
+        [](evutil_socket_t number, short, void* self) noexcept {
+          (static_cast<Owner*>(self)->*Member)(int(number));
+        },
+        &owner);
+    HF_CHECK(event_add(&event_, nullptr) == 0);
+  }
+  SignalEvent(const SignalEvent&) = delete;
+  SignalEvent& operator=(const SignalEvent&) = delete;
+  ~SignalEvent() { event_del(&event_); }
+
+ private:
+  event event_;
+};
+
+// Calls `(owner.*Member)()` every `period_ms` until destroyed or stopped.
+class Ticker {
+ public:
+  template <auto Member, class Owner>
+  Ticker(Loop& loop, unsigned period_ms, Owner& owner, Call<Member>) {
+    event_assign(
+        &event_, loop.raw(), -1, EV_PERSIST,
+        [](evutil_socket_t, short, void* self) noexcept { (static_cast<Owner*>(self)->*Member)(); },
+        &owner);
+    timeval period{time_t(period_ms / 1000), suseconds_t(period_ms % 1000 * 1000)};
+    HF_CHECK(event_add(&event_, &period) == 0);
+  }
+  Ticker(const Ticker&) = delete;
+  Ticker& operator=(const Ticker&) = delete;
+  ~Ticker() { event_del(&event_); }
+  void stop() { event_del(&event_); }
+
+ private:
+  event event_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,131 @@
+#include "bench/load/options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "bench/load/payload.h"
+
+namespace holdfast::bench {
+namespace {
+
+// Options whose text has to be looked at once more.
+struct Texts {
+  std::string address = "127.0.0.1:8080";
+  std::string api = "127.0.0.1:8081";
+};
+
+void declare_server(CLI::App& app, Options& options, Texts& texts) {
+  app.add_option("-a,--address", texts.address, "host:port or unix:/path of the server")
+      ->capture_default_str();
+  app.add_option("--path", options.path, "path of the WebSocket")->capture_default_str();
+  app.add_option("--api", texts.api, "host:port or unix:/path of the push API")
+      ->capture_default_str();
+  app.add_option("--token", options.token, "bearer token of the API");
+  app.add_option("--pid", options.server_pid, "server's process: count its and its children's CPU")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--json", options.json, "one line of JSON instead of a table");
+}
+
+void declare_load(CLI::App& app, Options& options) {
+  app.add_option("--processes", options.processes, "client processes; 0 = as many as needed")
+      ->check(CLI::Range(0u, kMaxProcesses));
+  app.add_option("--parallel", options.parallel, "hand-shakes under way in one process")
+      ->check(CLI::Range(1u, 4096u))
+      ->capture_default_str();
+  app.add_option("--connect-rate", options.connect_rate, "connections a second; 0 = no limit")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--payload", options.payload_bytes, "bytes of a message")
+      ->check(CLI::Range(uint32_t{kMinPayloadBytes}, uint32_t{16} << 20))
+      ->capture_default_str();
+  app.add_option("--rate", options.rate, "messages a second, all together; 0 = no limit")
+      ->check(CLI::Range(0.0, 1e7))
+      ->capture_default_str();
+  app.add_option("--outstanding", options.outstanding,
+                 "unanswered requests per API connection (16), or messages per echo connection (1)")
+      ->check(CLI::Range(1u, 10'000u));
+  app.add_option("--duration", options.duration_s, "seconds of load")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+}
+
+CLI::App* scenario(CLI::App& app, Options& options, Scenario which, const char* help) {
+  CLI::App* sub = app.add_subcommand(std::string(name_of(which)), help);
+  sub->callback([&options, which] { options.scenario = which; });
+  bool positional = which == Scenario::connect || which == Scenario::idle;
+  sub->add_option(positional ? "N" : "-n,--connections", options.connections, "connections")
+      ->required(positional)
+      ->check(CLI::Range(1u, kMaxPerProcess * kMaxProcesses));
+  return sub;
+}
+
+void declare_scenarios(CLI::App& app, Options& options) {
+  scenario(app, options, Scenario::connect, "open N connections, then close them");
+  auto* fanout =
+      scenario(app, options, Scenario::fanout, "publish to channels that the connections are in");
+  fanout->add_option("--channels", options.channels, "channels, connections are spread over them")
+      ->check(CLI::Range(1u, 1'000'000u))
+      ->capture_default_str();
+  fanout->add_option("--channel", options.channel, "name, or its beginning")
+      ->capture_default_str();
+  auto* unicast = scenario(app, options, Scenario::unicast, "send to one session after the other");
+  for (CLI::App* sub : {fanout, unicast})
+    sub->add_option("--api-connections", options.api_connections, "connections that publish")
+        ->check(CLI::Range(1u, 256u))
+        ->capture_default_str();
+  scenario(app, options, Scenario::echo, "send on every connection, wait for the same to come back");
+  scenario(app, options, Scenario::idle, "open N connections and hold them");
+}
+
+conf::Address address_of(const char* option, const std::string& text) {
+  std::optional<conf::Address> address = conf::parse_address(text);
+  if (!address)
+    throw CLI::ValidationError(option, "must be ADDRESS:PORT (numeric) or unix:/path, is " + text);
+  return *address;
+}
+
+void complete(Options& options, const Texts& texts) {
+  options.address = address_of("--address", texts.address);
+  if (options.publishes()) options.api = address_of("--api", texts.api);
+  uint32_t needed = (options.connections + kMaxPerProcess - 1) / kMaxPerProcess;
+  if (options.processes == 0) options.processes = needed;
+  if (options.processes < needed)
+    throw CLI::ValidationError("--processes", "too few: one holds at most " +
+                                                  std::to_string(kMaxPerProcess) + " connections");
+  if (options.channels > options.connections)
+    throw CLI::ValidationError("--channels", "more channels than connections");
+  if (options.outstanding == 0) options.outstanding = options.scenario == Scenario::echo ? 1 : 16;
+}
+
+}  // namespace
+
+std::string_view name_of(Scenario scenario) {
+  switch (scenario) {
+    case Scenario::connect: return "connect";
+    case Scenario::fanout: return "fanout";
+    case Scenario::unicast: return "unicast";
+    case Scenario::echo: return "echo";
+    case Scenario::idle: return "idle";
+  }
+  return "";
+}
+
+std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv) {
+  Options options;
+  Texts texts;
+  CLI::App app{"Loads a Holdfast server and checks that nothing is lost, doubled or out of order."};
+  app.name("holdfast-bench");
+  app.require_subcommand(1);
+  app.fallthrough();
+  declare_server(app, options, texts);
+  declare_load(app, options);
+  declare_scenarios(app, options);
+  try {
+    app.parse(argc, argv);
+    complete(options, texts);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  return options;
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,165 @@
+// conf/config.h - the checked configuration, and every default.
+//
+// Plain values. load.h makes one from a TOML file; after that nobody changes it. A worker keeps the
+// Config it was forked with for its whole life: a reload makes a new Config for new workers. Units:
+// bytes in size_t, time in milliseconds.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+
+namespace holdfast::conf {
+
+// A place to listen at or to connect to: "127.0.0.1:80", "[::1]:80" or "unix:/path". Numeric hosts
+// only: a daemon that waits for a name server at start or reload is a daemon that does not start.
+struct Address {
+  std::string text;        // as written
+  sockaddr_storage raw{};  // AF_INET, AF_INET6 or AF_UNIX
+  socklen_t raw_bytes = 0;
+
+  bool is_unix() const { return raw.ss_family == AF_UNIX; }
+  bool is_loopback() const;       // 127.0.0.0/8, ::1; false for unix
+  uint16_t port() const;          // 0 for unix
+  std::string unix_path() const;  // "" unless unix
+  bool operator==(const Address& other) const { return text == other.text; }
+};
+// The answer is empty where `text` is not an address.
+std::optional<Address> parse_address(const std::string& text);
+
+struct Server {
+  // Names the segment and the runtime directory: [a-z0-9_-], 1..32.
+  std::string instance = "holdfast";
+  unsigned workers = 0;       // never 0 after load: "auto" = online cores
+  unsigned max_workers = 64;  // slots in the segment; at least 2 x workers, for a reload runs both
+  // Default /run/INSTANCE as root, else $XDG_RUNTIME_DIR/INSTANCE or /tmp/INSTANCE-UID.
+  std::string runtime_dir;
+  std::string user;      // "" = stay who we are
+  uint16_t node_id = 1;  // 1..65535
+  // Old workers after a reload: their sessions are closed (1012) evenly over it.
+  uint64_t drain_timeout_ms = 30'000;
+  uint64_t stop_timeout_ms = 10'000;  // how long a stop waits for output and close events
+  uint64_t hang_timeout_ms = 10'000;  // a worker whose loop stands still so long is aborted
+  bool operator==(const Server&) const = default;
+};
+
+struct Limits {
+  unsigned max_sessions = 1'000'000;
+  size_t max_message_size = 64 * 1024;
+  size_t max_header_size = 16 * 1024;  // request line + headers of a hand-shake or an API request
+  unsigned max_headers = 100;
+  uint64_t handshake_timeout_ms = 10'000;  // from accept to the end of the hand-shake's headers
+  unsigned max_channels_per_session = 128;
+  size_t mailbox_size = 0;  // ring per pair of workers, power of two; never 0 after load
+  // What a worker keeps for one other worker whose ring is full.
+  size_t mailbox_overflow = 8 * 1024 * 1024;
+  unsigned filter_buckets = 65'536;     // power of two
+  unsigned max_connections_per_ip = 0;  // only 0 (no limit) in this version
+  unsigned connect_rate_per_ip = 0;     // likewise
+  unsigned message_rate = 0;            // likewise
+  bool operator==(const Limits&) const = default;
+};
+
+enum class Protocol : uint8_t { websocket, tcp };
+enum class FramingKind : uint8_t { length, delimiter };
+
+// How a TCP stream is cut into messages.
+//   length: `offset` bytes, then a `size`-byte (1, 2, 4 or 8) unsigned length, then the rest. The
+//     length counts the bytes after it, or, with includes_header, the whole frame from its first
+//     byte.
+//   strip: the application gets and sends only what follows the length field. Possible only with
+//     offset 0, because Holdfast cannot invent the bytes before the field. Without strip whole
+//     frames go both ways.
+//   delimiter: 1..16 bytes that end a message; never part of what the application sees.
+struct Framing {
+  FramingKind kind = FramingKind::length;
+  unsigned offset = 0;  // 0..64
+  unsigned size = 4;
+  bool big_endian = true;
+  bool includes_header = false;
+  bool strip = true;  // default: offset == 0
+  std::string delimiter;
+  bool operator==(const Framing&) const = default;
+};
+
+// The other policies of the interface: not in this version.
+enum class SlowConsumer : uint8_t { close };
+
+struct Listen {
+  Address address;
+  Protocol protocol = Protocol::websocket;
+  std::string path = "/";  // websocket: hand-shakes elsewhere get 404
+  std::string page;  // websocket: an HTML file answered at GET /, read at start (at most 1 MiB)
+  std::string page_html;               // its contents
+  std::string backend;                 // "relay", "echo" or a key of Config::backends
+  std::vector<std::string> origins;    // [] = same host only, ["*"] = any
+  std::vector<std::string> channels;   // joined by every session at connect
+  std::optional<Framing> framing;      // tcp only, and always there for tcp
+  uint64_t ping_interval_ms = 25'000;  // websocket; 0 = none, and always 0 for tcp
+  uint64_t idle_timeout_ms = 60'000;   // nothing received for so long: closed. 0 = never
+  uint64_t close_timeout_ms = 5'000;   // how long a close frame waits for the other side's
+  size_t send_queue = 1024 * 1024;     // unsent bytes a session may owe
+  SlowConsumer slow_consumer = SlowConsumer::close;
+  unsigned backlog = 1024;  // listen(2)
+  // Messages of one session that wait for the backend; then reading pauses.
+  unsigned max_pending = 64;
+  bool operator==(const Listen&) const = default;
+};
+
+struct BackendServer {
+  Address address;
+  unsigned weight = 1;  // 1..1000
+  bool operator==(const BackendServer&) const = default;
+};
+
+enum class Order : uint8_t { session, none };
+
+struct Backend {
+  std::string name;
+  std::vector<BackendServer> servers;
+  std::string script_filename;
+  std::string document_root;                  // default: the script's folder
+  std::map<std::string, std::string> params;  // extra FastCGI parameters; win over ours
+  bool event_connect = true;
+  bool event_close = true;
+  unsigned max_connections = 64;  // for the instance; every worker gets its share, at least 1
+  uint64_t connect_timeout_ms = 1'000;
+  uint64_t read_timeout_ms = 10'000;  // between two signs of life of one request
+  unsigned queue = 10'000;            // requests that wait for a connection, for the instance
+  size_t max_response = 1024 * 1024;  // headers and body of one answer
+  Order order = Order::session;
+  uint64_t close_retry_ms =
+      600'000;  // how long a close event is tried again while no server answers
+  bool operator==(const Backend&) const = default;
+};
+
+enum class ApiProtocol : uint8_t { http };  // resp and router: not in this version
+
+struct Api {
+  Address address;
+  ApiProtocol protocol = ApiProtocol::http;
+  std::string token_file;           // required unless loopback or unix
+  std::vector<std::string> tokens;  // its lines: blank ones and #comments left out
+  size_t max_body = 1024 * 1024;
+  bool operator==(const Api&) const = default;
+};
+
+struct Config {
+  std::string file;  // absolute path it came from
+  Server server;
+  LogSettings log;
+  Limits limits;
+  std::vector<Listen> listens;
+  std::map<std::string, Backend> backends;
+  std::vector<Api> apis;  // as configured; the master adds the built-in unix:RUNTIME_DIR/api.sock
+                          // for holdfastctl
+};
+
+}  // namespace holdfast::conf

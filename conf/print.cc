@@ -1,0 +1,216 @@
+// A Config as TOML. Every key is printed, so that what is not there is seen to be a default no
+// more.
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "conf/load.h"
+#include "conf/units.h"
+
+namespace holdfast::conf {
+
+namespace {
+
+// A basic string (TOML 1.0).
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+          out += fmt::format("\\u{:04X}", unsigned(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + '"';
+}
+
+std::string quoted(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + quoted(text);
+  return "[" + out + "]";
+}
+
+class Printer {
+ public:
+  void header(std::string_view text) {
+    if (!out_.empty()) out_ += '\n';
+    out_ += fmt::format("{}\n", text);
+  }
+  void line(std::string_view key, std::string_view value) {
+    out_ += fmt::format("{} = {}\n", key, value);
+  }
+  void text(std::string_view key, std::string_view value) { line(key, quoted(value)); }
+  void number(std::string_view key, uint64_t value) { line(key, std::to_string(value)); }
+  void size(std::string_view key, uint64_t bytes) { text(key, format_size(bytes)); }
+  void duration(std::string_view key, uint64_t ms) { text(key, format_duration(ms)); }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+std::string_view level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace:
+      return "trace";
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warn:
+      return "warn";
+    case LogLevel::error:
+      return "error";
+  }
+  return "?";
+}
+
+void print_server(Printer& out, const Server& server) {
+  out.header("[server]");
+  out.text("instance", server.instance);
+  out.number("workers", server.workers);
+  out.number("max_workers", server.max_workers);
+  out.text("runtime_dir", server.runtime_dir);
+  out.text("user", server.user);
+  out.number("node_id", server.node_id);
+  out.duration("drain_timeout", server.drain_timeout_ms);
+  out.duration("stop_timeout", server.stop_timeout_ms);
+  out.duration("hang_timeout", server.hang_timeout_ms);
+}
+
+void print_log(Printer& out, const LogSettings& log) {
+  out.header("[log]");
+  out.text("level", level_name(log.level));
+  out.text("target", log.target);
+  out.text("format", log.json ? "json" : "text");
+}
+
+void print_limits(Printer& out, const Limits& limits) {
+  out.header("[limits]");
+  out.number("max_sessions", limits.max_sessions);
+  out.size("max_message_size", limits.max_message_size);
+  out.size("max_header_size", limits.max_header_size);
+  out.number("max_headers", limits.max_headers);
+  out.duration("handshake_timeout", limits.handshake_timeout_ms);
+  out.number("max_channels_per_session", limits.max_channels_per_session);
+  out.size("mailbox_size", limits.mailbox_size);
+  out.size("mailbox_overflow", limits.mailbox_overflow);
+  out.number("filter_buckets", limits.filter_buckets);
+  out.number("max_connections_per_ip", limits.max_connections_per_ip);
+  out.number("connect_rate_per_ip", limits.connect_rate_per_ip);
+  out.number("message_rate", limits.message_rate);
+}
+
+std::string framing_form(const Framing& framing) {
+  if (framing.kind == FramingKind::delimiter) {
+    return fmt::format("{{ kind = \"delimiter\", bytes = {} }}", quoted(framing.delimiter));
+  }
+  return fmt::format(
+      "{{ kind = \"length\", offset = {}, size = {}, order = \"{}\", includes_header = {}, "
+      "strip = {} }}",
+      framing.offset, framing.size, framing.big_endian ? "big" : "little", framing.includes_header,
+      framing.strip);
+}
+
+// Keys that only one protocol has are errors on the other (read_listen.cc).
+void print_listen(Printer& out, const Listen& listen) {
+  bool websocket = listen.protocol == Protocol::websocket;
+  out.header("[[listen]]");
+  out.text("address", listen.address.text);
+  out.text("protocol", websocket ? "websocket" : "tcp");
+  if (websocket) out.text("path", listen.path);
+  if (websocket && !listen.page.empty()) out.text("page", listen.page);
+  out.text("backend", listen.backend);
+  if (websocket) out.line("origins", quoted(listen.origins));
+  out.line("channels", quoted(listen.channels));
+  if (listen.framing) out.line("framing", framing_form(*listen.framing));
+  if (websocket) out.duration("ping_interval", listen.ping_interval_ms);
+  out.duration("idle_timeout", listen.idle_timeout_ms);
+  if (websocket) out.duration("close_timeout", listen.close_timeout_ms);
+  out.size("send_queue", listen.send_queue);
+  out.text("slow_consumer", "close");
+  out.number("backlog", listen.backlog);
+  out.number("max_pending", listen.max_pending);
+}
+
+std::string events_form(const Backend& backend) {
+  std::vector<std::string> events;
+  if (backend.event_connect) events.push_back("connect");
+  if (backend.event_close) events.push_back("close");
+  return quoted(events);
+}
+
+std::string params_form(const Backend& backend) {
+  std::string out;
+  for (const auto& [name, value] : backend.params) {
+    out += fmt::format("{} {} = {}", out.empty() ? "" : ",", name, quoted(value));
+  }
+  return out.empty() ? "{}" : "{" + out + " }";
+}
+
+std::string servers_form(const Backend& backend) {
+  std::string out = "[\n";
+  for (const BackendServer& server : backend.servers) {
+    out += fmt::format("  {{ address = {}, weight = {} }},\n", quoted(server.address.text),
+                       server.weight);
+  }
+  return out + "]";
+}
+
+void print_backend(Printer& out, const Backend& backend) {
+  out.header(fmt::format("[backend.{}]", backend.name));
+  out.text("kind", "fastcgi");
+  out.line("servers", servers_form(backend));
+  out.text("script_filename", backend.script_filename);
+  out.text("document_root", backend.document_root);
+  out.line("params", params_form(backend));
+  out.line("events", events_form(backend));
+  out.number("max_connections", backend.max_connections);
+  out.duration("connect_timeout", backend.connect_timeout_ms);
+  out.duration("read_timeout", backend.read_timeout_ms);
+  out.number("queue", backend.queue);
+  out.size("max_response", backend.max_response);
+  out.text("order", backend.order == Order::session ? "session" : "none");
+  out.duration("close_retry", backend.close_retry_ms);
+}
+
+void print_api(Printer& out, const Api& api) {
+  out.header("[[api]]");
+  out.text("address", api.address.text);
+  out.text("protocol", "http");
+  if (!api.token_file.empty()) out.text("token_file", api.token_file);
+  out.size("max_body", api.max_body);
+}
+
+}  // namespace
+
+std::string print_config(const Config& config) {
+  Printer out;
+  print_server(out, config.server);
+  print_log(out, config.log);
+  print_limits(out, config.limits);
+  for (const Listen& listen : config.listens) print_listen(out, listen);
+  for (const auto& [name, backend] : config.backends) print_backend(out, backend);
+  for (const Api& api : config.apis) print_api(out, api);
+  return out.take();
+}
+
+}  // namespace holdfast::conf

@@ -1,0 +1,201 @@
+// [[listen]], without its framing.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "conf/files.h"
+#include "conf/read.h"
+#include "conf/units.h"
+
+namespace holdfast::conf {
+
+namespace {
+
+constexpr size_t kMaxPage = kMiB;
+constexpr size_t kMaxChannelBytes = 255;
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+// Keys that mean something for WebSocket only. All of them are known keys, also where they are out
+// of place.
+void refuse_websocket_keys(Table& table) {
+  for (std::string_view key : {"path", "page", "origins", "ping_interval", "close_timeout"}) {
+    table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
+  }
+}
+
+// False: the path is wrong, and what depends on it cannot be judged.
+bool read_path(Table& table, Listen& listen) {
+  if (!table.has("path")) return true;
+  std::string path;
+  if (!table.text("path", path)) return false;
+  bool plain = !has_control(path) && path.find_first_of(" ?#%") == path.npos;
+  if (!path.starts_with('/') || !plain) {
+    table.wrong("path", "not a path", "a path that starts with / and has no space, ?, # or %");
+    return false;
+  }
+  listen.path = path;
+  return true;
+}
+
+void read_path_and_page(Table& table, Listen& listen, const Reading& reading) {
+  bool path_known = read_path(table, listen);
+  std::string page;
+  if (!table.text("page", page)) return;
+  // GET / cannot be the page for people and the place for hand-shakes: a hand-shake that lacks a
+  // header would be answered with the page instead of an error.
+  if (path_known && listen.path == "/") {
+    table.wrong("page", "the page is answered at /, where this listener takes hand-shakes",
+                "page together with another path, as path = \"/ws\"");
+  }
+  if (page.empty()) return table.wrong("page", "empty", "the path of an HTML file");
+  listen.page = reading.resolve(page);
+  Result<WholeFile> file = read_whole(listen.page, kMaxPage);
+  if (file) {
+    listen.page_html = std::move(file->text);
+  } else {
+    table.wrong("page", file.error().text(),
+                fmt::format("a readable HTML file of at most {}", format_size(kMaxPage)));
+  }
+}
+
+bool is_origin(std::string_view text) {
+  if (text == "null") return true;  // what a browser sends for a page from a file
+  size_t scheme = text.find("://");
+  if (scheme == text.npos || scheme == 0) return false;
+  std::string_view host = text.substr(scheme + 3);
+  return !host.empty() && !has_control(text) && host.find_first_of("/ ?#@*") == host.npos;
+}
+
+void read_origins(Table& table, Listen& listen) {
+  std::vector<const Node*> origins = table.texts("origins");
+  for (size_t i = 0; i < origins.size(); ++i) {
+    const std::string& origin = origins[i]->text;
+    if (origin == "*" && origins.size() == 1) {
+      listen.origins = {"*"};
+    } else if (is_origin(origin)) {
+      listen.origins.push_back(origin);
+    } else {
+      table.wrong_item(
+          "origins", i, *origins[i],
+          origin == "*" ? "\"*\" allows all; it must stand alone" : "not an origin",
+          "\"https://example.com\", with a port if it is not the scheme's; or only \"*\"");
+    }
+  }
+}
+
+void read_liveness(Table& table, Listen& listen) {
+  Range any{0, 24 * kHour};
+  if (listen.protocol == Protocol::websocket) {
+    table.duration("ping_interval", listen.ping_interval_ms, any);
+    table.duration("close_timeout", listen.close_timeout_ms, {1, kHour});
+  } else {
+    listen.ping_interval_ms = 0;  // a TCP stream has no pings
+  }
+  table.duration("idle_timeout", listen.idle_timeout_ms, any);
+  if (listen.ping_interval_ms == 0 || listen.idle_timeout_ms == 0) return;
+  if (listen.ping_interval_ms < listen.idle_timeout_ms) return;
+  table.wrong(table.has("ping_interval") ? "ping_interval" : "idle_timeout",
+              fmt::format("a session would be idle for {} before its ping at {}",
+                          format_duration(listen.idle_timeout_ms),
+                          format_duration(listen.ping_interval_ms)),
+              "a ping_interval shorter than idle_timeout, or \"0s\" for one of them");
+}
+
+void read_channels(Table& table, Listen& listen, const Limits& limits) {
+  std::vector<const Node*> channels = table.texts("channels");
+  for (size_t i = 0; i < channels.size(); ++i) {
+    const std::string& name = channels[i]->text;
+    auto& names = listen.channels;
+    if (name.empty() || name.size() > kMaxChannelBytes || has_control(name)) {
+      table.wrong_item("channels", i, *channels[i], "not a channel's name",
+                       "1 to 255 bytes without control characters");
+    } else if (std::find(names.begin(), names.end(), name) != names.end()) {
+      table.wrong_item("channels", i, *channels[i], "twice", "every channel once");
+    } else {
+      names.push_back(name);
+    }
+  }
+  if (listen.channels.size() > limits.max_channels_per_session) {
+    table.wrong("channels", "more than limits.max_channels_per_session",
+                fmt::format("at most {}", limits.max_channels_per_session));
+  }
+}
+
+void read_backend_name(Table& table, Listen& listen, const Config& config) {
+  constexpr std::string_view kAllowed = "\"relay\", \"echo\" or the NAME of a [backend.NAME]";
+  if (!table.has("backend")) return table.missing("backend", std::string(kAllowed));
+  if (!table.text("backend", listen.backend)) return;
+  std::vector<std::string_view> names{"relay", "echo"};
+  for (const auto& [name, backend] : config.backends) names.push_back(name);
+  if (std::find(names.begin(), names.end(), listen.backend) != names.end()) return;
+  table.wrong("backend", "no such backend" + did_you_mean(listen.backend, names),
+              std::string(kAllowed));
+}
+
+void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
+  if (listen.protocol == Protocol::websocket) {
+    read_path_and_page(table, listen, reading);
+    read_origins(table, listen);
+    table.misplaced("framing", "only for protocol = \"tcp\"", "not on a websocket listener");
+    return;
+  }
+  refuse_websocket_keys(table);
+  read_framing(table, listen);
+  if (listen.backend == "relay" && !table.has("channels")) {
+    table.missing("channels",
+                  "a TCP client names no channels, so relay needs them here: [\"NAME\"]");
+  } else if (listen.backend == "relay" && listen.channels.empty()) {
+    table.wrong("channels", "no channel to relay to",
+                "at least one, for backend = \"relay\" on tcp");
+  }
+}
+
+// Asks for every key, so that finish() does not call one unknown that is only out of place.
+void know_all(Table& table) {
+  for (std::string_view key : {"path", "page", "origins", "framing", "ping_interval",
+                               "close_timeout", "channels", "idle_timeout"}) {
+    table.has(key);
+  }
+}
+
+void read_listen(Table& table, Listen& listen, Reading& reading) {
+  if (read_address(table, listen.address)) {
+    reading.bound.push_back({listen.address, table.place("address"), table.name("address")});
+  }
+  bool protocol_known =
+      table.choice<Protocol>("protocol", listen.protocol,
+                             {{"websocket", Protocol::websocket}, {"tcp", Protocol::tcp}}) ||
+      !table.has("protocol");
+  read_backend_name(table, listen, reading.config);
+  know_all(table);
+  read_channels(table, listen, reading.config.limits);
+  if (protocol_known) {
+    read_by_protocol(table, listen, reading);
+    read_liveness(table, listen);
+  }
+  table.size("send_queue", listen.send_queue, {kKiB, kGiB});
+  table.choice<SlowConsumer>("slow_consumer", listen.slow_consumer,
+                             {{"close", SlowConsumer::close}},
+                             {"drop-newest", "drop-oldest", "keep-latest"});
+  table.number("backlog", listen.backlog, {1, 65'535});
+  table.number("max_pending", listen.max_pending, {1, 100'000});
+  table.finish();
+}
+
+}  // namespace
+
+void read_listens(Table& root, Reading& reading) {
+  const Node* value = root.find("listen");
+  if (value == nullptr || (value->kind == Node::Kind::array && value->items.empty())) {
+    return reading.report.add({}, "listen", "nothing to listen at", "at least one [[listen]]");
+  }
+  for (Table& table : root.tables("listen", "[[listen]]")) {
+    read_listen(table, reading.config.listens.emplace_back(), reading);
+  }
+}
+
+}  // namespace holdfast::conf

@@ -1,0 +1,21 @@
+// ctl/push_answer.h - what an answer of the API means to the person who gave the order.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "ctl/options.h"
+
+namespace holdfast::ctl {
+
+struct Outcome {
+  ExitCode code = kOk;
+  std::string text;     // for stdout
+  std::string trouble;  // for stderr, "" if all went well
+  std::string json;     // one line, for --json
+};
+
+// `body` as it came with `status`. Errc::bad_input where it is not the JSON it should be.
+Result<Outcome> judge_answer(Verb verb, int status, const std::string& body);
+
+}  // namespace holdfast::ctl

@@ -1,0 +1,30 @@
+// master/doorbells.h - one pipe per slot, made before any fork, so that every worker that will ever be can wake every
+// other one (shm/mailbox.h). They stay for the master's life: a byte written to a slot without a process is read by the
+// slot's next one.
+#pragma once
+
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace holdfast::master {
+
+class Doorbells {
+ public:
+  // Both ends non-blocking.
+  static Result<Doorbells> make(unsigned slots);
+
+  std::vector<int> write_ends() const;
+  int read_end(unsigned slot) const { return pipes_[slot].read.get(); }
+  // In a worker: only its own can be read.
+  void close_others(unsigned slot);
+
+ private:
+  struct Pipe {
+    UniqueFd read, write;
+  };
+  std::vector<Pipe> pipes_;
+};
+
+}  // namespace holdfast::master

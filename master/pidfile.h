@@ -1,0 +1,31 @@
+// master/pidfile.h - RUNTIME_DIR/holdfastd.pid, and the lock that keeps a second master out of a runtime directory.
+//
+// The lock is fcntl's: it dies with the master, however it dies, and children do not inherit it. A file left over by a
+// killed master is taken over. Only the holder writes or removes the file.
+#pragma once
+
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace holdfast::master {
+
+class PidFile {
+ public:
+  // Errc::busy with the holder's pid in the text while another process holds it.
+  static Result<PidFile> take(const std::string& path);
+
+  PidFile(PidFile&&) = default;
+  PidFile& operator=(PidFile&&) = delete;
+  ~PidFile();  // removes the file, then lets go of the lock
+  // In a worker: the master's file stays.
+  void close_in_child();
+
+ private:
+  PidFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  std::string path_;
+  UniqueFd fd_;
+};
+
+}  // namespace holdfast::master

@@ -1,0 +1,151 @@
+#include "master/reload.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/load.h"
+#include "master/control_socket.h"
+#include "master/listeners_file.h"
+#include "master/logs.h"
+#include "master/notify.h"
+
+namespace holdfast::master {
+
+ListenSockets::Options socket_options(const Rights& rights, bool take_over) {
+  ListenSockets::Options options{.take_over = take_over};
+  if (rights.change) options.unix_owner = {rights.uid, rights.gid};
+  return options;
+}
+
+void Reload::ask(Asker asker) {
+  if (rollout_.active()) {
+    if (!asker) again_ = true;
+    control_.answer(asker, {false, "a reload is under way; ask again when it has ended", {}});
+    log_info("reload asked while one is under way; {}", asker ? "refused" : "another one follows it");
+    return;
+  }
+  asker_ = asker;
+  std::vector<std::string> details;
+  auto begun = begin(details);
+  if (!begun) refuse(begun.error().text(), details);
+}
+
+// Steps 1 to 3.
+Result<Generation> Reload::next_generation(std::vector<std::string>& details) const {
+  const conf::Config& running = generations_.current().config;
+  conf::Loaded loaded = conf::load_file(running.file);
+  if (!loaded) {
+    for (const conf::Problem& problem : loaded.problems) details.push_back(problem.text());
+    return Error{Errc::config, 0, fmt::format("{}: {} problem(s)", running.file, details.size())};
+  }
+  details = conf::needs_restart(running, loaded.config);
+  if (!details.empty()) return Error{Errc::config, 0, "settings changed that need a restart"};
+  auto rights = rights_for(loaded.config.server.user);
+  if (!rights) return std::move(rights.error());
+  auto log = check_log_target(loaded.config.log);
+  if (!log) return std::move(log.error());
+  auto added = add_builtin_api(loaded.config);
+  if (!added) return std::move(added.error());
+  uint32_t number = segment_.header().generation.load(std::memory_order_relaxed) + 1;
+  return Generation{number, std::move(loaded.config), *std::move(rights)};
+}
+
+// Steps 1 to 5.
+Result<void> Reload::begin(std::vector<std::string>& details) {
+  auto next = next_generation(details);
+  if (!next) return std::move(next.error());
+  auto opened = sockets_.open(next->config, socket_options(next->rights, false));
+  if (!opened) return opened;
+  next_ = &generations_.add(*std::move(next));
+  auto begun = rollout_.begin(*next_);
+  if (!begun) {
+    sockets_.roll_back();
+    generations_.give_up();
+    generations_.drop_unused(slots_);
+    return begun;
+  }
+  deadline_ms_ = monotonic_ms() + kPatienceMs;
+  notify_reloading();
+  log_info("reload started generation={} workers={}", next_->number, next_->workers());
+  return {};
+}
+
+void Reload::on_slot_ready(uint16_t slot) {
+  if (rollout_.on_slot_ready(slot) == Rollout::News::done) finish();
+}
+
+void Reload::on_slot_crashed(uint16_t slot) {
+  if (rollout_.on_slot_crashed(slot) == Rollout::News::failed)
+    abandon(fmt::format("a new worker died {} times before it was ready", Rollout::kMaxEarlyDeaths));
+}
+
+// Step 7.
+void Reload::finish() {
+  sockets_.commit(next_->config);
+  generations_.accept();
+  unsigned drained = 0;
+  for (uint16_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (slot.phase == Phase::empty || slot.generation == next_ || slot.purpose != Purpose::serve) continue;
+    slots_.drain(i);
+    ++drained;
+  }
+  segment_.header().reloaded_wall_ms.store(wall_ms(), std::memory_order_relaxed);
+  segment_.header().generation.store(next_->number, std::memory_order_release);
+  auto log = open_master_log(*next_);
+  if (!log) log_warn("new log not opened error=\"{}\"; going on with the old one", log.error().text());
+  auto published = publish_listeners(sockets_, next_->config);
+  if (!published) log_warn("list of listeners not written error=\"{}\"", published.error().text());
+  std::string text = fmt::format("generation {} serves with {} workers; {} old ones drain", next_->number,
+                                 next_->workers(), drained);
+  log_info("reload done: {}", text);
+  control_.answer(asker_, {true, text, {}});
+  after();
+}
+
+void Reload::abandon(const std::string& why) {
+  rollout_.abandon();
+  sockets_.roll_back();
+  generations_.give_up();
+  log_error("reload abandoned reason=\"{}\"; the old workers go on", why);
+  control_.answer(asker_, {false, "reload abandoned, the old workers go on: " + why, {}});
+  after();
+}
+
+void Reload::refuse(const std::string& why, const std::vector<std::string>& details) {
+  log_error("reload refused reason=\"{}\"; nothing changes", why);
+  for (const std::string& detail : details) log_error("reload refused: {}", detail);
+  control_.answer(asker_, {false, "reload refused: " + why, details});
+  asker_.reset();
+}
+
+void Reload::after() {
+  next_ = nullptr;
+  asker_.reset();
+  generations_.drop_unused(slots_);
+  notify("READY=1");
+  if (!again_) return;
+  again_ = false;
+  ask(std::nullopt);
+}
+
+void Reload::check(uint64_t now_ms) {
+  if (rollout_.active() && now_ms >= deadline_ms_)
+    abandon(fmt::format("not every new worker was ready after {} s", kPatienceMs / 1000));
+  retire();
+}
+
+void Reload::cancel() {
+  again_ = false;
+  if (rollout_.active()) abandon("the master stops");
+}
+
+// Step 8. During a rollout the sockets of the generation being tried are in use too.
+void Reload::retire() {
+  if (rollout_.active()) return;
+  const Generation& current = generations_.current();
+  if (!sockets_.has_unused(current.config) || slots_.others_accept(current)) return;
+  size_t closed = sockets_.close_unused(current.config);
+  log_info("listeners removed addresses={}", closed);
+}
+
+}  // namespace holdfast::master

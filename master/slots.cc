@@ -1,0 +1,226 @@
+#include "master/slots.h"
+
+#include <signal.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace holdfast::master {
+namespace {
+
+constexpr unsigned kTickMs = 20;  // how exactly back-offs are kept
+
+}  // namespace
+
+Slots::Slots(Loop& loop, shm::Segment& segment, Spawner& spawner, SlotObserver& observer)
+    : loop_(loop), segment_(segment), spawner_(spawner), observer_(observer), slots_(segment.capacities().max_workers) {
+  spawner_.add_master_only(*this);
+}
+
+Result<void> Slots::start(uint16_t i, const Generation& generation, unsigned ordinal) {
+  Slot& slot = slots_[i];
+  HF_CHECK(slot.phase == Phase::empty);
+  slot.purpose = Purpose::serve;
+  slot.generation = &generation;
+  slot.ordinal = ordinal;
+  slot.backoff = {};
+  slot.early_deaths = 0;
+  slot.served = false;
+  auto spawned = spawn(i);
+  if (!spawned) vacate(i);
+  return spawned;
+}
+
+// Everything in the slot's head that a successor may rely on is written before the fork: the heartbeat is fresh, so
+// the watch gives the new process its full time.
+Result<void> Slots::spawn(uint16_t i) {
+  Slot& slot = slots_[i];
+  shm::SlotHead& head = segment_.slot(i);
+  slot.started_ms = monotonic_ms();
+  slot.aborted_ms = 0;
+  slot.accepts = slot.purpose == Purpose::serve;
+  head.pid.store(0, std::memory_order_relaxed);
+  head.generation.store(slot.generation->number, std::memory_order_relaxed);
+  head.heartbeat_ms.store(slot.started_ms, std::memory_order_relaxed);
+  head.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
+  head.sleeping.store(0, std::memory_order_relaxed);
+  head.state.store(shm::SlotState::starting, std::memory_order_release);
+  auto spawned = spawner_.spawn({i, slot.ordinal, slot.generation, slot.accepts});
+  if (!spawned) {
+    head.state.store(shm::SlotState::dead, std::memory_order_release);
+    return std::move(spawned.error());
+  }
+  head.pid.store(uint32_t(spawned->pid), std::memory_order_release);
+  slot.process = std::make_unique<WorkerProcess>(loop_, i, spawned->pid, std::move(spawned->control), *this);
+  slot.phase = Phase::starting;
+  log_info("worker started slot={} pid={} generation={}{}", i, spawned->pid, slot.generation->number,
+           slot.accepts ? "" : "; it only finishes what its predecessor left");
+  return {};
+}
+
+void Slots::on_worker_ready(WorkerProcess& process) {
+  Slot& slot = slots_[process.slot()];
+  if (slot.phase != Phase::starting) return;
+  slot.early_deaths = 0;
+  slot.served = true;
+  slot.phase = Phase::serving;
+  if (slot.purpose == Purpose::drain) drain(process.slot());
+  observer_.on_slot_ready(process.slot());
+}
+
+void Slots::drain(uint16_t i) {
+  Slot& slot = slots_[i];
+  if (slot.purpose == Purpose::leave) return;
+  slot.purpose = Purpose::drain;
+  if (slot.phase != Phase::serving) return;  // starting: once it is ready. waiting: its next process.
+  slot.phase = Phase::draining;
+  slot.process->tell(control_word::kDrain);
+}
+
+void Slots::abandon(uint16_t i) {
+  Slot& slot = slots_[i];
+  if (slot.phase == Phase::empty) return;
+  if (slot.served) return drain(i);
+  if (slot.phase == Phase::waiting) return vacate(i);
+  slot.purpose = Purpose::leave;
+  slot.process->kill(SIGKILL);
+}
+
+void Slots::stop(char word) {
+  for (uint16_t i = 0; i < size(); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.phase == Phase::waiting) vacate(i);
+    if (slot.phase == Phase::empty) continue;
+    slot.purpose = Purpose::leave;
+    slot.process->tell(word);
+  }
+}
+
+void Slots::tell_all(char word) {
+  for (Slot& slot : slots_)
+    if (slot.process) slot.process->tell(word);
+}
+
+unsigned Slots::kill_all() {
+  unsigned killed = 0;
+  for (Slot& slot : slots_) {
+    if (!slot.process) continue;
+    slot.purpose = Purpose::leave;
+    slot.process->kill(SIGKILL);
+    ++killed;
+  }
+  return killed;
+}
+
+void Slots::reap() {
+  while (auto exit = reap_one()) on_exit(*exit);
+}
+
+void Slots::on_exit(const Exit& exit) {
+  auto at = std::find_if(slots_.begin(), slots_.end(),
+                         [&](const Slot& s) { return s.process && s.process->pid() == exit.pid; });
+  if (at == slots_.end()) {
+    log_debug("reaped a process that is no worker pid={} {}", exit.pid, exit.text());
+    return;
+  }
+  auto i = uint16_t(at - slots_.begin());
+  bool was_ready = at->phase != Phase::starting;
+  at->process.reset();
+  shm::clear_gauges(segment_.stats(i));
+  segment_.slot(i).pid.store(0, std::memory_order_relaxed);
+  // A clean leaver has lowered its own counts; sweeping the column touches every page of the filter.
+  if (!exit.clean()) segment_.filter().clear_column(i);
+  if (at->purpose == Purpose::leave || (at->purpose == Purpose::drain && exit.clean())) {
+    log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid, exit.text());
+    vacate(i);
+    observer_.on_slot_empty(i);
+    return;
+  }
+  on_crash(i, exit, was_ready);
+}
+
+void Slots::on_crash(uint16_t i, const Exit& exit, bool was_ready) {
+  Slot& slot = slots_[i];
+  shm::SlotHead& head = segment_.slot(i);
+  if (!exit.clean()) head.restarts.store(head.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  head.state.store(shm::SlotState::dead, std::memory_order_release);
+  if (!was_ready) ++slot.early_deaths;
+  uint64_t lived_ms = monotonic_ms() - slot.started_ms;
+  uint64_t wait_ms = slot.backoff.died(lived_ms);
+  slot.phase = Phase::waiting;
+  slot.respawn_at_ms = monotonic_ms() + wait_ms;
+  log_error("worker died slot={} pid={} {} lived_ms={}{}; respawning in {} ms", i, exit.pid, exit.text(), lived_ms,
+            was_ready ? "" : " before it was ready", wait_ms);
+  observer_.on_slot_crashed(i);
+  if (slot.phase != Phase::waiting) return;  // the observer has given the slot up
+  if (wait_ms == 0)
+    respawn(i);
+  else
+    respawn_later(i, wait_ms);
+}
+
+void Slots::vacate(uint16_t i) {
+  Slot& slot = slots_[i];
+  slot.phase = Phase::empty;
+  slot.generation = nullptr;
+  slot.accepts = false;
+  segment_.slot(i).state.store(shm::SlotState::free, std::memory_order_release);
+}
+
+void Slots::respawn(uint16_t i) {
+  auto spawned = spawn(i);
+  if (spawned) return;
+  uint64_t wait_ms = std::max(slots_[i].backoff.died(0), Backoff::kFirstWaitMs);
+  log_error("worker not respawned slot={} error=\"{}\"; trying again in {} ms", i, spawned.error().text(), wait_ms);
+  respawn_later(i, wait_ms);
+}
+
+void Slots::respawn_later(uint16_t i, uint64_t wait_ms) {
+  slots_[i].respawn_at_ms = monotonic_ms() + wait_ms;
+  if (ticking_) return;
+  ticking_ = true;  // never within on_tick(), which leaves it true until it returns
+  ticker_.emplace(loop_, kTickMs, *this, Call<&Slots::on_tick>{});
+}
+
+void Slots::on_tick() {
+  uint64_t now_ms = monotonic_ms();
+  bool more = false;
+  for (uint16_t i = 0; i < size(); ++i) {
+    if (slots_[i].phase == Phase::waiting && slots_[i].respawn_at_ms <= now_ms) respawn(i);
+    more = more || slots_[i].phase == Phase::waiting;
+  }
+  if (more) return;
+  ticker_->stop();
+  ticking_ = false;
+}
+
+std::vector<uint16_t> Slots::empty_slots() const {
+  std::vector<uint16_t> list;
+  for (uint16_t i = 0; i < size(); ++i)
+    if (slots_[i].phase == Phase::empty) list.push_back(i);
+  return list;
+}
+
+bool Slots::runs(const Generation& generation) const {
+  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.generation == &generation; });
+}
+
+// A worker stores `draining` after it has closed its listeners.
+bool Slots::others_accept(const Generation& generation) const {
+  for (uint16_t i = 0; i < size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (!slot.process || !slot.accepts || slot.generation == &generation) continue;
+    if (segment_.slot(i).state.load(std::memory_order_acquire) != shm::SlotState::draining) return true;
+  }
+  return false;
+}
+
+void Slots::close_in_child() {
+  for (Slot& slot : slots_)
+    if (slot.process) slot.process->close_in_child();
+}
+
+}  // namespace holdfast::master

@@ -1,0 +1,48 @@
+// shm/channel_filter.h - which workers might have a member of a channel.
+//
+// A counting filter, not a map: bucket[hash(name)] x worker -> how many channels of that bucket the worker has members
+// of. A publisher reads one bucket and wakes only workers with a count above zero; a collision costs one wasted hop.
+//
+// Who writes: each worker its own column (the master, for a slot whose process is dead). Who reads: anyone.
+//
+// Invariants
+//   I1  raise() before the first member can miss a publish; lower() after the last is gone.
+//   I2  A count that reached 65,535 stays there until the column is cleared: too many wake-ups, never too few.
+//   I3  After clear_column(w) the filter holds nothing of w.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "base/hash.h"
+
+namespace holdfast::shm {
+
+class ChannelFilter {
+ public:
+  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers)
+      : counts_(counts), mask_(buckets - 1), workers_(workers) {}
+
+  void raise(uint32_t worker, std::string_view name);
+  void lower(uint32_t worker, std::string_view name);
+  bool maybe_member(uint32_t worker, std::string_view name) const;
+  // Calls f(worker) for every worker that might have a member.
+  template <class F>
+  void for_each(std::string_view name, F&& f) const {
+    const std::atomic<uint16_t>* row = row_of(name);
+    for (uint32_t w = 0; w < workers_; ++w)
+      if (row[w].load(std::memory_order_acquire) != 0) f(w);
+  }
+  void clear_column(uint32_t worker);
+
+ private:
+  std::atomic<uint16_t>* row_of(std::string_view name) const {
+    return counts_ + (hash_name(name) & mask_) * workers_;
+  }
+  std::atomic<uint16_t>* counts_;
+  uint64_t mask_;
+  uint32_t workers_;
+};
+
+}  // namespace holdfast::shm

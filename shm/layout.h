@@ -1,0 +1,81 @@
+// shm/layout.h - what lies where in the segment, and who may write it.
+//
+// One segment per instance, /dev/shm/holdfast.INSTANCE. The master lays it out completely before the first fork.
+// The three rules:
+//   R1  Nothing is allocated in, or freed from, the segment after that, and there is no lock in it.
+//   R2  Every word has one writer: the process serving the slot that owns it; the master for its own part and for
+//       a slot whose process is dead. The one exception is SlotHead::sleeping, changed by atomic exchange.
+//   R3  A writer publishes last: data first, then one release store that makes it visible.
+//
+// The capacities decide every offset; Layout::of() computes them, and both sides compute the same because the header
+// carries the capacities. Parts are page-aligned. Sparse: a page costs memory once it is touched.
+//
+//   header | slot heads | stats blocks | channel filter | mailbox rings | session directory
+//
+// After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as it left them
+// at its last publishing store. The master marks the slot dead and clears its filter column; the successor sweeps
+// the slab. After a crash of the master: the segment stays; the next master recognises it by its lock being free.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace holdfast::shm {
+
+inline constexpr uint64_t kMagic = 0x31'54'53'41'46'44'4c'48;  // "HLDFAST1" in memory
+inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr size_t kCacheLine = 64;
+inline constexpr size_t kPage = 4096;
+
+struct Capacities {
+  uint32_t max_workers = 0;
+  uint32_t max_sessions = 0;    // entries in each worker's slab, and of the instance altogether
+  uint32_t filter_buckets = 0;  // power of two
+  uint32_t mailbox_bytes = 0;   // ring per ordered pair, power of two
+  bool operator==(const Capacities&) const = default;
+};
+
+// Writer: the master, alone.
+struct Header {
+  std::atomic<uint64_t> magic;  // stored last by create(): a segment without it is not there yet
+  uint32_t layout_version;
+  uint32_t node_id;
+  Capacities capacities;
+  uint64_t total_bytes;
+  std::atomic<uint32_t> master_pid;
+  std::atomic<uint32_t> generation;    // counts successful (re)loads, from 1
+  std::atomic<uint64_t> started_wall_ms;
+  std::atomic<uint64_t> reloaded_wall_ms;
+  char build[48];                      // version, NUL-ended
+  char instance[40];                   // NUL-ended
+  char runtime_dir[256];               // NUL-ended: where holdfastctl finds the sockets
+};
+
+// What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free (master, after
+// reaping); any -> dead (master, after reaping a crash) -> starting.
+enum class SlotState : uint32_t { free = 0, starting = 1, serving = 2, draining = 3, dead = 4 };
+
+// Writer: the worker that serves the slot; the master while no process does (R2).
+struct alignas(kCacheLine) SlotHead {
+  std::atomic<SlotState> state;
+  std::atomic<uint32_t> pid;
+  std::atomic<uint32_t> generation;      // of the configuration it runs
+  std::atomic<uint32_t> restarts;        // crashes of this slot so far; master only
+  std::atomic<uint64_t> heartbeat_ms;    // monotonic_ms() of the worker's last turn
+  std::atomic<uint64_t> started_wall_ms;
+  alignas(kCacheLine) std::atomic<uint32_t> sleeping;  // 1: ring the doorbell after writing to a mailbox (mailbox.h)
+};
+static_assert(sizeof(SlotHead) == 2 * kCacheLine);
+
+// Offsets from the segment's first byte.
+struct Layout {
+  Capacities capacities;
+  size_t slot_heads, stats, filter, mailboxes, directory, total;
+  static Layout of(const Capacities& capacities);
+};
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<uint32_t>::is_always_lock_free);
+
+}  // namespace holdfast::shm

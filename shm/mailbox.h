@@ -1,0 +1,87 @@
+// shm/mailbox.h - records from one worker to another: a byte ring per ordered pair, and doorbells.
+//
+// Ring: single producer (`from`), single consumer (`to`). head and tail count bytes since creation and never wrap
+// (64 bit); position in the ring = count & mask. A record is
+//
+//   0               4               8
+//   +---------------+---------------+---------------------------+
+//   | body_bytes    | kind          | body, padded to 8 bytes   |
+//   +---------------+---------------+---------------------------+
+//
+// and never wraps: where the rest of the ring is too short, a record of kind kPadding fills it.
+//
+// Who writes
+//   head     `from`, after the bytes it makes visible (release)                                      // I1
+//   tail     `to`, after it has used the record (release): a record half-used at a crash is seen again    // I2
+//   waiting  `from`: 1 while it keeps records that did not fit, so `to` rings its doorbell after making room // I3
+// A producer killed before its store of head leaves bytes nobody can see; one started later goes on from head.
+//
+// Doorbell: one pipe per slot, made by the master before any fork, both ends non-blocking. A consumer about to sleep
+// stores SlotHead::sleeping = 1 (seq_cst), looks once more at its rings, and only then sleeps; a producer, after its store of head and a
+// full fence, exchanges sleeping to 0 and writes one byte if it was 1. So either the consumer sees the record or the
+// producer sees the flag.                                                                               // I4
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "shm/layout.h"
+
+namespace holdfast::shm {
+
+inline constexpr uint32_t kPadding = 0;
+inline constexpr size_t kRecordHead = 8;
+
+// In the segment, followed by the ring's bytes.
+struct RingHead {
+  alignas(kCacheLine) std::atomic<uint64_t> head;
+  std::atomic<uint32_t> waiting;
+  alignas(kCacheLine) std::atomic<uint64_t> tail;
+};
+static_assert(sizeof(RingHead) == 2 * kCacheLine);
+
+struct Record {
+  uint32_t kind;
+  std::string_view body;  // in the ring; valid until pop()
+};
+
+// A value that points into the segment; each side uses only its own methods.
+class MailboxRing {
+ public:
+  MailboxRing(RingHead* head, char* bytes, uint32_t capacity)
+      : head_(head), bytes_(bytes), mask_(capacity - 1) {}
+
+  // The largest body that a ring can take even when a padding record comes before it.
+  static size_t max_body(uint32_t capacity) { return capacity / 2 - kRecordHead; }
+
+  // Producer. False: no room now (nothing written). kind != kPadding, body_bytes <= max_body.
+  bool push(uint32_t kind, std::string_view body);
+  void set_waiting(bool waiting) { head_->waiting.store(waiting ? 1 : 0, std::memory_order_seq_cst); }
+
+  // Consumer. The oldest record, or empty. A ring whose bytes make no sense (a length past head) answers
+  // empty and sets `broken`: the caller counts it and calls discard().
+  std::optional<Record> front(bool* broken);
+  void pop();      // the record front() gave
+  void discard();  // all that is in it
+  bool empty() const;
+  bool producer_waits() const { return head_->waiting.load(std::memory_order_seq_cst) != 0; }
+
+  uint64_t used_bytes() const;
+
+ private:
+  RingHead* head_;
+  char* bytes_;
+  uint64_t mask_;
+};
+
+// Consumer side of I4: announces sleep. The caller must look at its rings once more afterwards.
+void announce_sleep(SlotHead& me);
+void announce_awake(SlotHead& me);
+// Producer side of I4: wakes the slot if it sleeps. True: a byte was written.
+bool ring_doorbell(SlotHead& other, int doorbell_write_fd);
+// Empties a doorbell pipe.
+void drain_doorbell(int doorbell_read_fd);
+
+}  // namespace holdfast::shm

@@ -1,0 +1,61 @@
+// shm/segment.h - the shared segment as a resource: made by the master, inherited by workers, read by holdfastctl.
+//
+// The master holds a lock (fcntl F_SETLK, so children do not inherit it) on the segment's file for as long as it
+// lives. create() uses it to tell "another master runs" from "left over by a killed one".
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "shm/channel_filter.h"
+#include "shm/layout.h"
+#include "shm/mailbox.h"
+#include "shm/session_directory.h"
+#include "shm/stats.h"
+
+namespace holdfast::shm {
+
+struct SegmentIdentity {
+  std::string instance;
+  std::string runtime_dir;
+  uint16_t node_id = 1;
+};
+
+class Segment {
+ public:
+  // Lays out a new segment and takes its lock. Errc::busy with the running master's pid in the text if the name
+  // is in use; a left-over one (lock free) is unlinked and replaced, whatever its layout version.
+  static Result<Segment> create(const SegmentIdentity& identity, const Capacities& capacities);
+  // Maps an existing one read-only, for holdfastctl and tests. Errc::gone: no such instance. Errc::incompatible:
+  // other layout version, or not finished.
+  static Result<Segment> attach(const std::string& instance);
+
+  Segment(Segment&&) noexcept;
+  Segment& operator=(Segment&&) noexcept;
+  // The process that created it removes its name; a forked child only unmaps.
+  ~Segment();
+  // Called by a worker after fork: makes the destructor leave the name alone.
+  void disown();
+  // The name goes now; mapped processes keep the memory. Idempotent.
+  void unlink();
+
+  Header& header() const;
+  const Capacities& capacities() const;
+  SlotHead& slot(uint32_t index) const;
+  StatsBlock& stats(uint32_t slot) const;
+  SessionDirectory directory() const;
+  ChannelFilter filter() const;
+  // The ring written by `from` and read by `to`.
+  MailboxRing ring(uint32_t from, uint32_t to) const;
+  // Is a living master holding the lock? (attach() side; a read-only opener can ask.)
+  bool master_alive() const;
+
+ private:
+  struct Impl;
+  explicit Segment(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast::shm

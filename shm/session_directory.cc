@@ -1,0 +1,200 @@
+#include "shm/session_directory.h"
+
+#include <cstring>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+namespace holdfast::shm {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+bool is_state(unsigned value) { return value <= unsigned(SessionState::closing); }
+
+Control load_control(const DirectoryEntry& entry, std::memory_order order) {
+  return Control::unpack(entry.control.load(order));
+}
+
+void copy_fields(const DirectoryEntry& entry, SessionView* view) {
+  view->id = {entry.id_hi.load(kRelaxed), entry.id_lo.load(kRelaxed)};
+  uint64_t connected = entry.connected.load(kRelaxed);
+  view->connected_wall_s = connected >> 32;
+  view->origin.listener = uint16_t(connected >> 16);
+  view->origin.peer_port = uint16_t(connected);
+  uint64_t peer[2] = {entry.peer_hi.load(kRelaxed), entry.peer_lo.load(kRelaxed)};
+  std::memcpy(&view->origin.peer, peer, sizeof peer);
+  view->messages_in = entry.messages_in.load(kRelaxed);
+  view->messages_out = entry.messages_out.load(kRelaxed);
+  view->unsent_bytes = entry.unsent_bytes.load(kRelaxed);
+  char user[kMaxUserBytes];
+  for (size_t i = 0; i < kMaxUserBytes / 8; ++i) {
+    uint64_t word = entry.user[i].load(kRelaxed);
+    std::memcpy(user + 8 * i, &word, 8);
+  }
+  view->user.assign(user, view->control.user_bytes);
+}
+
+}  // namespace
+
+uint64_t Control::packed() const {
+  return uint64_t(version) << 32 | uint64_t(owner) << 16 | (uint64_t(state) & 0x0f) << 12 |
+         (uint64_t(flags) & 0x0f) << 8 | user_bytes;
+}
+
+Control Control::unpack(uint64_t word) {
+  Control c;
+  c.version = uint32_t(word >> 32);
+  c.owner = uint16_t(word >> 16);
+  unsigned state = word >> 12 & 0x0f;
+  c.state = is_state(state) ? SessionState(state) : SessionState::free;
+  c.flags = uint8_t(word >> 8 & 0x0f);
+  c.user_bytes = uint8_t(word);
+  // Another process wrote it: a length past the field is nonsense, not a reason to read past it.
+  if (c.user_bytes > kMaxUserBytes) c.user_bytes = 0;
+  return c;
+}
+
+std::optional<uint16_t> SessionDirectory::find(const SessionId& id) const {
+  if (id.index() >= size()) return {};
+  const DirectoryEntry& e = entries_[id.index()];
+  uint64_t before = e.control.load(std::memory_order_acquire);
+  Control c = Control::unpack(before);
+  if (c.state != SessionState::connecting && c.state != SessionState::open) return {};
+  // The owner decides in the end (I3), so one look is enough: a change in between shows as another id or another word.
+  bool same = e.id_hi.load(kRelaxed) == id.hi && e.id_lo.load(kRelaxed) == id.lo;
+  if (!same || c.owner >= slots_) return {};
+  return c.owner;
+}
+
+std::optional<SessionView> SessionDirectory::view(uint32_t index) const {
+  if (index >= size()) return {};
+  const DirectoryEntry& e = entries_[index];
+  for (int tries = 0; tries < 3; ++tries) {
+    uint64_t before = e.control.load(std::memory_order_acquire);
+    SessionView view;
+    view.control = Control::unpack(before);
+    if (view.control.state == SessionState::free) return {};
+    copy_fields(e, &view);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (e.control.load(kRelaxed) == before) return view;  // I1
+  }
+  return {};
+}
+
+Slab::Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water)
+    : directory_(directory), slot_(slot), node_(node), high_water_(high_water) {
+  HF_CHECK(slot < directory.slots());
+  uint32_t first = slot_ * directory_.per_slab();
+  uint32_t used = std::min(high_water_.load(kRelaxed), directory_.per_slab());
+  // From the top, so that low indexes end on top of the free list.
+  for (uint32_t i = used; i-- > 0;) sweep(first + i);
+}
+
+void Slab::sweep(uint32_t index) {
+  DirectoryEntry& e = directory_.entry(index);
+  Control c = load_control(e, std::memory_order_acquire);
+  bool owed = c.state != SessionState::free && (c.flags & kOwesClose) != 0;
+  if (c.state == SessionState::connecting || c.state == SessionState::open) ++lost_;
+  if (!owed) {
+    if (c.state != SessionState::free) store(e, {.version = c.version, .owner = slot_});
+    free_.push_back(index);
+    return;
+  }
+  c.owner = slot_;
+  c.state = SessionState::closing;
+  c.flags |= kCrashed;
+  store(e, c);
+  if (std::optional<SessionView> view = directory_.view(index)) orphans_.push_back(*std::move(view));
+  ++in_use_;
+}
+
+void Slab::store(DirectoryEntry& entry, Control control) {
+  ++control.version;
+  entry.control.store(control.packed(), std::memory_order_release);  // I1
+}
+
+DirectoryEntry& Slab::mine(const SessionId& id) {
+  DirectoryEntry& e = directory_.entry(id.index());
+  HF_CHECK(id.index() < directory_.size() && e.id_hi.load(kRelaxed) == id.hi && e.id_lo.load(kRelaxed) == id.lo);
+  return e;
+}
+
+std::optional<SessionId> Slab::claim(const SessionOrigin& origin) {
+  uint32_t index;
+  if (!free_.empty()) {
+    index = free_.back();
+    free_.pop_back();
+  } else {
+    uint32_t used = high_water_.load(kRelaxed);
+    if (used >= directory_.per_slab()) return {};
+    index = slot_ * directory_.per_slab() + used;
+    high_water_.store(used + 1, std::memory_order_release);
+  }
+  DirectoryEntry& e = directory_.entry(index);
+  SessionId id = SessionId::make(node_, index);
+  e.id_hi.store(id.hi, kRelaxed);
+  e.id_lo.store(id.lo, kRelaxed);
+  e.connected.store(wall_ms() / 1000 << 32 | uint64_t(origin.listener) << 16 | origin.peer_port, kRelaxed);
+  uint64_t peer[2];
+  std::memcpy(peer, &origin.peer, sizeof peer);
+  e.peer_hi.store(peer[0], kRelaxed);
+  e.peer_lo.store(peer[1], kRelaxed);
+  e.messages_in.store(0, kRelaxed);
+  e.messages_out.store(0, kRelaxed);
+  e.unsent_bytes.store(0, kRelaxed);
+  uint32_t version = load_control(e, kRelaxed).version;
+  store(e, {.version = version, .owner = slot_, .state = SessionState::connecting});
+  ++in_use_;
+  return id;
+}
+
+void Slab::set_state(const SessionId& id, SessionState state) {
+  DirectoryEntry& e = mine(id);
+  Control c = load_control(e, kRelaxed);
+  c.state = state;
+  store(e, c);
+}
+
+void Slab::set_flags(const SessionId& id, uint8_t flags) {
+  DirectoryEntry& e = mine(id);
+  Control c = load_control(e, kRelaxed);
+  c.flags = flags;
+  store(e, c);
+}
+
+void Slab::set_user(const SessionId& id, std::string_view user) {
+  HF_CHECK(user.size() <= kMaxUserBytes);
+  DirectoryEntry& e = mine(id);
+  Control c = load_control(e, kRelaxed);
+  c.user_bytes = 0;
+  store(e, c);  // I4
+  // The words must not become visible before the length is 0.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  char padded[kMaxUserBytes] = {};
+  if (!user.empty()) std::memcpy(padded, user.data(), user.size());
+  for (size_t i = 0; i < kMaxUserBytes / 8; ++i) {
+    uint64_t word;
+    std::memcpy(&word, padded + 8 * i, 8);
+    e.user[i].store(word, kRelaxed);
+  }
+  c = load_control(e, kRelaxed);
+  c.user_bytes = uint8_t(user.size());
+  store(e, c);
+}
+
+void Slab::set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out, uint32_t unsent_bytes) {
+  DirectoryEntry& e = mine(id);
+  e.messages_in.store(messages_in, kRelaxed);
+  e.messages_out.store(messages_out, kRelaxed);
+  e.unsent_bytes.store(unsent_bytes, kRelaxed);
+}
+
+void Slab::release(const SessionId& id) {
+  DirectoryEntry& e = mine(id);
+  store(e, {.version = load_control(e, kRelaxed).version, .owner = slot_});
+  free_.push_back(id.index());
+  --in_use_;
+}
+
+}  // namespace holdfast::shm

@@ -1,0 +1,283 @@
+// What a right configuration becomes: defaults, all at once, files it names.
+#include "conf/load.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstdlib>
+#include <thread>
+
+#include "tests/unit/conf/temp_dir.h"
+#include "tests/unit/conf/wrong.h"
+
+namespace holdfast::conf {
+namespace {
+
+const std::string kMinimal = "[[listen]]\naddress = '127.0.0.1:8080'\nbackend = 'echo'\n";
+const std::string kToken = "0123456789abcdef";
+
+Config must_load(const std::string& toml, const std::string& path = "/etc/holdfast/h.toml") {
+  Loaded loaded = load_text(toml, path);
+  EXPECT_TRUE(loaded) << all_of(loaded);
+  return std::move(loaded.config);
+}
+
+// Sets a variable of the environment (or unsets it) for the length of a test.
+class ScopedEnv {
+ public:
+  ScopedEnv(const char* name, const char* value) : name_(name) {
+    const char* old = std::getenv(name);
+    if (old != nullptr) old_ = old;
+    value == nullptr ? unsetenv(name) : setenv(name, value, 1);
+  }
+  ScopedEnv(const ScopedEnv&) = delete;
+  ScopedEnv& operator=(const ScopedEnv&) = delete;
+  ~ScopedEnv() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+TEST(Defaults, StandWhereNothingIsSaid) {
+  Config config = must_load(kMinimal);
+  EXPECT_EQ(config.file, "/etc/holdfast/h.toml");
+  Server server;
+  server.workers = config.server.workers;
+  server.runtime_dir = config.server.runtime_dir;
+  EXPECT_EQ(config.server, server);
+  Limits limits;
+  limits.mailbox_size = config.limits.mailbox_size;
+  EXPECT_EQ(config.limits, limits);
+  EXPECT_EQ(config.log.level, LogLevel::info);
+  EXPECT_EQ(config.log.target, "stderr");
+  EXPECT_FALSE(config.log.json);
+  ASSERT_EQ(config.listens.size(), 1u);
+  Listen listen;
+  listen.address = *parse_address("127.0.0.1:8080");
+  listen.backend = "echo";
+  EXPECT_EQ(config.listens[0], listen);
+  EXPECT_TRUE(config.backends.empty());
+  EXPECT_TRUE(config.apis.empty());
+}
+
+TEST(Defaults, AutoWorkersAreTheOnlineCoresButAtMostHalfOfTheSlots) {
+  unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  EXPECT_EQ(must_load(kMinimal).server.workers, std::min(cores, 32u));
+  EXPECT_EQ(must_load("server = { workers = 'auto', max_workers = 3 }\n" + kMinimal).server.workers,
+            1u);
+  EXPECT_EQ(must_load("server.workers = 32\n" + kMinimal).server.workers, 32u);
+}
+
+TEST(Defaults, MailboxSizeFollowsTheLargestMessage) {
+  auto mailbox = [](const std::string& limits) {
+    return must_load("[limits]\n" + limits + "\n" + kMinimal).limits.mailbox_size;
+  };
+  EXPECT_EQ(mailbox(""), size_t(512) << 10);
+  EXPECT_EQ(mailbox("mailbox_size = 0"), size_t(512) << 10);
+  EXPECT_EQ(mailbox("max_message_size = 1024"), size_t(256) << 10);
+  EXPECT_EQ(mailbox("max_message_size = '32 KiB'"), size_t(256) << 10);
+  EXPECT_EQ(mailbox("max_message_size = '1 MiB'"), size_t(8) << 20);
+  EXPECT_EQ(mailbox("mailbox_size = '256 KiB'"), size_t(256) << 10);
+}
+
+TEST(Defaults, RuntimeDirFollowsInstanceAndUser) {
+  std::string toml = "server.instance = 'shop-1'\n" + kMinimal;
+  ScopedEnv xdg("XDG_RUNTIME_DIR", "/run/user/7");
+  bool root = geteuid() == 0;
+  EXPECT_EQ(must_load(toml).server.runtime_dir, root ? "/run/shop-1" : "/run/user/7/shop-1");
+  ScopedEnv none("XDG_RUNTIME_DIR", nullptr);
+  EXPECT_EQ(must_load(toml).server.runtime_dir,
+            root ? "/run/shop-1" : "/tmp/shop-1-" + std::to_string(geteuid()));
+  EXPECT_EQ(must_load("server.runtime_dir = '/a/b/'\n" + kMinimal).server.runtime_dir, "/a/b");
+}
+
+TEST(Defaults, TcpListenerHasFramingAndNoPings) {
+  Config config = must_load(
+      "[[listen]]\naddress = 'unix:/a'\nprotocol = 'tcp'\nbackend = 'echo'\n"
+      "framing = { kind = 'length' }\n"
+      "[[listen]]\naddress = 'unix:/b'\nprotocol = 'tcp'\nbackend = 'echo'\n"
+      "framing = { kind = 'length', offset = 4, order = 'little', includes_header = true }\n");
+  EXPECT_EQ(config.listens[0].framing, Framing());
+  EXPECT_EQ(config.listens[0].ping_interval_ms, 0u);
+  Framing late;
+  late.offset = 4;
+  late.big_endian = false;
+  late.includes_header = true;
+  late.strip = false;  // the bytes before the field are the application's
+  EXPECT_EQ(config.listens[1].framing, late);
+}
+
+TEST(Defaults, DocumentRootIsTheScriptsFolder) {
+  Config config = must_load(
+      "[backend.app]\nservers = [{ address = 'unix:/a' }]\nscript_filename = '/x/y.php'\n" +
+      kMinimal);
+  const Backend& backend = config.backends.at("app");
+  EXPECT_EQ(backend.name, "app");
+  EXPECT_EQ(backend.document_root, "/x");
+  EXPECT_TRUE(backend.event_connect && backend.event_close);
+}
+
+TEST(Load, TakesPowersOffWhereTheyAreMeantToBe) {
+  Config config = must_load(
+      "[backend.app]\nservers = [{ address = 'unix:/a' }]\nscript_filename = '/x/y.php'\n"
+      "events = ['close']\nqueue = 0\nclose_retry = '0s'\n"
+      "[[listen]]\naddress = 'unix:/l'\nbackend = 'app'\nping_interval = '0s'\n"
+      "[[listen]]\naddress = 'unix:/m'\nbackend = 'app'\nidle_timeout = '0s'\n"
+      "ping_interval = '1h'\n");
+  EXPECT_FALSE(config.backends.at("app").event_connect);
+  EXPECT_TRUE(config.backends.at("app").event_close);
+  EXPECT_EQ(config.listens[0].ping_interval_ms, 0u);
+  EXPECT_EQ(config.listens[1].idle_timeout_ms, 0u);
+}
+
+TEST(Load, TwoListenersMayHavePortZeroAndAWildcardBesideItsPort) {
+  Config config = must_load(
+      "[[listen]]\naddress = '127.0.0.1:0'\nbackend = 'echo'\n"
+      "[[listen]]\naddress = '127.0.0.1:0'\nbackend = 'echo'\n"
+      "[[listen]]\naddress = '0.0.0.0:80'\nbackend = 'echo'\n"
+      "[[api]]\naddress = '127.0.0.1:80'\n");
+  EXPECT_EQ(config.listens.size(), 3u);
+}
+
+TEST(Load, TellsAllProblemsAtOnceInFileOrder) {
+  Loaded loaded = load_text(
+      "[[api]]\n"
+      "address = '0.0.0.0:1'\n"
+      "[[listen]]\n"
+      "address = 'nowhere'\n"
+      "backend = 'ap'\n"
+      "bakend = 'app'\n"
+      "[limits]\n"
+      "max_headers = 0\n"
+      "[backend.app]\n"
+      "order = 1\n"
+      "[server]\n"
+      "node_id = 0\n"
+      "[sever]\n",
+      "h.toml");
+  std::vector<std::string> got;
+  for (const Problem& problem : loaded.problems) {
+    got.push_back(std::to_string(problem.line) + " " + problem.key);
+  }
+  std::vector<std::string> wanted{"2 api[0].address",
+                                  "4 listen[0].address",
+                                  "5 listen[0].backend",
+                                  "6 listen[0].bakend",
+                                  "8 limits.max_headers",
+                                  "9 backend.app.servers",
+                                  "9 backend.app.script_filename",
+                                  "10 backend.app.order",
+                                  "12 server.node_id",
+                                  "13 sever"};
+  EXPECT_EQ(got, wanted) << all_of(loaded);
+}
+
+TEST(Load, NamesAMissingFileWithoutALine) {
+  TempDir dir;
+  Loaded loaded = load_file(dir / "none.toml");
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_EQ(loaded.problems[0].line, 0u);
+  EXPECT_TRUE(loaded.problems[0].text().starts_with(dir / "none.toml: cannot open it: No such"))
+      << loaded.problems[0].text();
+  loaded = load_file(dir.path());
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_EQ(loaded.problems[0].what, "not a regular file");
+}
+
+TEST(Load, DoesNotWaitForAFifo) {
+  TempDir dir;
+  ASSERT_EQ(mkfifo((dir / "h.toml").c_str(), 0600), 0);
+  Loaded loaded = load_file(dir / "h.toml");
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_EQ(loaded.problems[0].what, "not a regular file");
+}
+
+TEST(Load, TakesAnEmptyFileAsOneThatListensNowhere) {
+  for (const char* toml : {"", "\n", "# nothing\n", "\xEF\xBB\xBF"}) {
+    Loaded loaded = load_text(toml, "h.toml");
+    ASSERT_EQ(loaded.problems.size(), 1u) << all_of(loaded);
+    EXPECT_EQ(loaded.problems[0].key, "listen");
+  }
+}
+
+TEST(Load, CountsColumnsBehindAByteOrderMark) {
+  Loaded loaded = load_text("\xEF\xBB\xBFlisten = 5", "h.toml");
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_EQ(loaded.problems[0].column, 10u);
+}
+
+TEST(Page, IsReadFromTheConfigurationsFolder) {
+  TempDir dir;
+  dir.write("page.html", "<p>\xc3\xa4");
+  std::string path = dir.write("h.toml", kMinimal + "path = '/ws'\npage = './page.html'\n");
+  Loaded loaded = load_file(path);
+  ASSERT_TRUE(loaded) << all_of(loaded);
+  EXPECT_EQ(loaded.config.listens[0].page, dir / "page.html");
+  EXPECT_EQ(loaded.config.listens[0].page_html, "<p>\xc3\xa4");
+}
+
+TEST(Page, MustNotStandAtThePathOfHandShakes) {
+  TempDir dir;
+  dir.write("page.html", "hello");
+  expect_exactly_this({"", kMinimal + "page = 'page.html'\n", 4, 8, "listen[0].page",
+                       "answered at /, where this listener takes hand-shakes", "path = \"/ws\""},
+                      dir / "h.toml");
+}
+
+TEST(Page, IsAtMostOneMebibyte) {
+  TempDir dir;
+  std::string toml = kMinimal + "path = '/ws'\npage = 'page.html'\n";
+  dir.write("page.html", std::string(1 << 20, 'x'));
+  EXPECT_EQ(must_load(toml, dir / "h.toml").listens[0].page_html.size(), size_t(1) << 20);
+  dir.write("page.html", std::string((1 << 20) + 1, 'x'));
+  expect_exactly_this({"", toml, 5, 8, "listen[0].page", "larger than 1 MiB", "at most 1 MiB"},
+                      dir / "h.toml");
+}
+
+const std::string kTokenApi = kMinimal + "[[api]]\naddress = '0.0.0.0:1'\ntoken_file = 'token'\n";
+
+TEST(TokenFile, GivesItsLinesWithoutCommentsAndBlanks) {
+  TempDir dir;
+  dir.write("token", "# first\n\n  " + kToken + "1 \r\n\t\n#x\n" + kToken + "2", 0640);
+  Config config = must_load(kTokenApi, dir / "h.toml");
+  EXPECT_EQ(config.apis[0].tokens, (std::vector<std::string>{kToken + "1", kToken + "2"}));
+  EXPECT_EQ(config.apis[0].token_file, dir / "token");
+}
+
+TEST(TokenFile, MustNotBeOpenToOthers) {
+  TempDir dir;
+  for (mode_t mode : {0644, 0602, 0601}) {
+    dir.write("token", kToken, mode);
+    expect_exactly_this(
+        {"", kTokenApi, 6, 14, "api[0].token_file", "everybody on this machine", "chmod o= "},
+        dir / "h.toml");
+  }
+}
+
+TEST(TokenFile, MustHaveATokenAndNoShortOne) {
+  TempDir dir;
+  dir.write("token", "# none yet\n");
+  expect_exactly_this({"", kTokenApi, 6, 14, "api[0].token_file", "no token in it", "16 or more"},
+                      dir / "h.toml");
+  dir.write("token", kToken + "\n" + kToken.substr(1) + "\n");
+  expect_exactly_this(
+      {"", kTokenApi, 6, 14, "api[0].token_file", "token in line 2: shorter than 16", "16 or more"},
+      dir / "h.toml");
+  dir.write("token", kToken + " " + kToken + "\n");
+  expect_exactly_this(
+      {"", kTokenApi, 6, 14, "api[0].token_file", "line 1: not visible ASCII", "16 or more"},
+      dir / "h.toml");
+}
+
+TEST(TokenFile, NeverLeaksATokenIntoAMessage) {
+  TempDir dir;
+  dir.write("token", "secret-but-short\xff\nsecret\n");
+  Loaded loaded = load_text(kTokenApi, dir / "h.toml");
+  EXPECT_EQ(loaded.problems.size(), 2u);
+  EXPECT_EQ(all_of(loaded).find("secret"), std::string::npos) << all_of(loaded);
+}
+
+}  // namespace
+}  // namespace holdfast::conf

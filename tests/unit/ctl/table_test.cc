@@ -1,0 +1,54 @@
+#include "ctl/table.h"
+
+#include <gtest/gtest.h>
+
+#include "ctl/watch.h"
+
+namespace holdfast::ctl {
+namespace {
+
+TEST(Table, ColumnsAreAsWideAsTheirWidestCell) {
+  Table table({{"NAME"}, {"COUNT", Align::right}, {"MEANING"}});
+  table.row({"a", "1", "first"});
+  table.row({"longer", "1,000,000", "second"});
+  EXPECT_EQ(table.text(),
+            "NAME        COUNT  MEANING\n"
+            "a               1  first\n"
+            "longer  1,000,000  second\n");
+}
+
+TEST(Table, NoLineEndsInBlanks) {
+  Table table({{"A"}, {"B"}});
+  table.row({"1", ""});
+  table.row({"2", "long"});
+  EXPECT_EQ(table.text(), "A  B\n1\n2  long\n");
+}
+
+TEST(Table, CellsOfSeveralBytesPerCharacterStayAligned) {
+  Table table({{"USER"}, {"X"}});
+  table.row({"J\xc3\xbcrgen", "1"});
+  table.row({"Jurgen", "2"});
+  EXPECT_EQ(table.text(), "USER    X\nJ\xc3\xbcrgen  1\nJurgen  2\n");
+}
+
+TEST(Table, ColourTouchesTheHeadingOnly) {
+  Table table({{"A"}});
+  table.row({"1"});
+  EXPECT_EQ(table.text(true), "\033[1mA\033[0m\n1\n");
+}
+
+TEST(Table, ValuesOfNamedLinesAreAligned) {
+  EXPECT_EQ(name_value_lines({{"id", "1"}, {"state", "open"}}), "id     1\nstate  open\n");
+}
+
+TEST(CutToHeight, LeavesShortTextAlone) {
+  EXPECT_EQ(cut_to_height("a\nb\nc\n", 4), "a\nb\nc\n");
+  EXPECT_EQ(cut_to_height("a\nb\nc\n", 0), "a\nb\nc\n");
+}
+
+TEST(CutToHeight, SaysHowManyLinesAreMissing) {
+  EXPECT_EQ(cut_to_height("a\nb\nc\nd\ne\n", 4), "a\nb\n... 3 more lines\n");
+}
+
+}  // namespace
+}  // namespace holdfast::ctl

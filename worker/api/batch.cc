@@ -1,0 +1,71 @@
+#include "worker/api/batch.h"
+
+#include <memory>
+#include <utility>
+
+#include "worker/api/settle.h"
+
+namespace holdfast::api {
+namespace {
+
+// Kept alive by the callback of the command that is under way (and by run() while it runs).
+class BatchRun : public std::enable_shared_from_this<BatchRun> {
+ public:
+  BatchRun(Exchange exchange, std::vector<ParsedCommand> items)
+      : exchange_(std::move(exchange)), items_(std::move(items)) {
+    json_.begin_object().key("results").begin_array();
+  }
+
+  // Carries out items until one has to wait. A loop, not a recursion: most results come at once.
+  void run() {
+    running_ = true;
+    while (next_ < items_.size() && !waiting_) step();
+    running_ = false;
+    if (next_ < items_.size() || waiting_) return;
+    json_.end_array().end_object();
+    exchange_.answer(200, json_.take());
+  }
+
+ private:
+  void step() {
+    ParsedCommand& item = items_[next_++];
+    if (ApiError* error = std::get_if<ApiError>(&item)) return failed(*error);
+    Command& command = std::get<Command>(item);
+    if (auto error = settle(exchange_.context(), command)) return failed(*error);
+    waiting_ = true;
+    exchange_.context().router->execute(
+        command, [self = shared_from_this(), &command](CommandResult&& result) {
+          self->done(command, result);
+        });
+  }
+
+  void failed(const ApiError& error) {
+    json_.begin_object().key("status").number(uint64_t(error.status));
+    write_error(json_, error);
+    json_.end_object();
+  }
+
+  void done(const Command& command, const CommandResult& result) {
+    auto error = error_of(command, result);
+    json_.begin_object().key("status").number(uint64_t(error ? error->status : 200));
+    write_outcome(json_, command, result);
+    json_.end_object();
+    waiting_ = false;
+    if (!running_) run();
+  }
+
+  Exchange exchange_;
+  std::vector<ParsedCommand> items_;  // never changes size: callbacks refer into it
+  size_t next_ = 0;
+  bool running_ = false;  // run() is on the stack
+  bool waiting_ = false;  // a command is under way
+  JsonWriter json_;
+};
+
+}  // namespace
+
+void run_batch(Exchange exchange, std::vector<ParsedCommand> items) {
+  std::make_shared<BatchRun>(std::move(exchange), std::move(items))->run();
+}
+
+}  // namespace holdfast::api

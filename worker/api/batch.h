@@ -1,0 +1,13 @@
+// worker/api/batch.h - POST /v1/batch: commands carried out strictly one after the other.
+#pragma once
+
+#include "worker/api/exchange.h"
+#include "worker/api/json_command.h"
+
+namespace holdfast::api {
+
+// Answers the exchange when the last command has its result. An item with an error has that as its
+// result, and the others run.
+void run_batch(Exchange exchange, std::vector<ParsedCommand> items);
+
+}  // namespace holdfast::api

@@ -1,0 +1,18 @@
+// worker/api/settle.h - the last questions about a valid command, which only the segment answers.
+#pragma once
+
+#include <optional>
+
+#include "worker/api/http_api.h"
+#include "worker/api/json_out.h"
+
+namespace holdfast::api {
+
+// Called once before Router::execute(); an error means nothing may be done.
+//   Size: a command that would not fit a mailbox record is refused, wherever its sessions are, so
+//   that the same call does not depend on which worker holds whom. Unbind with a user: refused
+//   where the session is bound to another one. Else the user is taken off: in the router's words it
+//   would be an addressee.
+std::optional<ApiError> settle(const ApiContext& context, Command& command);
+
+}  // namespace holdfast::api

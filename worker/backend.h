@@ -1,0 +1,43 @@
+// worker/backend.h - what answers a session's clients: the application behind FastCGI, or a built-in.
+//
+// Contract, per session: open() once; then, if the session was accepted, message() any number of times; gone() once, when
+// the session ends in whatever phase (also by the backend's own refuse()). The backend calls Sessions::forget() exactly once,
+// in gone() or later, when it owes the session nothing any more; until then the Session stays alive.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "shm/session_directory.h"
+#include "worker/http/request.h"
+#include "worker/session.h"
+
+namespace holdfast {
+
+class Payload;
+
+// What is known of a connection when its session opens; valid during open().
+struct Opening {
+  const http::Request* request;  // null for TCP
+  std::string remote_address, server_address;
+  uint16_t remote_port, server_port;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Answers by Client::accept() or Client::refuse(), now or later.
+  virtual void open(Session& session, const Opening& opening) = 0;
+  virtual void message(Session& session, bool binary, std::string_view data) = 0;
+  virtual void gone(Session& session) = 0;
+  // A session whose worker died owing its close event; ended already.
+  virtual void adopt(Session& session, const shm::SessionView& view) = 0;
+  virtual void tick() {}
+  // The worker drains: no kept connections.
+  virtual void drain() {}
+  // Gives up what is still owed (the worker ends now): counts and logs it.
+  virtual void abandon() {}
+};
+
+}  // namespace holdfast

@@ -1,0 +1,47 @@
+// worker/builtin_backends.h - backends that need nothing else installed: `echo` and `relay`.
+#pragma once
+
+#include "worker/backend.h"
+#include "worker/hub.h"
+#include "worker/router.h"
+#include "worker/runtime.h"
+#include "worker/sessions.h"
+
+namespace holdfast {
+
+// What both share: every hand-shake is accepted, the session joins the channels of its listener and, for the relay,
+// those its URL names; no events, so a session is forgotten as soon as it is gone.
+class BuiltinBackend : public Backend {
+ public:
+  BuiltinBackend(Runtime& runtime, Sessions& sessions, Hub& hub)
+      : runtime_(runtime), sessions_(sessions), hub_(hub) {}
+  void gone(Session& session) override { sessions_.forget(session); }
+  void adopt(Session& session, const shm::SessionView&) override { sessions_.forget(session); }
+
+ protected:
+  Runtime& runtime_;
+  Sessions& sessions_;
+  Hub& hub_;
+};
+
+// Sends each message back to its sender.
+class EchoBackend final : public BuiltinBackend {
+ public:
+  using BuiltinBackend::BuiltinBackend;
+  void open(Session& session, const Opening& opening) override;
+  void message(Session& session, bool binary, std::string_view data) override;
+};
+
+// Publishes each message to the channels the sender's URL names (`/ws?channel=a&channel=b`), or else its listener's.
+class RelayBackend final : public BuiltinBackend {
+ public:
+  RelayBackend(Runtime& runtime, Sessions& sessions, Hub& hub, Router& router)
+      : BuiltinBackend(runtime, sessions, hub), router_(router) {}
+  void open(Session& session, const Opening& opening) override;
+  void message(Session& session, bool binary, std::string_view data) override;
+
+ private:
+  Router& router_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,370 @@
+#include "worker/client.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "simdjson.h"
+#include "worker/ws/encoder.h"
+#include "worker/ws/handshake.h"
+
+namespace holdfast {
+namespace {
+
+std::variant<ws::Decoder, tcp::Framer> make_codec(const ClientHome& home) {
+  auto max = uint32_t(home.runtime.config.limits.max_message_size);
+  if (home.listen.protocol == conf::Protocol::websocket) return ws::Decoder(max);
+  return tcp::Framer(*home.listen.framing, max);
+}
+
+std::string address_text(const in6_addr& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (IN6_IS_ADDR_V4MAPPED(&address)) {
+    inet_ntop(AF_INET, &address.s6_addr[12], text, sizeof text);
+  } else {
+    inet_ntop(AF_INET6, &address, text, sizeof text);
+  }
+  return text;
+}
+
+// The server's side of a connection; empty and 0 for unix sockets.
+void local_address(int fd, std::string* address, uint16_t* port) {
+  sockaddr_storage raw{};
+  socklen_t bytes = sizeof raw;
+  *port = 0;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &bytes) == -1) return;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (raw.ss_family == AF_INET) {
+    auto in = reinterpret_cast<const sockaddr_in*>(&raw);
+    *address = inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+    *port = ntohs(in->sin_port);
+  } else if (raw.ss_family == AF_INET6) {
+    auto in = reinterpret_cast<const sockaddr_in6*>(&raw);
+    *address = inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
+    *port = ntohs(in->sin6_port);
+  }
+}
+
+bool is_unix(const shm::SessionOrigin& origin) {
+  static constexpr in6_addr kNone{};
+  return std::memcmp(&origin.peer, &kNone, sizeof kNone) == 0 && origin.peer_port == 0;
+}
+
+std::string retry_after(uint64_t now_ms) {
+  // Spread by the clock's low digits, so that a crowd does not come back at one instant.
+  return "Retry-After: " + std::to_string(1 + now_ms % 5) + "\r\n";
+}
+
+}  // namespace
+
+Client::Client(const ClientHome& home, UniqueFd fd, const shm::SessionOrigin& origin)
+    : Connection(home.runtime, home.table, std::move(fd)),
+      home_(home),
+      codec_(make_codec(home)),
+      origin_(origin),
+      phase_(websocket() ? Phase::handshake : Phase::connecting) {}
+
+Client::~Client() = default;
+
+void Client::start() {
+  last_in_ms_ = runtime_.now_ms;
+  if (!websocket()) {
+    begin_session(nullptr);
+    return;
+  }
+  const conf::Limits& limits = runtime_.config.limits;
+  handshake_ = std::make_unique<Handshake>(Handshake{
+      http::RequestReader({limits.max_header_size, limits.max_headers, 0}), std::string()});
+  arm(runtime_.now_ms + limits.handshake_timeout_ms);
+  read_on(true);
+}
+
+// ---- hand-shake
+
+void Client::feed_handshake(std::string_view bytes) {
+  size_t used = 0;
+  switch (handshake_->reader.feed(bytes, &used)) {
+    case http::RequestReader::Status::need_more: return;
+    case http::RequestReader::Status::failed:
+      answer_and_linger(handshake_->reader.error_status(), "text/plain",
+                        handshake_->reader.error_text(), {});
+      return;
+    case http::RequestReader::Status::complete: break;
+  }
+  handshake_->early = bytes.substr(used);
+  answer_request(handshake_->reader.request());
+}
+
+void Client::answer_request(const http::Request& request) {
+  const conf::Listen& listen = home_.listen;
+  bool wants_upgrade = request.header("Upgrade").has_value();
+  if (request.path() == listen.path && (wants_upgrade || listen.page.empty() || listen.path != "/")) {
+    ws::HandshakeVerdict verdict = ws::judge(request, listen.origins);
+    if (verdict.status == 101) return begin_session(&request);
+    std::string_view extra;
+    if (verdict.status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    if (verdict.status == 405) extra = "Allow: GET\r\n";
+    return answer_and_linger(verdict.status, "text/plain", verdict.why, extra);
+  }
+  if (request.path() == "/" && !listen.page.empty()) {
+    if (request.method != "GET" && request.method != "HEAD")
+      return answer_and_linger(405, "text/plain", "only GET here", "Allow: GET, HEAD\r\n");
+    runtime_.stats.pages_served.add();
+    return answer_and_linger(200, "text/html; charset=utf-8",
+                             request.method == "GET" ? listen.page_html : std::string_view(), {});
+  }
+  answer_and_linger(404, "text/plain", "nothing here", {});
+}
+
+void Client::answer_and_linger(int status, std::string_view type, std::string_view body,
+                               std::string_view extra) {
+  if (status >= 400) runtime_.stats.handshakes_refused.add();
+  std::string text(body);
+  if (type == "text/plain" && !text.empty()) text += '\n';
+  enqueue(BufferRef::concat(http::make_response(status, type, text, false, extra)), Urgency::urgent);
+  handshake_.reset();
+  linger();
+}
+
+void Client::begin_session(const http::Request* request) {
+  phase_ = Phase::connecting;
+  disarm();
+  read_on(false);
+  hold_output(true);
+  if (runtime_.stopping) return refuse(503, "the server is stopping");
+  session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin_);
+  if (session_ == nullptr) return refuse(503, "the server is full");
+  Opening opening{request, {}, {}, origin_.peer_port, 0};
+  if (!is_unix(origin_)) opening.remote_address = address_text(origin_.peer);
+  local_address(fd(), &opening.server_address, &opening.server_port);
+  home_.backend.open(*session_, opening);
+}
+
+void Client::accept(std::string_view extra_headers) {
+  HF_CHECK(phase_ == Phase::connecting && session_ != nullptr);
+  phase_ = Phase::open;
+  std::string early;
+  if (websocket()) {
+    std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
+    extra += extra_headers;
+    std::string_view key = *handshake_->reader.request().header("Sec-WebSocket-Key");
+    enqueue_first(BufferRef::concat(ws::accept_head(key, extra)));
+    early = std::move(handshake_->early);
+    handshake_.reset();
+  }
+  home_.sessions.opened(*session_);
+  last_in_ms_ = runtime_.now_ms;
+  hold_output(false);
+  read_on(true);
+  keep_alive_check();
+  if (!early.empty()) feed_codec(early);
+}
+
+void Client::refuse(int status, std::string_view body, EndReason reason) {
+  HF_CHECK(phase_ == Phase::connecting);
+  drop_output();
+  if (session_ != nullptr) {
+    Session& session = *session_;
+    session_ = nullptr;
+    home_.sessions.end(session, reason, uint16_t(0));
+  }
+  hold_output(false);
+  if (!websocket()) return linger();
+  std::string extra = status == 503 ? retry_after(runtime_.now_ms) : std::string();
+  answer_and_linger(status, "text/plain", body, extra);
+}
+
+// ---- open
+
+void Client::on_bytes(std::span<char> bytes) {
+  runtime_.stats.bytes_in.add(bytes.size());
+  last_in_ms_ = runtime_.now_ms;
+  switch (phase_) {
+    case Phase::handshake: return feed_handshake({bytes.data(), bytes.size()});
+    case Phase::connecting: return;  // not read in this phase
+    case Phase::open:
+    case Phase::closing: return feed_codec(bytes);
+    case Phase::lingering: return;  // whatever it is, it comes too late
+  }
+}
+
+void Client::feed_codec(std::span<char> bytes) {
+  if (auto* decoder = std::get_if<ws::Decoder>(&codec_)) return decoder->feed(bytes, *this);
+  switch (std::get<tcp::Framer>(codec_).feed({bytes.data(), bytes.size()}, *this)) {
+    case tcp::FrameError::none: return;
+    case tcp::FrameError::too_long: return close(1009, "message too long", EndReason::protocol);
+    case tcp::FrameError::bad_length: return close(1002, "bad length", EndReason::protocol);
+  }
+}
+
+bool Client::received(bool binary, std::string_view data) {
+  if (phase_ != Phase::open) return phase_ == Phase::closing;
+  ++session_->messages_in;
+  runtime_.stats.messages_in.add();
+  home_.backend.message(*session_, binary, data);
+  return !retired();
+}
+
+bool Client::on_message(ws::Opcode opcode, std::string_view payload) {
+  return received(opcode == ws::Opcode::binary, payload);
+}
+
+// TCP has no opcodes: what is text by its bytes is passed on as text.
+bool Client::on_message(std::string_view message) {
+  return received(!simdjson::validate_utf8(message.data(), message.size()), message);
+}
+
+void Client::send_frame(ws::Opcode opcode, std::string_view payload) {
+  char head[10];
+  size_t n = ws::write_header(head, opcode, payload.size());
+  enqueue(BufferRef::concat({head, n}, payload), Urgency::urgent);
+}
+
+bool Client::on_ping(std::string_view payload) {
+  // A client that pings and does not read would pile up pongs; past the bound it is a slow consumer.
+  if (phase_ != Phase::open) return true;
+  if (unsent() > home_.listen.send_queue) {
+    close(1008, "slow consumer", EndReason::slow);
+    return true;
+  }
+  send_frame(ws::Opcode::pong, payload);
+  return true;
+}
+
+bool Client::on_pong(std::string_view) {
+  runtime_.stats.pongs_received.add();
+  return true;
+}
+
+void Client::on_close(uint16_t code, std::string_view) {
+  if (phase_ == Phase::open) {
+    enqueue(BufferRef::concat(ws::encode_close(code == 1005 ? 0 : code, {})), Urgency::urgent);
+    Session& session = *session_;
+    session_ = nullptr;
+    home_.sessions.end(session, EndReason::client_closed, code);
+  }
+  linger();
+}
+
+void Client::on_error(uint16_t close_code, std::string_view why) {
+  if (phase_ == Phase::open) {
+    close(close_code, why, EndReason::protocol);
+  } else {
+    linger();
+  }
+}
+
+bool Client::deliver(const BufferRef& framed, Urgency urgency) {
+  if (phase_ != Phase::open && phase_ != Phase::connecting) return false;
+  if (slow_ || unsent() + framed.size() > home_.listen.send_queue) {
+    runtime_.stats.messages_dropped.add();
+    slow_ = true;
+    flush_soon();
+    return false;
+  }
+  enqueue(framed, urgency);
+  return true;
+}
+
+bool Client::before_flush() {
+  if (!slow_) return true;
+  slow_ = false;
+  close(1008, "slow consumer", EndReason::slow);
+  return true;
+}
+
+// ---- the end
+
+void Client::close(uint16_t code, std::string_view text, EndReason reason) {
+  if (phase_ == Phase::connecting) return refuse(503, text, reason);
+  if (phase_ != Phase::open) return;
+  if (reason == EndReason::slow) drop_output();
+  phase_ = Phase::closing;
+  Session& session = *session_;
+  session_ = nullptr;
+  if (websocket()) enqueue(BufferRef::concat(ws::encode_close(code, text)), Urgency::urgent);
+  home_.sessions.end(session, reason, code);
+  if (!websocket()) return linger();
+  read_on(true);  // the other side's close frame must be seen, also where the backend had paused reading
+  arm(runtime_.now_ms + home_.listen.close_timeout_ms);
+}
+
+void Client::linger() {
+  if (phase_ == Phase::lingering || retired()) return;
+  phase_ = Phase::lingering;
+  read_on(true);
+  arm(runtime_.now_ms + home_.listen.close_timeout_ms);
+  if (output_empty()) on_drained();
+}
+
+void Client::on_drained() {
+  if (phase_ != Phase::lingering || shut_) return;
+  shut_ = true;
+  shut_down_writing();
+}
+
+void Client::on_end() {
+  if (session_ != nullptr) {
+    Session& session = *session_;
+    session_ = nullptr;
+    if (websocket()) {
+      home_.sessions.end(session, EndReason::connection_lost, 1006);
+    } else {
+      home_.sessions.end(session, EndReason::client_closed, 1000);  // TCP's way to say goodbye
+    }
+  }
+  retire();
+}
+
+void Client::on_deadline() {
+  switch (phase_) {
+    case Phase::handshake:
+      runtime_.stats.handshakes_timed_out.add();
+      return retire();
+    case Phase::connecting: return;  // the backend's own deadlines decide
+    case Phase::open: return keep_alive_check();
+    case Phase::closing:
+    case Phase::lingering: return retire();
+  }
+}
+
+void Client::keep_alive_check() {
+  const conf::Listen& listen = home_.listen;
+  uint64_t now = runtime_.now_ms;
+  // While the backend holds reading back, silence is not the client's.
+  if (!reading()) last_in_ms_ = now;
+  home_.sessions.publish_counts(*session_);
+  if (listen.idle_timeout_ms != 0 && now >= last_in_ms_ + listen.idle_timeout_ms)
+    return close(1001, "idle timeout", EndReason::idle);
+  uint64_t next = UINT64_MAX;
+  if (listen.idle_timeout_ms != 0) next = last_in_ms_ + listen.idle_timeout_ms;
+  if (websocket() && listen.ping_interval_ms != 0) {
+    uint64_t due = std::max(last_in_ms_, last_ping_ms_) + listen.ping_interval_ms;
+    if (now >= due) {
+      runtime_.stats.pings_sent.add();
+      send_frame(ws::Opcode::ping, {});
+      last_ping_ms_ = now;
+      due = now + listen.ping_interval_ms;
+    }
+    next = std::min(next, due);
+  }
+  if (next != UINT64_MAX) arm(next);
+}
+
+void Client::pause_reading(bool pause) {
+  if (phase_ == Phase::open) read_on(!pause);
+}
+
+void Client::wind_up() {
+  switch (phase_) {
+    case Phase::handshake: return answer_and_linger(503, "text/plain", "the server is stopping", retry_after(runtime_.now_ms));
+    case Phase::connecting: return refuse(503, "the server is stopping", EndReason::stop);
+    case Phase::open: return close(1001, "server stopping", EndReason::stop);
+    case Phase::closing:
+    case Phase::lingering: return;
+  }
+}
+
+}  // namespace holdfast

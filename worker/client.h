@@ -1,0 +1,110 @@
+// worker/client.h - the connection of one client: hand-shake, codec, keep-alive, closing. WebSocket or framed TCP.
+//
+//   phase       event                              -> phase        action
+//   handshake   request complete, good                connecting   Sessions::create(), Backend::open(), reading pauses
+//   handshake   the listener's page asked for         lingering    200 and the page
+//   handshake   bad request, other path, full         lingering    4xx or 5xx
+//   handshake   handshake_timeout                     (gone)       408 nowhere to be read: closed, counted
+//   connecting  accept()                              open         101 (WebSocket), queued pushes follow
+//   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
+//   open        message                               open         Backend::message()
+//   open        ping                                  open         pong
+//   open        close frame, TCP end of file          lingering    close frame echoed, session ends
+//   open        protocol error, kick, idle, slow ...  closing      close frame, session ends
+//   open        connection error                      (gone)       session ends
+//   closing     close frame of the other side         lingering    -
+//   lingering   everything sent                       lingering    shutdown(SHUT_WR)
+//   lingering   end of file                           (gone)       -
+//   closing, lingering   close_timeout                (gone)       -
+//
+// A TCP connection starts in `connecting` and has no close frame: closing is lingering there.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "worker/backend.h"
+#include "worker/connection.h"
+#include "worker/http/request.h"
+#include "worker/sessions.h"
+#include "worker/tcp/framer.h"
+#include "worker/ws/decoder.h"
+
+namespace holdfast {
+
+// The listener a client came by, resolved once for all its clients.
+struct ClientHome {
+  Runtime& runtime;
+  ConnectionTable& table;
+  Sessions& sessions;
+  const conf::Listen& listen;
+  uint16_t listener;  // index in Config::listens
+  Backend& backend;
+};
+
+class Client final : public Connection, private ws::FrameSink, private tcp::MessageSink {
+ public:
+  Client(const ClientHome& home, UniqueFd fd, const shm::SessionOrigin& origin);
+  ~Client() override;
+  void start();
+
+  // Answers of the backend's open(). `extra_headers`: complete header lines for the 101, or "".
+  void accept(std::string_view extra_headers);
+  void refuse(int status, std::string_view body, EndReason reason = EndReason::refused);
+
+  // False: closing, or the bound of unsent bytes was passed; then the session is closed at the end of this turn (not at
+  // once: the caller may be walking a channel's members).
+  bool deliver(const BufferRef& framed, Urgency urgency);
+  // Ends the session, says why, and goes.
+  void close(uint16_t code, std::string_view text, EndReason reason);
+  // Back-pressure from the backend.
+  void pause_reading(bool pause);
+  void wind_up() override;
+
+ private:
+  enum class Phase : uint8_t { handshake, connecting, open, closing, lingering };
+  struct Handshake {
+    http::RequestReader reader;
+    std::string early;  // what came behind the request
+  };
+
+  void on_bytes(std::span<char> bytes) override;
+  void on_end() override;
+  void on_drained() override;
+  bool before_flush() override;
+  void on_deadline() override;
+
+  void feed_handshake(std::string_view bytes);
+  void answer_request(const http::Request& request);
+  void begin_session(const http::Request* request);
+  void answer_and_linger(int status, std::string_view type, std::string_view body, std::string_view extra);
+  void feed_codec(std::span<char> bytes);
+  void linger();
+  void keep_alive_check();
+  void send_frame(ws::Opcode opcode, std::string_view payload);
+  bool received(bool binary, std::string_view data);
+
+  bool on_message(ws::Opcode opcode, std::string_view payload) override;
+  bool on_ping(std::string_view payload) override;
+  bool on_pong(std::string_view payload) override;
+  void on_close(uint16_t code, std::string_view reason) override;
+  void on_error(uint16_t close_code, std::string_view why) override;
+  bool on_message(std::string_view message) override;  // tcp
+
+  bool websocket() const { return home_.listen.protocol == conf::Protocol::websocket; }
+
+  const ClientHome& home_;
+  Session* session_ = nullptr;
+  std::unique_ptr<Handshake> handshake_;
+  std::variant<ws::Decoder, tcp::Framer> codec_;
+  shm::SessionOrigin origin_;
+  uint64_t last_in_ms_ = 0;
+  uint64_t last_ping_ms_ = 0;
+  Phase phase_;
+  bool slow_ = false;  // passed its bound: closed at the end of the turn
+  bool shut_ = false;  // our direction is closed
+};
+
+}  // namespace holdfast

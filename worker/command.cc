@@ -1,0 +1,121 @@
+// worker/command.cc - names that may be used, and a Command as bytes for another worker.
+//
+// Encoded, native byte order (ByteWriter):
+//   op u8 | binary u8 | code u16 | sessions: u32 n, n x 16 | exclude: u32 n, n x 16 |
+//   channels: u32 n, n x (u32 len, bytes) | users: likewise | data: u32 len, bytes | reason: u32
+//   len, bytes
+#include "worker/command.h"
+
+#include <simdjson.h>
+
+#include "base/bytes.h"
+#include "shm/session_directory.h"
+
+namespace holdfast {
+namespace {
+
+// Unicode category Cc: U+0000..U+001F, U+007F and U+0080..U+009F (in UTF-8: C2 80..C2 9F).
+bool has_control_character(std::string_view utf8) {
+  for (size_t i = 0; i < utf8.size(); ++i) {
+    auto c = static_cast<unsigned char>(utf8[i]);
+    if (c < 0x20 || c == 0x7f) return true;
+    if (c == 0xc2 && i + 1 < utf8.size() && static_cast<unsigned char>(utf8[i + 1]) < 0xa0)
+      return true;
+  }
+  return false;
+}
+
+bool valid_name(std::string_view name, size_t max_bytes) {
+  return !name.empty() && name.size() <= max_bytes &&
+         simdjson::validate_utf8(name.data(), name.size()) && !has_control_character(name);
+}
+
+void put_ids(ByteWriter& out, const std::vector<shm::SessionId>& ids) {
+  out.put(uint32_t(ids.size()));
+  for (const shm::SessionId& id : ids) {
+    out.put(id.hi);
+    out.put(id.lo);
+  }
+}
+
+void put_strings(ByteWriter& out, const std::vector<std::string>& strings) {
+  out.put(uint32_t(strings.size()));
+  for (const std::string& s : strings) out.put_string(s);
+}
+
+// A count that the bytes left cannot hold is not believed: no memory is taken for it.
+bool get_count(ByteReader& in, size_t item_bytes, size_t* count) {
+  *count = in.get<uint32_t>();
+  return in.ok() && *count <= in.left() / item_bytes;
+}
+
+bool get_ids(ByteReader& in, std::vector<shm::SessionId>* ids) {
+  size_t count = 0;
+  if (!get_count(in, 2 * sizeof(uint64_t), &count)) return false;
+  ids->resize(count);
+  for (shm::SessionId& id : *ids) {
+    id.hi = in.get<uint64_t>();
+    id.lo = in.get<uint64_t>();
+  }
+  return in.ok();
+}
+
+bool get_strings(ByteReader& in, std::vector<std::string>* strings) {
+  size_t count = 0;
+  if (!get_count(in, sizeof(uint32_t), &count)) return false;
+  strings->reserve(count);
+  for (size_t i = 0; i < count && in.ok(); ++i) strings->emplace_back(in.get_string());
+  return in.ok();
+}
+
+}  // namespace
+
+bool valid_channel(std::string_view name) {
+  return valid_name(name, kMaxChannelBytes);
+}
+bool valid_user(std::string_view name) {
+  return valid_name(name, shm::kMaxUserBytes);
+}
+
+size_t Command::encoded_bytes() const {
+  size_t bytes = 4 + 6 * sizeof(uint32_t) + 16 * (sessions.size() + exclude.size());
+  for (const std::string& s : channels) bytes += sizeof(uint32_t) + s.size();
+  for (const std::string& s : users) bytes += sizeof(uint32_t) + s.size();
+  return bytes + data.size() + reason.size();
+}
+
+std::string Command::encode() const {
+  std::string bytes;
+  bytes.reserve(encoded_bytes());
+  ByteWriter out(bytes);
+  out.put(uint8_t(op));
+  out.put(uint8_t(binary));
+  out.put(code);
+  put_ids(out, sessions);
+  put_ids(out, exclude);
+  put_strings(out, channels);
+  put_strings(out, users);
+  out.put_string(data);
+  out.put_string(reason);
+  return bytes;
+}
+
+std::optional<Command> Command::decode(std::string_view bytes) {
+  ByteReader in(bytes);
+  auto op = in.get<uint8_t>();
+  auto binary = in.get<uint8_t>();
+  if (op < uint8_t(Op::send) || op > uint8_t(Op::list_channels) || binary > 1) return {};
+  Command c;
+  c.op = Op(op);
+  c.binary = binary == 1;
+  c.code = in.get<uint16_t>();
+  if (!get_ids(in, &c.sessions) || !get_ids(in, &c.exclude) || !get_strings(in, &c.channels) ||
+      !get_strings(in, &c.users))
+    return {};
+  c.data = in.get_string();
+  c.reason = in.get_string();
+  if (!in.ok() || !in.at_end()) return {};
+  return c;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,118 @@
+#include "worker/connection.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace holdfast {
+namespace {
+constexpr size_t kFlushBytes = 1024 * 1024;  // of one connection in one turn
+}
+
+Connection::Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd)
+    : runtime_(runtime),
+      table_(table),
+      fd_(std::move(fd)),
+      event_(runtime.loop, fd_.get(), *this, Call<&Connection::on_ready>{}) {}
+
+Connection::~Connection() { runtime_.stats.bytes_unsent.sub(output_.bytes()); }
+
+void Connection::update_watch() {
+  event_.watch(short((want_read_ ? kRead : 0) | (want_write_ ? kWrite : 0)));
+}
+
+void Connection::read_on(bool on) {
+  want_read_ = on;
+  if (!retired_) update_watch();
+}
+
+void Connection::on_ready(short what) {
+  if (retired_) return;
+  if ((what & kWrite) != 0) {
+    want_write_ = false;
+    flush();
+  }
+  if ((what & kRead) != 0 && !retired_ && want_read_) read_once();
+  if (!retired_) update_watch();
+}
+
+void Connection::read_once() {
+  ssize_t got;
+  do {
+    got = recv(fd_.get(), runtime_.scratch.data(), runtime_.scratch.size(), MSG_DONTWAIT);
+  } while (got == -1 && errno == EINTR);
+  if (got > 0) {
+    on_bytes(runtime_.scratch.first(size_t(got)));
+  } else if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+    on_end();
+  }
+}
+
+void Connection::enqueue(BufferRef buffer, Urgency urgency) {
+  if (retired_) return;
+  runtime_.stats.bytes_unsent.add(buffer.size());
+  output_.push(std::move(buffer));
+  if (!held_ && !want_write_) runtime_.flush.add(*this, urgency);
+}
+
+void Connection::enqueue_first(BufferRef buffer) {
+  runtime_.stats.bytes_unsent.add(buffer.size());
+  output_.push_front(std::move(buffer));
+}
+
+void Connection::drop_output() {
+  size_t before = output_.bytes();
+  runtime_.stats.messages_dropped.add(output_.drop_unsent());
+  runtime_.stats.bytes_unsent.sub(before - output_.bytes());
+}
+
+void Connection::hold_output(bool hold) {
+  held_ = hold;
+  if (!held_ && !output_.empty()) runtime_.flush.add(*this, Urgency::urgent);
+}
+
+void Connection::flush() {
+  if (retired_ || !before_flush() || held_) return;
+  OutputQueue::Written done = output_.write_to(fd_.get(), kFlushBytes);
+  runtime_.stats.bytes_out.add(done.bytes);
+  runtime_.stats.bytes_unsent.sub(done.bytes);
+  runtime_.stats.writes.add(done.writes);
+  switch (done.outcome) {
+    case OutputQueue::Outcome::drained: on_drained(); break;
+    case OutputQueue::Outcome::more: runtime_.flush.add(*this, Urgency::bulk); break;
+    case OutputQueue::Outcome::blocked:
+      want_write_ = true;  // I2
+      update_watch();
+      break;
+    case OutputQueue::Outcome::failed: on_end(); break;
+  }
+}
+
+void Connection::shut_down_writing() {
+  // ENOTCONN: the other side was faster; its end of file or error is about to be read.
+  if (shutdown(fd_.get(), SHUT_WR) == -1 && errno != ENOTCONN) on_end();
+}
+
+void Connection::retire() { table_.retire(*this); }
+
+void ConnectionTable::add(std::unique_ptr<Connection> connection) {
+  size_t fd = size_t(connection->fd());
+  if (by_fd_.size() <= fd) by_fd_.resize(fd + 1);
+  HF_CHECK(!by_fd_[fd]);
+  by_fd_[fd] = std::move(connection);
+  ++size_;
+  runtime_.stats.connections_open.add();
+}
+
+void ConnectionTable::retire(Connection& connection) {
+  if (connection.retired_) return;
+  connection.retired_ = true;
+  connection.event_.watch(0);
+  connection.disarm();
+  connection.unlink();
+  --size_;
+  runtime_.stats.connections_open.sub();
+  runtime_.loop.defer_delete(std::move(by_fd_[size_t(connection.fd())]));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,101 @@
+// worker/connection.h - a socket of this worker: reading, queued writing, deadline. What the bytes mean is the derived
+// class's business (client.h, api_connection.h).
+//
+// Owner: ConnectionTable, by descriptor. Ends by ConnectionTable::retire(), which destroys it after the turn, so a
+// callback may retire its own object; the descriptor stays open until then and cannot be reused meanwhile.
+//
+// Invariants
+//   I1  One readiness costs one read of at most the worker's scratch space: one turn is bounded.
+//   I2  While output is queued and the socket is full, write readiness is watched; otherwise it is not.
+//   I3  After retire() no virtual function is called any more.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/event.h"
+#include "base/fd.h"
+#include "worker/output_queue.h"
+#include "worker/runtime.h"
+
+namespace holdfast {
+
+class ConnectionTable;
+
+class Connection : public Flushable, public Deadline {
+ public:
+  Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd);
+  ~Connection() override;
+
+  int fd() const { return fd_.get(); }
+  size_t unsent() const { return output_.bytes(); }
+  bool retired() const { return retired_; }
+  // The worker ends or drains: finish what is under way and go.
+  virtual void wind_up() = 0;
+
+ protected:
+  // Bytes as they came; the span may be written to (unmasking) and is valid during the call.
+  virtual void on_bytes(std::span<char> bytes) = 0;
+  // The other side is gone (end of file or error). Must retire.
+  virtual void on_end() = 0;
+  virtual void on_drained() {}
+  // Before anything is written at the end of a turn; false: nothing is to be written now.
+  virtual bool before_flush() { return true; }
+
+  void enqueue(BufferRef buffer, Urgency urgency);
+  // Holds queued output back (the hand-shake's answer must go first).
+  void hold_output(bool hold);
+  // Puts a buffer before everything queued; only while output is held.
+  void enqueue_first(BufferRef buffer);
+  // Throws away queued buffers, all but a partly sent one; counts them as messages.dropped.
+  void drop_output();
+  // Makes flush() come at the end of this turn, also without output.
+  void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
+  bool output_empty() const { return output_.empty(); }
+  void read_on(bool on);
+  bool reading() const { return want_read_; }
+  void arm(uint64_t at_ms) { runtime_.wheel.arm(*this, at_ms); }
+  // After everything queued has gone: no more from us, so the other side sees an end and not a reset.
+  void shut_down_writing();
+  void retire();
+
+  Runtime& runtime_;
+
+ private:
+  friend class ConnectionTable;
+  void on_ready(short what);
+  void read_once();
+  void flush() final;
+  void update_watch();
+
+  ConnectionTable& table_;
+  UniqueFd fd_;
+  IoEvent event_;  // dies before fd_
+  OutputQueue output_;
+  bool want_read_ = false;
+  bool want_write_ = false;
+  bool held_ = false;
+  bool retired_ = false;
+};
+
+class ConnectionTable {
+ public:
+  explicit ConnectionTable(Runtime& runtime) : runtime_(runtime) {}
+  void add(std::unique_ptr<Connection> connection);
+  void retire(Connection& connection);
+  size_t size() const { return size_; }
+  void clear() { by_fd_.clear(); }
+  template <class F>
+  void for_each(F&& f) {
+    for (size_t i = 0; i < by_fd_.size(); ++i)
+      if (by_fd_[i]) f(*by_fd_[i]);
+  }
+
+ private:
+  Runtime& runtime_;
+  std::vector<std::unique_ptr<Connection>> by_fd_;
+  size_t size_ = 0;
+};
+
+}  // namespace holdfast

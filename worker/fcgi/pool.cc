@@ -1,0 +1,279 @@
+#include "worker/fcgi/pool.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.h"
+#include "worker/fcgi/pool_impl.h"
+
+namespace holdfast::fcgi {
+namespace {
+
+constexpr size_t kScratchBytes = 64 * 1024;
+
+Outcome outcome_of(End how) {
+  switch (how) {
+    case End::complete: return Outcome::answered;
+    case End::overloaded: return Outcome::overloaded;
+    case End::timed_out: return Outcome::timed_out;
+    case End::too_large: return Outcome::too_large;
+    case End::not_taken:
+    case End::unknown_role:
+    case End::lost: break;
+  }
+  return Outcome::lost;
+}
+
+const char* reason(End how) {
+  switch (how) {
+    case End::complete: break;
+    case End::overloaded: return "the server says it is overloaded; give it more processes";
+    case End::timed_out: return "no sign of life for read_timeout; its connection is closed";
+    case End::too_large: return "the answer passed max_response; its connection is closed";
+    case End::not_taken: return "the connection ended twice before the server read the request";
+    case End::unknown_role: return "the server is no FastCGI responder";
+    case End::lost: return "the connection or a readable answer was lost; see the server's log";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view Answer::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) return value;
+  }
+  return {};
+}
+
+Pool::Impl::Impl(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBlock& stats,
+                 std::function<bool()> others_waiting)
+    : loop_(loop),
+      backend_(backend),
+      share_(share),
+      stats_(stats),
+      others_waiting_(std::move(others_waiting)),
+      stderr_log_(backend.name, stats),
+      choice_(backend.servers),
+      scratch_(kScratchBytes),
+      shared_{loop_, backend_, stats_, stderr_log_, *this, scratch_, measure_unix_terminator()} {
+  HF_CHECK(share_.connections >= 1 && !backend_.servers.empty());
+}
+
+Pool::Impl::~Impl() {
+  HF_CHECK(!delivering_);
+  stats_.backend_queued.sub(queue_.size());
+}
+
+bool Pool::Impl::submit(Request request) {
+  auto exchange = std::make_unique<Exchange>();
+  exchange->submitted_us = monotonic_ns() / 1000;
+  exchange->submitted_ms = now();
+  exchange->bytes = encode_request(request.params, request.body, true);
+  exchange->session = std::move(request.session);
+  exchange->caller = request.caller;
+  exchange->ticket = request.ticket;
+  enter(*exchange);
+  // A failure on the spot is delivered by the next event or tick.
+  bool outer = std::exchange(delivering_, true);
+  bool placed = queue_.empty() && place(exchange);
+  delivering_ = outer;
+  return placed || enqueue(std::move(exchange));
+}
+
+bool Pool::Impl::enqueue(ExchangePtr exchange) {
+  if (queue_.size() < share_.queue) {
+    queue_.push_back(std::move(exchange));
+    stats_.backend_queued.add();
+    return true;
+  }
+  stats_.backend_overloaded.add();
+  if (uint64_t n = queue_gate_.pass()) {
+    log_warn("backend queue full backend={} session={} queue={} times={}; refused", backend_.name,
+             exchange->session, share_.queue, n);
+  }
+  leave(*exchange);
+  return false;
+}
+
+void Pool::Impl::enter(Exchange& exchange) {
+  if (exchange.caller == nullptr) return;
+  exchange.place = index_.emplace(std::pair(exchange.caller, exchange.ticket), &exchange);
+}
+
+void Pool::Impl::leave(Exchange& exchange) {
+  if (exchange.caller != nullptr) index_.erase(exchange.place);
+}
+
+void Pool::Impl::forget(const Caller* caller, uint64_t ticket) {
+  auto [first, last] = index_.equal_range({caller, ticket});
+  for (auto it = first; it != last; ++it) it->second->caller = nullptr;
+  index_.erase(first, last);
+}
+
+void Pool::Impl::tick(uint64_t now_ms) {
+  last_tick_ms_ = std::max(now_ms, now());
+  others_wait_ = others_waiting_();
+  std::vector<Connection*> all;  // a tick may retire and add connections; retired ones live until the turn ends
+  for (const auto& connection : connections_) all.push_back(connection.get());
+  for (Connection* connection : all) connection->tick(last_tick_ms_);
+  close_idle(!keep_ || others_wait_);
+  end_queued_too_long();
+  run_queue();
+  deliver();
+}
+
+void Pool::Impl::keep_no_connections() {
+  keep_ = false;
+  close_idle(true);
+}
+
+// --- what connections tell ---
+
+void Pool::Impl::on_open(Connection& connection) {
+  choice_.accepted(connection.server());
+  count_sent(connection.exchange());
+}
+
+void Pool::Impl::on_refused(Connection& connection, int error, bool in_time) {
+  size_t server = connection.server();
+  choice_.failed(server, now());
+  if (uint64_t n = refused_gate_.pass()) {
+    log_warn("backend server not reached backend={} server={} times={}: {}; is it running?",
+             backend_.name, server_name(server), n, std::strerror(error));
+  }
+  bool elsewhere = choice_.best_ready(now(), server).has_value() && !connection.exchange().retried;
+  bool hope = in_time && !choice_.down_for(server, now(), backend_.connect_timeout_ms);
+  if (hope && !elsewhere) return;  // the connection tries again
+  ExchangePtr exchange = take_from(connection);
+  retire(connection);
+  if (elsewhere) {
+    retry(std::move(exchange), server);
+  } else {
+    end(std::move(exchange), {.outcome = Outcome::no_server});
+  }
+  run_queue();
+  deliver();
+}
+
+void Pool::Impl::on_end(Connection& connection, End end) {
+  size_t server = connection.server();
+  std::string output = connection.take_output();
+  bool keep = end == End::complete && may_keep(connection);
+  ExchangePtr exchange = take_from(connection);
+  keep ? connection.rest(now()) : retire(connection, end == End::complete);
+  if (end == End::complete) {
+    complete(std::move(exchange), server, std::move(output));
+  } else {
+    fail(std::move(exchange), server, end);
+  }
+  run_queue();
+  deliver();
+}
+
+void Pool::Impl::on_idle_end(Connection& connection) { retire(connection); }
+
+// --- what becomes of a request ---
+
+void Pool::Impl::complete(ExchangePtr exchange, size_t server, std::string output) {
+  CgiHead head;
+  if (parse_cgi_head(output, &head) != CgiParse::complete) return fail(std::move(exchange), server, End::lost);
+  output.erase(0, head.body_offset);
+  end(std::move(exchange), {.outcome = Outcome::answered,
+                            .status = head.status,
+                            .headers = std::move(head.headers),
+                            .body = std::move(output),
+                            .may_have_run = true});
+}
+
+void Pool::Impl::fail(ExchangePtr exchange, size_t server, End how) {
+  bool again = how == End::not_taken ||
+               (how == End::overloaded && choice_.best_ready(now(), server).has_value());
+  if (again && !exchange->retried) return retry(std::move(exchange), server);
+  if (uint64_t n = failed_gate_.pass()) {
+    log_warn("backend request failed backend={} server={} session={} times={}: {}", backend_.name,
+             server_name(server), exchange->session, n, reason(how));
+  }
+  bool may_have_run = how == End::lost || how == End::timed_out || how == End::too_large;
+  end(std::move(exchange), {.outcome = outcome_of(how), .may_have_run = may_have_run});
+}
+
+void Pool::Impl::retry(ExchangePtr exchange, size_t server) {
+  stats_.backend_retried.add();
+  exchange->retried = true;
+  exchange->avoid = server;
+  if (!place(exchange)) put_back(std::move(exchange));
+}
+
+void Pool::Impl::end_queued_too_long() {
+  while (!queue_.empty() && now() - queue_.front()->submitted_ms >= backend_.read_timeout_ms) {  // I4
+    ExchangePtr exchange = std::move(queue_.front());
+    queue_.pop_front();
+    stats_.backend_queued.sub();
+    if (uint64_t n = queue_gate_.pass()) {
+      log_warn("backend request waited read_timeout in the queue backend={} session={} times={}; given up",
+               backend_.name, exchange->session, n);
+    }
+    end(std::move(exchange), {.outcome = Outcome::overloaded});
+  }
+}
+
+void Pool::Impl::end(ExchangePtr exchange, Answer answer) {
+  count(answer, *exchange);
+  done_.push_back({std::move(exchange), std::move(answer)});
+}
+
+void Pool::Impl::count(const Answer& answer, const Exchange& exchange) {
+  switch (answer.outcome) {
+    case Outcome::answered:
+      (answer.status < 500 ? stats_.backend_answers : stats_.backend_errors_5xx).add();
+      stats_.backend_request_us.record(monotonic_ns() / 1000 - exchange.submitted_us);
+      break;
+    case Outcome::overloaded: stats_.backend_overloaded.add(); break;
+    case Outcome::timed_out: stats_.backend_timed_out.add(); break;
+    case Outcome::no_server:
+    case Outcome::lost:
+    case Outcome::too_large: stats_.backend_failed.add(); break;
+  }
+}
+
+// I2. What its callers add to done_ waits for the next event or tick, so that one who asks again at once does not keep
+// the loop here.
+void Pool::Impl::deliver() {
+  if (delivering_) return;
+  delivering_ = true;
+  for (size_t n = done_.size(); n > 0; --n) {
+    Done done = std::move(done_.front());
+    done_.pop_front();
+    Caller* caller = done.exchange->caller;
+    leave(*done.exchange);
+    if (caller != nullptr) caller->on_answer(done.exchange->ticket, std::move(done.answer));
+  }
+  delivering_ = false;
+}
+
+void Pool::Impl::count_sent(Exchange& exchange) {
+  if (!exchange.counted) stats_.backend_requests.add();
+  exchange.counted = true;
+}
+
+uint64_t Pool::Impl::now() const { return std::max(monotonic_ms(), last_tick_ms_); }
+
+// --- the door ---
+
+Pool::Pool(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBlock& stats,
+           std::function<bool()> others_waiting)
+    : impl_(std::make_unique<Impl>(loop, backend, share, stats, std::move(others_waiting))) {}
+Pool::~Pool() = default;
+bool Pool::submit(Request request) { return impl_->submit(std::move(request)); }
+void Pool::forget(const Caller* caller, uint64_t ticket) { impl_->forget(caller, ticket); }
+void Pool::tick(uint64_t now_ms) { impl_->tick(now_ms); }
+void Pool::keep_no_connections() { impl_->keep_no_connections(); }
+size_t Pool::in_flight() const { return impl_->in_flight(); }
+size_t Pool::queued() const { return impl_->queued(); }
+
+}  // namespace holdfast::fcgi

@@ -1,0 +1,101 @@
+// worker/fcgi/pool_impl.h - the inside of a Pool: who carries what, and who gets which answer.
+//
+// Invariants
+//   I1  An exchange is in exactly one place: queue, a connection, or done. From done it goes to its caller.
+//   I2  Callers are called from deliver() only, when everything else is in order: they may submit and forget.
+//   I3  A connection is in connections_ until it is retired; a retired one is closed and calls nobody.
+//   I4  The queue is in the order of submission, so its deadlines pass from the front.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "worker/fcgi/connection.h"
+#include "worker/fcgi/exchange.h"
+#include "worker/fcgi/pool.h"
+#include "worker/fcgi/server_choice.h"
+#include "worker/fcgi/stderr_log.h"
+
+namespace holdfast::fcgi {
+
+struct Pool::Impl final : ConnectionOwner {
+  Impl(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBlock& stats,
+       std::function<bool()> others_waiting);
+  ~Impl();
+
+  bool submit(Request request);
+  void forget(const Caller* caller, uint64_t ticket);
+  void tick(uint64_t now_ms);
+  void keep_no_connections();
+  size_t in_flight() const { return carried_ + done_.size(); }
+  size_t queued() const { return queue_.size(); }
+
+ private:
+  struct Done {
+    ExchangePtr exchange;
+    Answer answer;
+  };
+
+  void on_open(Connection& connection) override;
+  void on_refused(Connection& connection, int error, bool in_time) override;
+  void on_end(Connection& connection, End end) override;
+  void on_idle_end(Connection& connection) override;
+
+  // pool_place.cc: where a request goes
+  bool place(ExchangePtr& exchange);
+  void place_on_new(ExchangePtr& exchange, size_t server);
+  Connection* rested_idle(std::optional<size_t> server, std::optional<size_t> avoid);
+  Connection* oldest_idle(std::optional<size_t> server);
+  void carry(Connection& connection, ExchangePtr& exchange);
+  void run_queue();
+  void put_back(ExchangePtr exchange);
+  bool wants_kept() const;
+  bool may_keep(Connection& connection);
+  bool starves(size_t server);
+  void close_idle(bool all);
+  void retire(Connection& connection, bool answered = false);
+  ExchangePtr take_from(Connection& connection);
+
+  // pool.cc: what becomes of it
+  bool enqueue(ExchangePtr exchange);
+  void enter(Exchange& exchange);
+  void leave(Exchange& exchange);
+  void retry(ExchangePtr exchange, size_t server);
+  void end_queued_too_long();
+  void complete(ExchangePtr exchange, size_t server, std::string output);
+  void fail(ExchangePtr exchange, size_t server, End how);
+  void end(ExchangePtr exchange, Answer answer);
+  void count(const Answer& answer, const Exchange& exchange);
+  void count_sent(Exchange& exchange);
+  void deliver();
+  uint64_t now() const;
+  const std::string& server_name(size_t server) const { return backend_.servers[server].address.text; }
+
+  Loop& loop_;
+  const conf::Backend& backend_;
+  const Share share_;
+  shm::StatsBlock& stats_;
+  std::function<bool()> others_waiting_;
+  StderrLog stderr_log_;
+  ServerChoice choice_;
+  std::vector<char> scratch_;
+  ConnectionShared shared_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::deque<ExchangePtr> queue_;
+  std::deque<Done> done_;
+  ExchangeIndex index_;
+  size_t carried_ = 0;          // exchanges on connections
+  uint64_t last_tick_ms_ = 0;
+  bool keep_ = true;
+  bool others_wait_ = false;    // as of the last tick
+  bool delivering_ = false;     // or must not, inside submit()
+  bool running_queue_ = false;
+  LogGate refused_gate_, failed_gate_, queue_gate_;
+};
+
+}  // namespace holdfast::fcgi

@@ -1,0 +1,286 @@
+#include "worker/fcgi_backend.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "worker/client.h"
+
+namespace holdfast {
+namespace {
+constexpr uint64_t kFirstRetryMs = 500;
+constexpr uint64_t kLastRetryMs = 30'000;
+constexpr size_t kRetriesPerTick = 1'000;
+
+std::string_view outcome_text(fcgi::Outcome outcome) {
+  switch (outcome) {
+    case fcgi::Outcome::answered: return "answered";
+    case fcgi::Outcome::overloaded: return "overloaded";
+    case fcgi::Outcome::no_server: return "no server";
+    case fcgi::Outcome::timed_out: return "timed out";
+    case fcgi::Outcome::lost: return "connection lost";
+    case fcgi::Outcome::too_large: return "answer too large";
+  }
+  return "unknown";
+}
+
+int refusal_status(fcgi::Outcome outcome) {
+  switch (outcome) {
+    case fcgi::Outcome::overloaded:
+    case fcgi::Outcome::no_server: return 503;
+    case fcgi::Outcome::timed_out: return 504;
+    default: return 502;
+  }
+}
+
+}  // namespace
+
+struct FcgiBackend::State final : BackendState {
+  struct Waiting {
+    bool binary;
+    std::string data;
+  };
+  std::string params;  // session_params()
+  std::deque<Waiting> waiting;
+  unsigned in_flight = 0;
+  bool owes_close = false;
+  bool paused = false;      // reading from the client
+  uint64_t retry_ms = 0;    // back-off of the close event
+  uint64_t give_up_ms = 0;  // when the close event is lost
+};
+
+FcgiBackend::State& FcgiBackend::state(Session& session) {
+  return static_cast<State&>(*session.backend_state);
+}
+
+FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
+                         Sessions& sessions, Hub& hub, Router& router,
+                         std::function<bool()> others_waiting)
+    : runtime_(runtime),
+      conf_(conf),
+      sessions_(sessions),
+      hub_(hub),
+      close_room_(std::max(1u, share.queue / 2)),
+      backend_params_(backend_params(conf, runtime.config.server.node_id)),
+      actions_(runtime, sessions, hub, router),
+      pool_(runtime.loop, conf, share, runtime.stats, std::move(others_waiting)) {}
+
+bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
+  fcgi::Request request;
+  request.params = backend_params_ + state(session).params +
+                   request_params(session, event, binary, body.size());
+  request.body = std::move(body);
+  request.session = session.id.hex();
+  request.caller = this;
+  request.ticket = next_ticket_++;
+  uint64_t ticket = request.ticket;
+  if (!pool_.submit(std::move(request))) return false;
+  flights_.emplace(ticket, Flight{&session, event});
+  ++state(session).in_flight;
+  return true;
+}
+
+void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
+  auto it = flights_.find(ticket);
+  HF_CHECK(it != flights_.end());
+  Flight flight = it->second;
+  flights_.erase(it);
+  // The request counts as in flight while its answer is carried out: whatever ends the session meanwhile, gone() leaves
+  // the rest to landed(), and the session stays alive until then.
+  switch (flight.event) {
+    case AppEvent::connect: connect_answered(*flight.session, answer); return landed(*flight.session);
+    case AppEvent::message: message_answered(*flight.session, answer); return landed(*flight.session);
+    case AppEvent::close: return close_answered(*flight.session, answer);
+  }
+}
+
+// ---- connect
+
+void FcgiBackend::now_owes_close(Session& session) {
+  if (!conf_.event_close) return;
+  state(session).owes_close = true;
+  sessions_.set_owes_close(session, true);
+  if (session.phase == SessionPhase::ended) runtime_.stats.events_close_owed.add();
+}
+
+void FcgiBackend::open(Session& session, const Opening& opening) {
+  auto fresh = std::make_unique<State>();
+  fresh->params = session_params(conf_, session, opening);
+  session.backend_state = std::move(fresh);
+  for (const std::string& channel : session.listen->channels) hub_.join(session, channel);
+  if (conf_.event_connect) {
+    if (!submit(session, AppEvent::connect, false, {})) {
+      runtime_.stats.events_connect_failed.add();
+      session.client->refuse(503, "the application is overloaded");
+    }
+    return;
+  }
+  now_owes_close(session);
+  session.client->accept({});
+}
+
+void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer) {
+  bool answered = answer.outcome == fcgi::Outcome::answered;
+  bool accepted = answered && answer.status < 400;
+  if (accepted || (!answered && answer.may_have_run)) {
+    runtime_.stats.events_connect.add();  // I1: what may have been delivered is paired too
+    now_owes_close(session);
+  }
+  if (!answered) runtime_.stats.events_connect_failed.add();
+  if (answered && !accepted) runtime_.stats.events_connect_refused.add();
+  if (session.client == nullptr) return;  // left or kicked meanwhile
+  if (!answered) {
+    if (uint64_t n = gate_.pass())
+      log_warn("connect event failed session={} backend={} outcome=\"{}\" times={}; refusing hand-shakes",
+               session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
+    return session.client->refuse(refusal_status(answer.outcome), "the application does not answer");
+  }
+  if (!accepted) return session.client->refuse(answer.status, answer.body);
+  actions_.before_close(session, answer);  // pushes wait behind the 101
+  if (session.client == nullptr) return;
+  std::string cookies;
+  for (const auto& [name, value] : answer.headers)
+    if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += "Set-Cookie: " + value + "\r\n";
+  session.client->accept(cookies);
+  if (session.client != nullptr) actions_.close(session, answer);
+}
+
+// ---- messages
+
+void FcgiBackend::message(Session& session, bool binary, std::string_view data) {
+  State& s = state(session);
+  bool one_by_one = conf_.order == conf::Order::session;
+  if (one_by_one && (s.in_flight > 0 || !s.waiting.empty())) {
+    s.waiting.push_back({binary, std::string(data)});
+  } else if (!submit(session, AppEvent::message, binary, std::string(data))) {
+    return message_failed(session, 1013, "the application is overloaded");
+  }
+  size_t pending = s.waiting.size() + s.in_flight;
+  if (!s.paused && pending >= session.listen->max_pending) {
+    s.paused = true;
+    session.client->pause_reading(true);
+  }
+}
+
+void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_view why) {
+  State& s = state(session);
+  runtime_.stats.backend_abandoned.add(s.waiting.size());
+  s.waiting.clear();
+  if (session.client != nullptr) session.client->close(code, why, EndReason::backend);
+}
+
+void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer) {
+  if (answer.outcome != fcgi::Outcome::answered) {
+    if (uint64_t n = gate_.pass())
+      log_warn("message failed session={} backend={} outcome=\"{}\" times={}; closing the session", session.id.hex(),
+               conf_.name, outcome_text(answer.outcome), n);
+    bool busy = answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
+    message_failed(session, busy ? 1013 : 1011, "the application did not answer");
+  } else if (answer.status >= 500 && answer.body.empty()) {
+    message_failed(session, 1011, "the application failed");
+  } else {
+    actions_.before_close(session, answer);
+    actions_.close(session, answer);
+  }
+}
+
+// A request's answer has been dealt with: hands over the next message, or what is left to do for an ended session.
+// The session may be forgotten in here.
+void FcgiBackend::landed(Session& session) {
+  State& s = state(session);
+  while (!s.waiting.empty() && s.in_flight == 1) {
+    State::Waiting message = std::move(s.waiting.front());
+    s.waiting.pop_front();
+    if (!submit(session, AppEvent::message, message.binary, std::move(message.data)))
+      message_failed(session, 1013, "the application is overloaded");
+  }
+  --s.in_flight;
+  if (s.paused && s.waiting.size() + s.in_flight <= session.listen->max_pending / 2) {
+    s.paused = false;
+    if (session.client != nullptr) session.client->pause_reading(false);
+  }
+  if (session.phase == SessionPhase::ended) finish(session);
+}
+
+// ---- close
+
+void FcgiBackend::gone(Session& session) {
+  if (state(session).owes_close) runtime_.stats.events_close_owed.add();
+  finish(session);
+}
+
+void FcgiBackend::finish(Session& session) {
+  State& s = state(session);
+  if (s.in_flight > 0 || !s.waiting.empty()) return;  // I2
+  if (s.owes_close) return send_close_event(session);
+  sessions_.forget(session);
+}
+
+void FcgiBackend::send_close_event(Session& session) {
+  State& s = state(session);
+  if (s.give_up_ms == 0) s.give_up_ms = runtime_.now_ms + conf_.close_retry_ms;
+  if (pool_.queued() >= close_room_ || !submit(session, AppEvent::close, false, {}))
+    retry_close_event(session, true);
+}
+
+void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
+  State& s = state(session);
+  if (runtime_.now_ms >= s.give_up_ms) {
+    runtime_.stats.events_close_lost.add();
+    log_error("close event given up session={} user={} backend={}: no server answered for close_retry",
+              session.id.hex(), session.user, conf_.name);
+    return settle(session);
+  }
+  s.retry_ms = overloaded ? kFirstRetryMs
+                          : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
+  close_retries_.emplace(runtime_.now_ms + s.retry_ms, &session);
+}
+
+void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
+  --state(session).in_flight;
+  if (answer.outcome != fcgi::Outcome::answered) {
+    runtime_.stats.events_close_retried.add();
+    return retry_close_event(session, answer.outcome == fcgi::Outcome::overloaded);
+  }
+  runtime_.stats.events_close.add();
+  if (answer.status >= 500)
+    log_warn("close event answered with status={} session={} backend={}; not repeated", answer.status,
+             session.id.hex(), conf_.name);
+  actions_.before_close(session, answer);
+  settle(session);
+}
+
+void FcgiBackend::settle(Session& session) {
+  state(session).owes_close = false;
+  runtime_.stats.events_close_owed.sub();
+  sessions_.forget(session);
+}
+
+void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
+  auto fresh = std::make_unique<State>();
+  fresh->params = orphan_params(conf_, view);
+  fresh->owes_close = true;
+  session.backend_state = std::move(fresh);
+  runtime_.stats.events_close_owed.add();
+  finish(session);
+}
+
+void FcgiBackend::tick() {
+  pool_.tick(runtime_.now_ms);
+  for (size_t n = 0; n < kRetriesPerTick && !close_retries_.empty(); ++n) {
+    auto due = close_retries_.begin();
+    if (due->first > runtime_.now_ms || pool_.queued() >= close_room_) return;
+    Session* session = due->second;
+    close_retries_.erase(due);
+    send_close_event(*session);
+  }
+}
+
+void FcgiBackend::abandon() {
+  uint64_t owed = runtime_.stats.events_close_owed.get();
+  if (owed == 0) return;
+  runtime_.stats.events_close_lost.add(owed);
+  runtime_.stats.events_close_owed.set(0);
+  log_error("close events given up count={}: the server stops", owed);
+}
+
+}  // namespace holdfast

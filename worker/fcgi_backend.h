@@ -1,0 +1,82 @@
+// worker/fcgi_backend.h - sessions of an application behind FastCGI: which of its requests goes when, and what becomes
+// of the answers. The pool (fcgi/pool.h) knows servers and sockets; this knows sessions and events.
+//
+// Order `session` (default): one request of a session is in flight, the rest wait in its queue; when max_pending
+// wait, reading from that client pauses. Order `none`: all go at once, at most max_pending in flight.
+//
+// What a failed request costs its session
+//   connect event, no answer          hand-shake refused: 502 lost, 503 no server or overloaded, 504 timed out
+//   connect event, status >= 400      hand-shake refused with that status and the body
+//   message, no answer                close 1011; 1013 if the backend was overloaded or no server could be reached
+//   message, status >= 500, no body   close 1011: the application broke off, and its client must not wait for ever
+//   close event                       tried again, 500 ms doubling to 30 s, for close_retry; then counted as lost
+// After a failed message the session's queued ones are dropped and counted (backend.abandoned).
+//
+// Close events: a session owes one from the moment its connect event was delivered (or may have been: the request was
+// sent, the answer did not come), or from its start where only close events are configured. The directory entry
+// carries that fact, so that the successor of a dead worker sends what is missing (adopt()).
+//   I1  events.connect - events.close - events.close_lost = sessions that owe one (where both events are configured)
+//   I2  a session's close event follows its last message
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "worker/backend.h"
+#include "worker/fcgi/pool.h"
+#include "worker/fcgi_params.h"
+#include "worker/reply_actions.h"
+
+namespace holdfast {
+
+class FcgiBackend final : public Backend, private fcgi::Caller {
+ public:
+  FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share, Sessions& sessions, Hub& hub,
+              Router& router, std::function<bool()> others_waiting);
+
+  void open(Session& session, const Opening& opening) override;
+  void message(Session& session, bool binary, std::string_view data) override;
+  void gone(Session& session) override;
+  void adopt(Session& session, const shm::SessionView& view) override;
+  void tick() override;
+  void drain() override { pool_.keep_no_connections(); }
+  void abandon() override;
+
+ private:
+  struct State;
+  struct Flight {
+    Session* session;
+    AppEvent event;
+  };
+  static State& state(Session& session);
+
+  void on_answer(uint64_t ticket, fcgi::Answer&& answer) override;
+  bool submit(Session& session, AppEvent event, bool binary, std::string body);
+  void connect_answered(Session& session, const fcgi::Answer& answer);
+  void message_answered(Session& session, const fcgi::Answer& answer);
+  void close_answered(Session& session, const fcgi::Answer& answer);
+  void message_failed(Session& session, uint16_t code, std::string_view why);
+  void now_owes_close(Session& session);
+  void landed(Session& session);
+  void finish(Session& session);
+  void send_close_event(Session& session);
+  void retry_close_event(Session& session, bool overloaded);
+  void settle(Session& session);  // the close event is delivered or given up
+
+  Runtime& runtime_;
+  const conf::Backend& conf_;
+  Sessions& sessions_;
+  Hub& hub_;
+  unsigned close_room_;  // close events leave the rest of the pool's queue to messages
+  std::string backend_params_;
+  ReplyActions actions_;
+  fcgi::Pool pool_;
+  std::unordered_map<uint64_t, Flight> flights_;
+  uint64_t next_ticket_ = 1;
+  std::multimap<uint64_t, Session*> close_retries_;  // by the time they are due
+  LogGate gate_;
+};
+
+}  // namespace holdfast

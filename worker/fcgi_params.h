@@ -1,0 +1,30 @@
+// worker/fcgi_params.h - the FastCGI parameters of a session's requests (CGI/1.1, RFC 3875 section 4.1, and Holdfast's own).
+//
+// Three layers, joined for each request: those of the backend (made once), of the session (made at its hand-shake and kept
+// as long as it lives), of the request.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "conf/config.h"
+#include "worker/backend.h"
+
+namespace holdfast {
+
+enum class AppEvent : uint8_t { message, connect, close };
+
+// REQUEST_METHOD, SCRIPT_*, DOCUMENT_ROOT, GATEWAY_INTERFACE, SERVER_SOFTWARE, HOLDFAST_NODE and the configured ones, which win.
+std::string backend_params(const conf::Backend& backend, uint16_t node);
+
+// REQUEST_URI, QUERY_STRING, REMOTE_*, SERVER_*, SESSIONID and every header of the hand-shake as HTTP_*. Left out: `Proxy`
+// (httpoxy, CVE-2016-5385), names with an underscore (they would collide with their hyphen twin), Content-*.
+std::string session_params(const conf::Backend& backend, const Session& session, const Opening& opening);
+// The same for a session of which only the directory's entry is left.
+std::string orphan_params(const conf::Backend& backend, const shm::SessionView& view);
+
+// CONTENT_*, EVENT, HOLDFAST_EVENT, HOLDFAST_USER, HOLDFAST_DATA (the session data as a query string), HOLDFAST_OPCODE
+// (message), HOLDFAST_REASON and HOLDFAST_CODE (close).
+std::string request_params(const Session& session, AppEvent event, bool binary, size_t body_bytes);
+
+}  // namespace holdfast

@@ -1,0 +1,51 @@
+// worker/output_queue.h - what one connection still has to send: shared buffers, oldest first.
+//
+// Invariants
+//   I1  Empty: no memory beyond the object. One buffer queued: none either. More: one small vector.
+//   I2  bytes() is the sum of what is unsent; offset_ counts what of the first buffer has gone.
+//   I3  Buffers leave whole and in order; only the first can be partly sent.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "worker/buffer.h"
+
+namespace holdfast {
+
+class OutputQueue {
+ public:
+  enum class Outcome : uint8_t { drained, blocked, more, failed };
+  struct Written {
+    Outcome outcome;
+    size_t bytes;     // sent by this call
+    unsigned writes;  // system calls
+  };
+
+  void push(BufferRef buffer);
+  void push_front(BufferRef buffer);  // only while nothing is partly sent
+  // Sends until the queue is empty (drained), the socket is full (blocked), `budget` bytes went (more) or it
+  // failed; errno tells why. Raises no signal.
+  Written write_to(int fd, size_t budget);
+  // Throws away all but a partly sent first buffer; returns how many buffers went.
+  size_t drop_unsent();
+  bool empty() const { return bytes_ == 0; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  struct Rest {
+    std::vector<BufferRef> buffers;
+    size_t head = 0;  // buffers before it are gone
+  };
+  size_t rest_size() const { return rest_ ? rest_->buffers.size() - rest_->head : 0; }
+  void consume(size_t sent);
+  void advance();  // the first buffer is done: the next becomes first
+
+  BufferRef first_;
+  std::unique_ptr<Rest> rest_;
+  uint32_t offset_ = 0;
+  uint32_t bytes_ = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,124 @@
+#include "worker/post.h"
+
+namespace holdfast {
+
+Post::Post(Runtime& runtime, const Heritage& heritage, Reader& reader)
+    : runtime_(runtime),
+      heritage_(heritage),
+      segment_(*heritage.segment),
+      reader_(reader),
+      max_body_(shm::MailboxRing::max_body(segment_.capacities().mailbox_bytes)),
+      slots_(uint16_t(segment_.capacities().max_workers)),
+      outboxes_(slots_),
+      doorbell_(runtime.loop, heritage.doorbell_read, *this, Call<&Post::on_doorbell>{}) {
+  for (uint16_t s = 0; s < slots_; ++s) {
+    in_.push_back(segment_.ring(s, runtime.slot));
+    out_.push_back(segment_.ring(runtime.slot, s));
+    out_.back().set_waiting(false);  // a dead predecessor's overflow died with it
+  }
+  doorbell_.watch(kRead);
+}
+
+bool Post::served(uint16_t slot) const {
+  // Dead slots are served by nobody, and their sessions are gone; what is in the ring meanwhile is the successor's to
+  // answer, so a slot that is starting counts.
+  switch (segment_.slot(slot).state.load(std::memory_order_acquire)) {
+    case shm::SlotState::starting:
+    case shm::SlotState::serving:
+    case shm::SlotState::draining: return true;
+    case shm::SlotState::free:
+    case shm::SlotState::dead: return false;
+  }
+  return false;
+}
+
+bool Post::send(uint16_t to, uint32_t kind, std::string_view body) {
+  if (!served(to)) return false;
+  Outbox& box = outboxes_[to];
+  if (body.size() <= max_body_ && box.waiting.empty() && out_[to].push(kind, body)) {
+    box.ring = true;
+    runtime_.stats.push_forwarded.add();
+    return true;
+  }
+  if (body.size() > max_body_ ||
+      box.waiting_bytes + body.size() > runtime_.config.limits.mailbox_overflow) {  // I2
+    runtime_.stats.push_queue_full.add();
+    return false;
+  }
+  box.waiting.push_back({kind, std::string(body)});  // I1
+  box.waiting_bytes += body.size();
+  runtime_.stats.mailbox_overflow_bytes.add(body.size());
+  runtime_.stats.push_forwarded.add();
+  return true;
+}
+
+void Post::empty_overflow(uint16_t to, Outbox& box) {
+  if (!served(to)) {  // its sessions are gone, so is what was for them
+    runtime_.stats.push_no_session.add(box.waiting.size());
+    runtime_.stats.mailbox_overflow_bytes.sub(box.waiting_bytes);
+    box.waiting.clear();
+    box.waiting_bytes = 0;
+  }
+  // Flag first, then one more try: the consumer either made room before the try or sees the flag after.
+  if (!box.waiting.empty()) out_[to].set_waiting(true);
+  while (!box.waiting.empty() && out_[to].push(box.waiting.front().kind, box.waiting.front().body)) {
+    size_t bytes = box.waiting.front().body.size();
+    box.waiting.pop_front();
+    box.waiting_bytes -= bytes;
+    runtime_.stats.mailbox_overflow_bytes.sub(bytes);
+    box.ring = true;
+  }
+  if (box.waiting.empty()) out_[to].set_waiting(false);
+}
+
+void Post::dispatch() {
+  for (uint16_t to = 0; to < slots_; ++to) {
+    Outbox& box = outboxes_[to];
+    if (!box.waiting.empty()) empty_overflow(to, box);
+    if (!box.ring) continue;
+    box.ring = false;
+    if (shm::ring_doorbell(segment_.slot(to), heritage_.doorbell_write[to]))
+      runtime_.stats.mailbox_doorbells.add();
+  }
+}
+
+void Post::receive_from(uint16_t from) {
+  shm::MailboxRing& ring = in_[from];
+  for (unsigned n = 0; n < kTurnRecords; ++n) {
+    bool broken = false;
+    std::optional<shm::Record> record = ring.front(&broken);
+    if (broken) {
+      runtime_.stats.push_bad_record.add();
+      ring.discard();
+      return;
+    }
+    if (!record) return;
+    runtime_.stats.push_received.add();
+    reader_.on_record(from, record->kind, record->body);
+    ring.pop();
+  }
+}
+
+void Post::receive() {
+  for (uint16_t from = 0; from < slots_; ++from) {
+    if (from == runtime_.slot || in_[from].empty()) continue;
+    receive_from(from);
+    // It keeps records that did not fit: there is room now.
+    if (in_[from].producer_waits() &&
+        shm::ring_doorbell(segment_.slot(from), heritage_.doorbell_write[from]))
+      runtime_.stats.mailbox_doorbells.add();
+  }
+}
+
+bool Post::has_mail() const {
+  for (uint16_t from = 0; from < slots_; ++from)
+    if (from != runtime_.slot && !in_[from].empty()) return true;
+  return false;
+}
+
+void Post::announce_sleep() { shm::announce_sleep(segment_.slot(runtime_.slot)); }
+void Post::announce_awake() { shm::announce_awake(segment_.slot(runtime_.slot)); }
+
+void Post::on_doorbell(short) { shm::drain_doorbell(heritage_.doorbell_read); }
+
+}  // namespace holdfast

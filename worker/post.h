@@ -1,0 +1,75 @@
+// worker/post.h - records to and from the other workers: rings, overflow, doorbells.
+//
+// Invariants
+//   I1  Records to one slot leave in the order of send(): once one waits in the overflow, all later ones do.
+//   I2  The overflow to one slot is at most limits.mailbox_overflow bytes; beyond it send() fails and counts.
+//   I3  Doorbells are rung once a turn at most, and only for slots that sleep.
+//   I4  announce() before sleeping, then has_mail() again: no record is slept on (shm/mailbox.h I4).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shm/segment.h"
+#include "worker/runtime.h"
+#include "worker/worker.h"
+
+namespace holdfast {
+
+class Post {
+ public:
+  // Whoever wants the records.
+  class Reader {
+   public:
+    virtual void on_record(uint16_t from, uint32_t kind, std::string_view body) = 0;
+
+   protected:
+    ~Reader() = default;
+  };
+
+  Post(Runtime& runtime, const Heritage& heritage, Reader& reader);
+
+  // Largest body that fits a record; a face must not accept what cannot be forwarded.
+  size_t max_body() const { return max_body_; }
+  // False: the slot's ring and overflow are full (counted push.queue_full), or nobody serves the slot.
+  bool send(uint16_t to, uint32_t kind, std::string_view body);
+  bool served(uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
+
+  // Reads up to kTurnRecords from each other worker.
+  void receive();
+  bool has_mail() const;
+  // End of turn: overflow into rings, then doorbells.
+  void dispatch();
+  void announce_sleep();
+  void announce_awake();
+
+ private:
+  static constexpr unsigned kTurnRecords = 256;
+  struct Outbox {
+    struct Letter {
+      uint32_t kind;
+      std::string body;
+    };
+    std::deque<Letter> waiting;
+    size_t waiting_bytes = 0;
+    bool ring = false;  // something new is in the ring
+  };
+  void on_doorbell(short);
+  void receive_from(uint16_t from);
+  void empty_overflow(uint16_t to, Outbox& box);
+
+  Runtime& runtime_;
+  const Heritage& heritage_;
+  shm::Segment& segment_;
+  Reader& reader_;
+  size_t max_body_;
+  uint16_t slots_;
+  std::vector<shm::MailboxRing> in_, out_;  // by the other slot
+  std::vector<Outbox> outboxes_;
+  IoEvent doorbell_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,77 @@
+// worker/push_router.h - the Router of a worker: divides a command over the slots concerned, carries out its own
+// part, posts the others, collects their answers.
+//
+//   execute(command)
+//     sessions named    directory -> owner slot of each; an unknown one is reported at once
+//     users, channels   filter -> slots that may have one; all: every served slot
+//     own part          apply(), now                  other parts   one record each (kind `command`)
+//     counts wanted     the record carries a token; the other worker answers with kind `reply` (in pieces where long)
+//
+// Invariants
+//   I1  `done` is called exactly once: when the last part is in, at the deadline (partial), or at once.
+//   I2  At most kMaxPending commands wait for answers; a further one is answered at once, partial.
+//   I3  Order: parts for one slot are posted in the order of execute() calls.
+#pragma once
+
+#include <deque>
+#include <unordered_map>
+
+#include "shm/segment.h"
+#include "worker/hub.h"
+#include "worker/post.h"
+#include "worker/router.h"
+#include "worker/sessions.h"
+
+namespace holdfast {
+
+class PushRouter final : public Router, public Post::Reader {
+ public:
+  static constexpr uint64_t kReplyDeadlineMs = 2'000;
+  static constexpr size_t kMaxPending = 10'000;
+  static constexpr size_t kMaxListed = 10'000;  // channels one worker lists
+
+  PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& sessions, Hub& hub);
+
+  void execute(const Command& command, CommandDone done) override;
+  Post& post() { return post_; }
+  // Deadlines of commands that wait for answers; every tick.
+  void tick();
+
+ private:
+  enum Kind : uint32_t { kCommand = 1, kReply = 2 };
+  struct Pending {
+    CommandResult result;
+    CommandDone done;
+    unsigned missing;  // workers that have not finished answering
+    uint64_t deadline_ms;
+  };
+
+  void on_record(uint16_t from, uint32_t kind, std::string_view body) override;
+  void on_command(uint16_t from, std::string_view body);
+  void on_reply(std::string_view body);
+  void reply(uint16_t to, uint64_t token, const CommandResult& result);
+
+  // Parts of a command by slot; only slots concerned are present.
+  using Parts = std::vector<std::pair<uint16_t, Command>>;
+  Parts divide(const Command& command, CommandResult* result);
+  Command& part_for(Parts& parts, const Command& whole, uint16_t slot);
+
+  CommandResult apply(const Command& part);
+  uint64_t apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency);
+  uint64_t fan_out(std::string_view channel, Payload& payload, const Command& part);
+  void send_to_all(const Command& part, Payload& payload, CommandResult* result);
+  void list_channels(CommandResult* result);
+
+  Runtime& runtime_;
+  shm::Segment& segment_;
+  Sessions& sessions_;
+  Hub& hub_;
+  Post post_;
+  shm::SessionDirectory directory_;
+  shm::ChannelFilter filter_;
+  std::unordered_map<uint64_t, Pending> pending_;
+  std::deque<std::pair<uint64_t, uint64_t>> deadlines_;  // (ms, token), in order
+  uint64_t next_token_ = 1;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,28 @@
+// worker/router.h - decides where a push goes; the one place that does.
+//
+//   Command -> by session: directory -> owner slot;  by channel or user: filter -> slots;  all: every live slot
+//   own slot: Hub, now.   another slot: one record in its mailbox (Post), answered by a reply record if a count is wanted.
+//
+// Order: commands executed one after the other reach one session in that order, wherever it lives (one ring per
+// pair of workers, records in order, overflow behind them).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "worker/command.h"
+
+namespace holdfast {
+
+// Called exactly once, possibly before execute() returns. Must not throw.
+using CommandDone = std::function<void(CommandResult&&)>;
+
+class Router {
+ public:
+  virtual ~Router() = default;
+  // Carries out a valid command. `done` may be empty: then no counts are collected.
+  virtual void execute(const Command& command, CommandDone done) = 0;
+};
+
+}  // namespace holdfast

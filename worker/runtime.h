@@ -1,0 +1,28 @@
+// worker/runtime.h - what every object of a worker may use: built once by worker_main(), passed by reference.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/event.h"
+#include "conf/config.h"
+#include "shm/stats.h"
+#include "worker/flush_queue.h"
+#include "worker/timing_wheel.h"
+
+namespace holdfast {
+
+struct Runtime {
+  const conf::Config& config;
+  uint16_t slot;
+  Loop& loop;
+  TimingWheel& wheel;
+  FlushQueue& flush;
+  shm::StatsBlock& stats;
+  std::span<char> scratch;  // one read's worth; contents are valid during one callback only
+  uint64_t now_ms = 0;      // monotonic, read once a turn
+  bool draining = false;    // accepts no more connections; ends when the last session is gone
+  bool stopping = false;    // draining, and hand-shakes under way are refused as well
+};
+
+}  // namespace holdfast

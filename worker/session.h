@@ -1,0 +1,83 @@
+// worker/session.h - what a push addresses: a client's presence, from its hand-shake until its close event is delivered.
+//
+// Owner: Sessions. A session outlives its connection while its backend still owes it something (messages in the
+// queue, the close event); `client` is null then and nothing can be pushed to it.
+//
+//   state        event                        -> state        action
+//   (none)       hand-shake complete             connecting    claim the directory entry, backend.open()
+//   connecting   backend accepts                 open          101, counted as online
+//   connecting   backend refuses, client gone    ended         answer the status; backend.gone() unless it refused
+//   open         client gone, kick, error ...    ended         leave all channels, directory `closing`, backend.gone()
+//   ended        backend has finished            (none)        Sessions::forget(): directory entry free
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/config.h"
+#include "shm/session_directory.h"
+
+namespace holdfast {
+
+class Backend;
+class Client;
+struct Channel;
+
+// Why a session ended; the text is HOLDFAST_REASON of its close event.
+enum class EndReason : uint8_t {
+  client_closed,
+  connection_lost,
+  idle,
+  slow,
+  kicked,
+  protocol,
+  backend,
+  stop,
+  reload,
+  refused,
+  crashed,
+};
+std::string_view end_reason_text(EndReason reason);
+
+// What a backend keeps of a session.
+class BackendState {
+ public:
+  virtual ~BackendState() = default;
+};
+
+// Keys and values of Holdfast-Data; bounded by kMaxDataBytes over all keys and values.
+using SessionData = std::map<std::string, std::string, std::less<>>;
+inline constexpr size_t kMaxDataBytes = 4096;
+
+enum class SessionPhase : uint8_t { connecting, open, ended };
+
+struct Session {
+  struct Membership {
+    Channel* channel;
+    uint32_t position;   // in Channel::members
+    bool from_url;       // named in the hand-shake: where the relay publishes to
+  };
+
+  shm::SessionId id;
+  SessionPhase phase = SessionPhase::connecting;
+  EndReason ended_by = EndReason::connection_lost;
+  uint16_t ended_code = 0;    // WebSocket close code, 1006 where there was none
+  uint16_t listener = 0;      // index in Config::listens
+  uint32_t messages_in = 0;
+  uint32_t messages_out = 0;
+  const conf::Listen* listen = nullptr;
+  Backend* backend = nullptr;
+  Client* client = nullptr;
+  std::vector<Membership> memberships;  // Hub's
+  std::unique_ptr<BackendState> backend_state;
+  std::unique_ptr<SessionData> data;
+  std::string user;
+
+  std::string_view user_name() const { return user; }
+};
+
+}  // namespace holdfast

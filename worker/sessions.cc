@@ -1,0 +1,175 @@
+#include "worker/sessions.h"
+
+#include "worker/backend.h"
+#include "worker/client.h"
+
+namespace holdfast {
+
+std::string_view end_reason_text(EndReason reason) {
+  switch (reason) {
+    case EndReason::client_closed: return "client closed";
+    case EndReason::connection_lost: return "connection lost";
+    case EndReason::idle: return "idle timeout";
+    case EndReason::slow: return "slow consumer";
+    case EndReason::kicked: return "kicked";
+    case EndReason::protocol: return "protocol error";
+    case EndReason::backend: return "backend failed";
+    case EndReason::stop: return "server stopping";
+    case EndReason::reload: return "server reloading";
+    case EndReason::refused: return "refused";
+    case EndReason::crashed: return "worker crashed";
+  }
+  return "unknown";
+}
+
+namespace {
+shm::Cell* counter_of(shm::StatsBlock& stats, EndReason reason) {
+  switch (reason) {
+    case EndReason::idle: return &stats.sessions_closed_idle;
+    case EndReason::slow: return &stats.sessions_closed_slow;
+    case EndReason::kicked: return &stats.sessions_closed_kicked;
+    case EndReason::protocol: return &stats.sessions_closed_protocol;
+    case EndReason::backend: return &stats.sessions_closed_backend;
+    case EndReason::stop:
+    case EndReason::reload: return &stats.sessions_closed_stop;
+    default: return nullptr;
+  }
+}
+}  // namespace
+
+Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub)
+    : runtime_(runtime),
+      segment_(segment),
+      hub_(hub),
+      slab_(segment.directory(), runtime.slot, runtime.config.server.node_id,
+            runtime.stats.slab_high_water),
+      first_index_(runtime.slot * segment.capacities().max_sessions) {}
+
+std::unique_ptr<Session>& Sessions::at(const shm::SessionId& id) {
+  size_t i = id.index() - first_index_;
+  if (i >= by_index_.size()) by_index_.resize(i + 1);
+  return by_index_[i];
+}
+
+bool Sessions::instance_full() const {
+  uint64_t online = 0;
+  for (uint32_t s = 0; s < segment_.capacities().max_workers; ++s)
+    online += segment_.stats(s).sessions_online.get();
+  return online >= segment_.capacities().max_sessions;
+}
+
+Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend& backend,
+                          Client& client, const shm::SessionOrigin& origin) {
+  std::optional<shm::SessionId> id;
+  if (!instance_full()) id = slab_.claim(origin);
+  if (!id) {
+    runtime_.stats.sessions_refused_full.add();
+    return nullptr;
+  }
+  auto session = std::make_unique<Session>();
+  session->id = *id;
+  session->listen = &listen;
+  session->listener = listener;
+  session->backend = &backend;
+  session->client = &client;
+  ++size_;
+  ++live_;
+  std::unique_ptr<Session>& place = at(*id);
+  HF_CHECK(!place);
+  place = std::move(session);
+  return place.get();
+}
+
+Session& Sessions::adopt(const shm::SessionView& view, const conf::Listen& listen, Backend& backend) {
+  auto session = std::make_unique<Session>();
+  session->id = view.id;
+  session->phase = SessionPhase::ended;
+  session->ended_by = EndReason::crashed;
+  session->ended_code = 1006;
+  session->listen = &listen;
+  session->listener = view.origin.listener;
+  session->backend = &backend;
+  session->user = view.user;
+  session->messages_in = view.messages_in;
+  session->messages_out = view.messages_out;
+  ++size_;
+  std::unique_ptr<Session>& place = at(view.id);
+  HF_CHECK(!place);
+  place = std::move(session);
+  return *place;
+}
+
+Session* Sessions::find(const shm::SessionId& id) {
+  uint32_t i = id.index() - first_index_;
+  if (id.index() < first_index_ || i >= by_index_.size()) return nullptr;
+  Session* session = by_index_[i].get();
+  if (session == nullptr || session->id != id || session->phase == SessionPhase::ended) return nullptr;
+  return session;
+}
+
+void Sessions::opened(Session& session) {
+  session.phase = SessionPhase::open;
+  slab_.set_state(session.id, shm::SessionState::open);
+  runtime_.stats.sessions_online.add();
+  runtime_.stats.sessions_opened.add();
+}
+
+void Sessions::end(Session& session, EndReason reason, uint16_t code) {
+  if (session.phase == SessionPhase::ended) return;
+  if (session.phase == SessionPhase::open) {
+    runtime_.stats.sessions_online.sub();
+    runtime_.stats.sessions_closed.add();
+    if (shm::Cell* cell = counter_of(runtime_.stats, reason)) cell->add();
+  }
+  session.phase = SessionPhase::ended;
+  session.ended_by = reason;
+  session.ended_code = code;
+  session.client = nullptr;
+  --live_;
+  hub_.leave_all(session);
+  slab_.set_state(session.id, shm::SessionState::closing);
+  session.backend->gone(session);  // may forget() it
+}
+
+void Sessions::forget(Session& session) {
+  HF_CHECK(session.phase == SessionPhase::ended);
+  shm::SessionId id = session.id;
+  at(id).reset();
+  slab_.release(id);
+  --size_;
+}
+
+bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
+  if (session.client == nullptr) {
+    runtime_.stats.messages_dropped.add();
+    return false;
+  }
+  const BufferRef& framed = payload.framed(*session.listen);
+  if (!framed) {
+    runtime_.stats.messages_dropped.add();
+    return false;
+  }
+  if (!session.client->deliver(framed, urgency)) return false;
+  ++session.messages_out;
+  runtime_.stats.messages_out.add();
+  return true;
+}
+
+void Sessions::set_user(Session& session, std::string_view user) {
+  if (session.user == user) return;
+  if (!session.user.empty()) hub_.leave(session, user_channel(session.user));
+  session.user = user;
+  slab_.set_user(session.id, user);
+  if (!session.user.empty()) hub_.join(session, user_channel(session.user));
+}
+
+void Sessions::set_owes_close(Session& session, bool owes) {
+  slab_.set_flags(session.id, owes ? shm::kOwesClose : 0);
+}
+
+void Sessions::publish_counts(Session& session) {
+  uint32_t unsent = session.client == nullptr ? 0 : uint32_t(session.client->unsent());
+  slab_.set_counts(session.id, session.messages_in, session.messages_out, unsent);
+}
+
+}  // namespace holdfast

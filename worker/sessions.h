@@ -1,0 +1,70 @@
+// worker/sessions.h - the sessions of this worker and their entries in the shared directory.
+//
+// Who writes: this worker only; the directory's rules are in shm/session_directory.h.
+// Invariants
+//   I1  An entry of the directory is in use exactly as long as its Session exists here.
+//   I2  `sessions.online` counts the sessions in phase open.
+//   I3  Every Session ends exactly once (end()) and is forgotten exactly once (forget(), by its backend).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "shm/segment.h"
+#include "worker/hub.h"
+#include "worker/runtime.h"
+#include "worker/session.h"
+
+namespace holdfast {
+
+class Payload;
+
+class Sessions {
+ public:
+  Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub);
+
+  // Null: max_sessions is reached (counted).
+  Session* create(const conf::Listen& listen, uint16_t listener, Backend& backend, Client& client,
+                  const shm::SessionOrigin& origin);
+  // One that a dead worker left, ended already (crashed).
+  Session& adopt(const shm::SessionView& view, const conf::Listen& listen, Backend& backend);
+  Session* find(const shm::SessionId& id);  // phase connecting or open
+
+  void opened(Session& session);  // connecting -> open
+  // Any -> ended; the client is on its own from here. Calls backend.gone().
+  void end(Session& session, EndReason reason, uint16_t code);
+  void forget(Session& session);
+
+  // Queues one message for the session. False: it is ending, or its output passed the bound and it is closed now
+  // (slow consumer); counted.
+  bool deliver(Session& session, Payload& payload, Urgency urgency);
+  // Binds to a user ("" unbinds); valid_user() or "".
+  void set_user(Session& session, std::string_view user);
+  void set_owes_close(Session& session, bool owes);
+  // Copies the counters the tool shows into the directory.
+  void publish_counts(Session& session);
+
+  size_t size() const { return size_; }  // in any phase
+  size_t live() const { return live_; }  // connecting or open
+  const std::vector<shm::SessionView>& orphans() const { return slab_.orphans(); }
+  template <class F>
+  void for_each_live(F&& f) {
+    for (size_t i = 0; i < by_index_.size(); ++i)
+      if (by_index_[i] && by_index_[i]->phase != SessionPhase::ended) f(*by_index_[i]);
+  }
+
+ private:
+  std::unique_ptr<Session>& at(const shm::SessionId& id);
+  bool instance_full() const;
+
+  Runtime& runtime_;
+  shm::Segment& segment_;
+  Hub& hub_;
+  shm::Slab slab_;
+  uint32_t first_index_;
+  std::vector<std::unique_ptr<Session>> by_index_;  // by index in this slot's slab
+  size_t size_ = 0;
+  size_t live_ = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,162 @@
+#include "worker/tcp/framer.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "worker/bounded_append.h"
+
+namespace holdfast::tcp {
+namespace {
+
+uint64_t load(std::string_view field, bool big_endian) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < field.size(); ++i) {
+    size_t at = big_endian ? i : field.size() - 1 - i;
+    value = value << 8 | static_cast<unsigned char>(field[at]);
+  }
+  return value;
+}
+
+std::string store(uint64_t value, size_t size, bool big_endian) {
+  std::string field(size, '\0');
+  for (size_t i = 0; i < size; ++i) {
+    field[big_endian ? size - 1 - i : i] = char(value & 0xFF);
+    value >>= 8;
+  }
+  return field;
+}
+
+// Where the first delimiter begins in `before` + `bytes`, if it begins in `before`; else npos. No
+// delimiter lies whole in `before`, so only its last bytes matter.
+size_t find_straddling(std::string_view before, std::string_view bytes,
+                       std::string_view delimiter) {
+  if (before.empty()) return std::string_view::npos;
+  size_t reach = delimiter.size() - 1;
+  std::string_view tail = before.substr(before.size() - std::min(reach, before.size()));
+  std::string seam(tail);
+  seam += bytes.substr(0, reach);
+  size_t at = seam.find(delimiter);
+  return at < tail.size() ? before.size() - tail.size() + at : std::string_view::npos;
+}
+
+}  // namespace
+
+FrameError Framer::feed(std::string_view bytes, MessageSink& sink) {
+  if (done_) return error_;
+  if (framing_->kind == conf::FramingKind::length) {
+    feed_length(bytes, sink);
+  } else {
+    feed_delimiter(bytes, sink);
+  }
+  return error_;
+}
+
+void Framer::tell(std::string_view message, MessageSink& sink) {
+  if (!sink.on_message(message)) fail(FrameError::none);
+}
+
+void Framer::fail(FrameError error) {
+  error_ = error;
+  done_ = true;
+  release(partial_);
+}
+
+// ---- length field
+
+// Needs the whole header of `frame`. False: failed.
+bool Framer::judge(std::string_view frame, uint64_t* total) {
+  uint64_t head = header_size();
+  uint64_t length = load(frame.substr(framing_->offset, framing_->size), framing_->big_endian);
+  if (framing_->includes_header && length < head) {
+    fail(FrameError::bad_length);
+    return false;
+  }
+  // Compared without adding to `length`, which may be anything up to 2^64 - 1.
+  uint64_t rest = framing_->includes_header ? length - head : length;
+  uint64_t told_head = head - stripped();
+  if (told_head > max_message_ || rest > max_message_ - told_head) {
+    fail(FrameError::too_long);
+    return false;
+  }
+  *total = head + rest;
+  return true;
+}
+
+// Completes partial_ from `bytes`. True: it was told, and there is no partial_ any more.
+bool Framer::finish_partial(std::string_view& bytes, MessageSink& sink) {
+  auto take = [&](uint64_t until) {
+    auto n = size_t(std::min<uint64_t>(until - partial_.size(), bytes.size()));
+    bounded_append(partial_, bytes.substr(0, n), size_t(until));
+    bytes.remove_prefix(n);
+    return partial_.size() == until;
+  };
+  if (partial_.size() < header_size() && !take(header_size())) return false;
+  uint64_t total = 0;
+  if (!judge(partial_, &total) || !take(total)) return false;
+  std::string frame;
+  frame.swap(partial_);
+  tell(std::string_view(frame).substr(stripped()), sink);
+  return true;
+}
+
+void Framer::feed_length(std::string_view bytes, MessageSink& sink) {
+  if (!partial_.empty() && !finish_partial(bytes, sink)) return;
+  while (!bytes.empty() && !done_) {
+    uint64_t total = header_size();
+    if (bytes.size() >= total && !judge(bytes, &total)) return;  // I2
+    if (bytes.size() < total) return bounded_append(partial_, bytes, size_t(total));
+    tell(bytes.substr(stripped(), size_t(total) - stripped()), sink);
+    bytes.remove_prefix(size_t(total));
+  }
+}
+
+// ---- delimiter
+
+void Framer::feed_delimiter(std::string_view bytes, MessageSink& sink) {
+  std::string_view delimiter = framing_->delimiter;
+  HF_CHECK(!delimiter.empty());
+  while (!bytes.empty() && !done_) {
+    size_t end = find_straddling(partial_, bytes, delimiter);
+    if (end == bytes.npos) {
+      end = bytes.find(delimiter);
+      if (end != bytes.npos) end += partial_.size();
+    }
+    size_t held = partial_.size() + bytes.size();
+    if (end == bytes.npos) {
+      size_t most = size_t(max_message_) + delimiter.size() - 1;
+      if (held > most) return fail(FrameError::too_long);  // I2
+      return bounded_append(partial_, bytes, most);
+    }
+    if (end > max_message_) return fail(FrameError::too_long);
+    size_t used = end + delimiter.size() - partial_.size();
+    if (partial_.empty()) {
+      tell(bytes.substr(0, end), sink);
+    } else {
+      std::string message;
+      message.swap(partial_);
+      if (end > message.size()) {
+        bounded_append(message, bytes.substr(0, end - message.size()), end);
+      } else {
+        message.resize(end);
+      }
+      tell(message, sink);
+    }
+    bytes.remove_prefix(used);
+  }
+}
+
+// ---- out
+
+std::string encode(const conf::Framing& framing, std::string_view message) {
+  if (framing.kind == conf::FramingKind::delimiter) return std::string(message) + framing.delimiter;
+  if (!framing.strip) return std::string(message);
+  uint64_t length = message.size();
+  if (framing.includes_header) length += framing.offset + framing.size;
+  if (framing.size < 8 && length >> (8 * framing.size) != 0) return {};
+  std::string out(framing.offset, '\0');  // always 0 with strip; conf/ sees to it
+  out += store(length, framing.size, framing.big_endian);
+  out += message;
+  return out;
+}
+
+}  // namespace holdfast::tcp

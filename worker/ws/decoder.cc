@@ -1,0 +1,233 @@
+#include "worker/ws/decoder.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "simdjson.h"
+#include "worker/bounded_append.h"
+
+namespace holdfast::ws {
+namespace {
+
+constexpr uint8_t kFin = 0x80;
+constexpr uint8_t kRsv = 0x70;
+constexpr uint8_t kOpcode = 0x0F;
+constexpr uint8_t kMasked = 0x80;
+constexpr uint8_t kLength = 0x7F;
+constexpr uint8_t kLength16 = 126;
+constexpr uint8_t kLength64 = 127;
+constexpr size_t kMaxControl = 125;
+
+bool is_control(Opcode opcode) {
+  return (uint8_t(opcode) & 0x08) != 0;
+}
+
+bool is_known(uint8_t opcode) {
+  return opcode <= 2 || (opcode >= 8 && opcode <= 10);
+}
+
+size_t head_size(uint8_t second_byte) {
+  uint8_t length = second_byte & kLength;
+  size_t extended = length == kLength16 ? 2 : length == kLength64 ? 8 : 0;
+  return 2 + extended + 4;
+}
+
+bool is_utf8(std::string_view text) {
+  return simdjson::validate_utf8(text.data(), text.size());
+}
+
+}  // namespace
+
+bool valid_close_code(uint16_t code) {
+  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+         (code >= 3000 && code <= 4999);
+}
+
+void Decoder::feed(std::span<char> bytes, FrameSink& sink) {
+  while (!bytes.empty() && !state_.finished) {
+    if (!state_.in_frame && !take_head(bytes, sink)) return;
+    take_payload(bytes, sink);  // also with nothing left: an empty frame ends with its header
+  }
+}
+
+size_t Decoder::held_bytes() const {
+  if (partial_ == nullptr) return 0;
+  return sizeof *partial_ + partial_->message.capacity() + partial_->control.capacity();
+}
+
+// ---- header
+
+bool Decoder::fill_head(std::span<char>& bytes, size_t need) {
+  if (state_.head_bytes >= need) return true;
+  size_t n = std::min(need - state_.head_bytes, bytes.size());
+  std::copy_n(bytes.data(), n, state_.head + state_.head_bytes);
+  state_.head_bytes = uint8_t(state_.head_bytes + n);
+  bytes = bytes.subspan(n);
+  return state_.head_bytes == need;
+}
+
+// True: a frame has begun. The first two bytes are judged as soon as they are there.
+bool Decoder::take_head(std::span<char>& bytes, FrameSink& sink) {
+  if (state_.head_bytes < 2 && !(fill_head(bytes, 2) && judge_head(sink))) return false;
+  return fill_head(bytes, head_size(state_.head[1])) && begin_frame(sink);
+}
+
+bool Decoder::judge_head(FrameSink& sink) {
+  uint8_t first = state_.head[0], second = state_.head[1];
+  auto opcode = Opcode(first & kOpcode);
+  bool fin = (first & kFin) != 0;
+  if ((first & kRsv) != 0) return fail(sink, 1002, "reserved bit set");
+  if (!is_known(first & kOpcode)) return fail(sink, 1002, "unknown opcode");
+  if (is_control(opcode)) {
+    if (!fin) return fail(sink, 1002, "fragmented control frame");
+    if ((second & kLength) > kMaxControl) return fail(sink, 1002, "control frame too long");
+  } else if (opcode == Opcode::continuation) {
+    if (!inside_message()) return fail(sink, 1002, "continuation of nothing");
+  } else if (inside_message()) {
+    return fail(sink, 1002, "new message inside a fragmented one");
+  }
+  if ((second & kMasked) == 0) return fail(sink, 1002, "frame without mask");
+  return true;
+}
+
+bool Decoder::begin_frame(FrameSink& sink) {
+  const uint8_t* head = state_.head;
+  uint64_t length = head[1] & kLength;
+  if (length == kLength16) {
+    length = load_be16(head + 2);
+    if (length < kLength16) return fail(sink, 1002, "length not in its shortest form");
+  } else if (length == kLength64) {
+    length = load_be64(head + 2);
+    if (length >> 63 != 0) return fail(sink, 1002, "length with its top bit set");
+    if (length <= UINT16_MAX) return fail(sink, 1002, "length not in its shortest form");
+  }
+  auto opcode = Opcode(head[0] & kOpcode);
+  if (!is_control(opcode)) {
+    size_t before = partial_ == nullptr ? 0 : partial_->message.size();
+    if (length > max_message_ - before) return fail(sink, 1009, "message too long");
+    if (opcode != Opcode::continuation) state_.message = opcode;
+  }
+  state_.frame = opcode;
+  state_.fin = (head[0] & kFin) != 0;
+  state_.payload_left = uint32_t(length);
+  std::copy_n(head + state_.head_bytes - 4, 4, state_.key.data());
+  state_.head_bytes = 0;
+  state_.in_frame = true;
+  return true;
+}
+
+// ---- payload
+
+void Decoder::take_payload(std::span<char>& bytes, FrameSink& sink) {
+  size_t n = std::min<size_t>(state_.payload_left, bytes.size());
+  apply_mask(bytes.data(), n, state_.key);
+  std::string_view piece(bytes.data(), n);
+  bytes = bytes.subspan(n);
+  state_.payload_left -= uint32_t(n);
+  bool last = state_.payload_left == 0;
+  if (last) state_.in_frame = false;
+  if (is_control(state_.frame)) {
+    take_control(piece, last, sink);
+  } else {
+    take_data(piece, last, sink);
+  }
+}
+
+void Decoder::take_control(std::string_view piece, bool last, FrameSink& sink) {
+  bool kept = partial_ != nullptr && !partial_->control.empty();
+  if (last && !kept) return tell_control(piece, sink);
+  if (!piece.empty()) bounded_append(partial().control, piece, kMaxControl);
+  if (!last) return;
+  std::string payload;
+  payload.swap(partial_->control);
+  if (partial_->message.empty()) partial_.reset();
+  tell_control(payload, sink);
+}
+
+void Decoder::take_data(std::string_view piece, bool last, FrameSink& sink) {
+  bool whole = last && state_.fin;
+  bool text = state_.message == Opcode::text;
+  if (whole && partial_ == nullptr) {  // all of the message lies in `piece`
+    if (text && !is_utf8(piece)) {
+      fail(sink, 1007, "text is not UTF-8");
+      return;
+    }
+    return tell_message(piece, sink);
+  }
+  if (text) {
+    state_.utf8 = utf8_feed(state_.utf8, piece);
+    if (state_.utf8 == Utf8::wrong || (whole && state_.utf8 != Utf8::start)) {
+      fail(sink, 1007, "text is not UTF-8");
+      return;
+    }
+  }
+  if (!piece.empty()) bounded_append(partial().message, piece, max_message_);
+  if (!whole) return;
+  std::unique_ptr<DecoderPartial> done = std::move(partial_);
+  tell_message(done->message, sink);
+}
+
+// ---- telling: the state is that of the next frame before the sink is called
+
+void Decoder::tell_message(std::string_view payload, FrameSink& sink) {
+  Opcode opcode = state_.message;
+  state_.message = Opcode::continuation;
+  state_.utf8 = Utf8::start;
+  if (!sink.on_message(opcode, payload)) finish();
+}
+
+void Decoder::tell_control(std::string_view payload, FrameSink& sink) {
+  switch (state_.frame) {
+    case Opcode::ping:
+      if (!sink.on_ping(payload)) finish();
+      return;
+    case Opcode::pong:
+      if (!sink.on_pong(payload)) finish();
+      return;
+    default:
+      return tell_close(payload, sink);
+  }
+}
+
+void Decoder::tell_close(std::string_view payload, FrameSink& sink) {
+  uint16_t code = 1005;
+  if (payload.size() == 1) {
+    fail(sink, 1002, "close frame with half a code");
+    return;
+  }
+  if (payload.size() >= 2) {
+    code = load_be16(payload.data());
+    payload.remove_prefix(2);
+    if (!valid_close_code(code)) {
+      fail(sink, 1002, "close code not allowed");
+      return;
+    }
+    if (!is_utf8(payload)) {
+      fail(sink, 1007, "close reason is not UTF-8");
+      return;
+    }
+  }
+  finish();
+  sink.on_close(code, payload);
+}
+
+// ---- ends
+
+DecoderPartial& Decoder::partial() {
+  if (partial_ == nullptr) partial_ = std::make_unique<DecoderPartial>();
+  return *partial_;
+}
+
+void Decoder::finish() {
+  state_.finished = true;  // I3
+  partial_.reset();
+}
+
+// Always false, for callers that answer "go on?".
+bool Decoder::fail(FrameSink& sink, uint16_t code, std::string_view why) {
+  finish();
+  sink.on_error(code, why);
+  return false;
+}
+
+}  // namespace holdfast::ws

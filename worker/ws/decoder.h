@@ -1,0 +1,124 @@
+// worker/ws/decoder.h - WebSocket frames from clients to messages (RFC 6455, sections 5, 7.4, 8.1).
+// Pure bytes.
+//
+// State is small while idle (no allocation between messages) and complete: DecoderState and the two
+// strings of DecoderPartial are all there is to save and restore in the middle of a frame.
+//
+// Rules enforced, each with the close code it costs:
+//   1002  RSV bit without extension, unknown opcode, client frame without mask,
+//         control frame longer than 125 or fragmented, continuation without a start,
+//         new message inside a fragmented one, length not in its shortest form,
+//         64-bit length with the top bit, close payload of 1 byte, close code not
+//         allowed on the wire
+//   1007  text that is not UTF-8, as soon as the first wrong byte is there ("failed
+//         fast"), or a close reason that is not, when its frame is whole
+//   1009  message longer than max_message, judged by the frame's header before any
+//         memory is taken
+//
+// Invariants
+//   I1  feed() called with any division of the same bytes produces the same calls on the sink.
+//   I2  Memory held between calls: only the bytes of an unfinished message (at most max_message) or
+//       control frame (at most 125) that have come. What a header announces takes none.
+//   I3  After an error, a close frame or a sink's `false` the decoder is done: further feed() calls
+//       consume and report nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "worker/ws/mask.h"
+#include "worker/ws/utf8.h"
+
+namespace holdfast::ws {
+
+enum class Opcode : uint8_t {
+  continuation = 0,
+  text = 1,
+  binary = 2,
+  close = 8,
+  ping = 9,
+  pong = 10
+};
+
+// What a decoder tells. Views are valid during the call only. A sink that wants no more (it closed
+// the connection inside a call) returns false, and feed() stops there.
+class FrameSink {
+ public:
+  // text or binary, unmasked, whole
+  virtual bool on_message(Opcode opcode, std::string_view payload) = 0;
+  virtual bool on_ping(std::string_view payload) = 0;
+  virtual bool on_pong(std::string_view payload) = 0;
+  // code 1005 where the close frame had none (RFC 6455 7.1.5).
+  virtual void on_close(uint16_t code, std::string_view reason) = 0;
+  virtual void on_error(uint16_t close_code, std::string_view why) = 0;
+
+ protected:
+  ~FrameSink() = default;
+};
+
+// Where a decoder stands, apart from payload bytes. Values are offsets and flags of this host only.
+struct DecoderState {
+  uint32_t payload_left = 0;              // of the current frame; means something where in_frame
+  MaskKey key{};                          // likewise
+  uint8_t head[14]{};                     // bytes of an unfinished frame header
+  uint8_t head_bytes = 0;                 // how many of them; 0 inside a frame
+  Opcode frame = Opcode::continuation;    // of the current frame; means something where in_frame
+  Opcode message = Opcode::continuation;  // of the unfinished message; continuation: there is none
+  Utf8 utf8 = Utf8::start;                // at the end of an unfinished text message's bytes
+  bool in_frame = false;                  // header whole, payload not
+  bool fin = false;                       // of the current frame
+  bool finished = false;                  // I3
+};
+static_assert(std::is_trivially_copyable_v<DecoderState>);
+
+// Payload that has come and cannot be told yet, unmasked. Exists only then. // I2
+struct DecoderPartial {
+  std::string message;
+  std::string control;  // a control frame may stand between the fragments of a message
+};
+
+class Decoder {
+ public:
+  explicit Decoder(uint32_t max_message) : max_message_(max_message) {}
+  // Takes all of `bytes`, unmasking in place. A frame that lies whole in them is told without a
+  // copy.
+  void feed(std::span<char> bytes, FrameSink& sink);
+  bool finished() const { return state_.finished; }
+  // Inside a frame or a fragmented message: a byte boundary that still has state to carry.
+  bool mid_message() const {
+    return !state_.finished && (state_.in_frame || state_.head_bytes > 0 || inside_message());
+  }
+  // Bytes allocated for what mid_message() speaks of.
+  size_t held_bytes() const;
+
+ private:
+  bool inside_message() const { return state_.message != Opcode::continuation; }
+  bool fill_head(std::span<char>& bytes, size_t need);
+  bool take_head(std::span<char>& bytes, FrameSink& sink);
+  bool judge_head(FrameSink& sink);
+  bool begin_frame(FrameSink& sink);
+  void take_payload(std::span<char>& bytes, FrameSink& sink);
+  void take_control(std::string_view piece, bool last, FrameSink& sink);
+  void take_data(std::string_view piece, bool last, FrameSink& sink);
+  void tell_control(std::string_view payload, FrameSink& sink);
+  void tell_close(std::string_view payload, FrameSink& sink);
+  void tell_message(std::string_view payload, FrameSink& sink);
+  DecoderPartial& partial();
+  void finish();
+  bool fail(FrameSink& sink, uint16_t code, std::string_view why);
+
+  uint32_t max_message_;
+  DecoderState state_;
+  std::unique_ptr<DecoderPartial> partial_;
+};
+static_assert(sizeof(Decoder) <= 64, "there is one for every connection");
+
+// Is `code` one a peer may send (RFC 6455 7.4, IANA registry: 1000-1003, 1007-1014, 3000-4999)?
+bool valid_close_code(uint16_t code);
+
+}  // namespace holdfast::ws
