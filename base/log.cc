@@ -32,6 +32,17 @@ spdlog::level::level_enum spd(LogLevel level) {
   return spdlog::level::info;
 }
 
+std::string_view level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace: return "trace";
+    case LogLevel::debug: return "debug";
+    case LogLevel::info: return "info";
+    case LogLevel::warn: return "warn";
+    case LogLevel::error: return "error";
+  }
+  return "info";
+}
+
 std::string json_escaped(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 8);
@@ -70,7 +81,7 @@ Result<std::shared_ptr<spdlog::logger>> make_logger(const LogSettings& settings,
     if (settings.json) {
       logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","process":"%n","pid":%P,"message":"%v"})");
     } else {
-      logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %-5!l [%n %P] %v");
+      logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%n %P] %v");
     }
     return logger;
   } catch (const spdlog::spdlog_ex& e) {
@@ -106,7 +117,9 @@ Result<void> reopen_log() { return install(LogSettings(sink().settings), std::st
 bool log_enabled(LogLevel level) { return current().should_log(spd(level)); }
 
 void log_line(LogLevel level, std::string_view text) {
-  std::string line = sink().settings.json ? json_escaped(text) : one_line(text);
+  std::string line = sink().settings.json
+                         ? json_escaped(text)
+                         : fmt::format("{:<5} {}", level_name(level), one_line(text));
   current().log(spd(level), spdlog::string_view_t(line));
 }
 

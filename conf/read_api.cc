@@ -90,6 +90,12 @@ bool same_place(const Address& a, const Address& b) {
   return a.raw_bytes == b.raw_bytes && std::memcmp(&a.raw, &b.raw, a.raw_bytes) == 0;
 }
 
+// The master binds these two by itself.
+bool is_own_socket(const Address& address, const Server& server) {
+  std::string path = address.unix_path();
+  return path == server.runtime_dir + "/api.sock" || path == server.runtime_dir + "/control.sock";
+}
+
 }  // namespace
 
 void read_apis(Table& root, Reading& reading) {
@@ -106,14 +112,12 @@ void check_bound_once(Reading& reading) {
     return a.place.line != b.place.line ? a.place.line < b.place.line
                                         : a.place.column < b.place.column;
   });
-  std::optional<Address> own =
-      parse_address("unix:" + reading.config.server.runtime_dir + "/api.sock");
   for (auto it = bound.begin(); it != bound.end(); ++it) {
     std::string what;
     auto first = std::find_if(bound.begin(), it, [&](const Bound& other) {
       return same_place(other.address, it->address);
     });
-    if (own && same_place(*own, it->address)) what = "this is holdfastctl's own socket";
+    if (is_own_socket(it->address, reading.config.server)) what = "holdfastctl's own socket";
     if (first != it) what = fmt::format("the same as {} in line {}", first->key, first->place.line);
     bool any_port = !it->address.is_unix() && it->address.port() == 0;
     if (what.empty() || any_port) continue;

@@ -86,7 +86,8 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
   Reload reload_;
   Ticker second_;
   State state_ = State::starting;
-  uint64_t kill_at_ms_ = 0;  // while stopping
+  std::optional<Asker> early_reload_;  // asked while starting
+  uint64_t kill_at_ms_ = 0;            // while stopping
   int exit_status_ = 0;
 };
 
@@ -108,11 +109,12 @@ void Master::serve() {
   header.generation.store(generations_.current().number, std::memory_order_release);
   log_info("serving instance={} workers={} pid={}", current().server.instance, current().server.workers, getpid());
   notify("READY=1");
+  if (early_reload_) reload_.ask(*std::exchange(early_reload_, std::nullopt));
 }
 
 void Master::on_slot_ready(uint16_t slot) {
+  if (state_ == State::serving) return reload_.on_slot_ready(slot);
   if (state_ == State::starting && first_start_.on_slot_ready(slot) == Rollout::News::done) serve();
-  if (state_ == State::serving) reload_.on_slot_ready(slot);
 }
 
 void Master::on_slot_crashed(uint16_t slot) {
@@ -132,9 +134,12 @@ void Master::on_slot_empty(uint16_t) {
 
 void Master::reload(Asker asker) {
   if (state_ == State::serving) return reload_.ask(asker);
-  const char* why = state_ == State::starting ? "still starting" : "stopping";
-  log_warn("reload refused reason=\"{}\"", why);
-  control_.answer(asker, {false, fmt::format("reload refused: {}", why), {}});
+  if (state_ == State::starting && !early_reload_) {
+    early_reload_ = asker;  // serve() asks for it
+    return;
+  }
+  log_warn("reload refused reason=\"starting or stopping\"");
+  control_.answer(asker, {false, "reload refused: the server is starting or stopping", {}});
 }
 
 void Master::upgrade() {
@@ -165,6 +170,8 @@ void Master::stop(char word, uint64_t patience_ms) {
   if (state_ != State::stopping) notify("STOPPING=1");
   if (state_ == State::starting) first_start_.abandon();
   if (state_ == State::serving) reload_.cancel();
+  if (early_reload_) control_.answer(*early_reload_, {false, "reload refused: the server stops", {}});
+  early_reload_.reset();
   state_ = State::stopping;
   uint64_t kill_at_ms = monotonic_ms() + patience_ms + kKillGraceMs;
   if (kill_at_ms_ == 0 || kill_at_ms < kill_at_ms_) kill_at_ms_ = kill_at_ms;

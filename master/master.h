@@ -7,7 +7,7 @@
 //   state      event                     -> state      action
 //   starting   every worker ready        -> serving    READY=1
 //   starting   one died 5 times early    -> stopping   exit status 1
-//   starting   reload asked              -> starting   refused
+//   starting   reload asked              -> starting   carried out once it serves
 //   serving    reload                    -> serving    reload.h
 //   any        TERM, INT, stop           -> stopping   kTerm; SIGKILL stop_timeout + 2 s later
 //   any        QUIT, quit                -> stopping   kQuit; SIGKILL 2 x stop_timeout + 2 s later

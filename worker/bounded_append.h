@@ -24,6 +24,8 @@ inline void bounded_append(std::string& to, std::string_view more, size_t limit)
 }
 
 // Gives the memory back, too: assigning an empty string keeps it.
-inline void release(std::string& text) { std::string().swap(text); }
+inline void release(std::string& text) {
+  std::string().swap(text);
+}
 
 }  // namespace holdfast

@@ -21,6 +21,9 @@ bool bind_source(int fd, uint32_t ip) {
          bind(fd, reinterpret_cast<sockaddr*>(&source), sizeof source) == 0;
 }
 
+// What an idle connection may keep for its next message.
+constexpr size_t kKeptBytes = 1024;
+
 // SplitMix64's mixing step: masks and keys need to vary, not to be secret.
 uint64_t mixed(uint64_t x) {
   x += 0x9e3779b97f4a7c15u;
@@ -42,7 +45,8 @@ bool Connection::open_socket(const Endpoint& where) {
   return where.source_ip == 0 || bind_source(fd_.get(), where.source_ip);
 }
 
-Started Connection::start(const Endpoint& where, uint32_t place, uint64_t now_ns) {
+Started Connection::start(const Endpoint& where, std::string_view target, uint32_t place,
+                          uint64_t now_ns) {
   place_ = place;
   began_ns_ = now_ns;
   state_ = State::unborn;
@@ -55,6 +59,7 @@ Started Connection::start(const Endpoint& where, uint32_t place, uint64_t now_ns
   }
   if (got == -1 && errno != EINPROGRESS) return Started::failed;
   state_ = State::connecting;
+  out_ = handshake_request(where.host, target, key());
   epoll_event event{.events = EPOLLIN | EPOLLOUT, .data = {.u32 = place_}};
   watching_out_ = true;
   return epoll_ctl(where.epoll, EPOLL_CTL_ADD, fd_.get(), &event) == 0 ? Started::under_way
@@ -81,7 +86,6 @@ void Connection::on_connected(const Endpoint& where, ConnectionSink& sink) {
   if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
     return end(End::connect_failed, sink);
   state_ = State::handshaking;
-  out_ += handshake_request(where.host, where.target, key());
   flush(where);
 }
 
@@ -103,9 +107,9 @@ void Connection::on_readable(const Endpoint& where, std::span<char> scratch,
   if (state_ == State::open || state_ == State::leaving)
     used += take_frames(where, bytes.substr(used), sink);
   if (state_ == State::ended) return;
+  if (in_.empty() && used == bytes.size()) return;
   std::string rest(bytes.substr(used));  // `bytes` may lie in in_
-  in_ = std::move(rest);
-  if (in_.empty()) in_.shrink_to_fit();
+  in_.swap(rest);
 }
 
 size_t Connection::take_handshake(std::string_view bytes, ConnectionSink& sink) {
@@ -164,7 +168,7 @@ void Connection::flush(const Endpoint& where) {
     if (sent_bytes > 0) out_.erase(0, size_t(sent_bytes));
     if (sent_bytes == -1 && errno != EAGAIN) out_.clear();
   }
-  if (out_.empty()) out_.shrink_to_fit();
+  if (out_.empty() && out_.capacity() > kKeptBytes) out_.shrink_to_fit();
   bool want_out = !out_.empty();
   if (want_out != watching_out_) watch(where, want_out ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }

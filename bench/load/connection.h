@@ -45,7 +45,6 @@ class ConnectionSink {
 struct Endpoint {
   const conf::Address* address = nullptr;
   std::string host;         // of the Host header
-  std::string target;       // path and query
   uint32_t source_ip = 0;   // IPv4, network order; 0 = the kernel chooses
   int epoll = -1;
 };
@@ -56,8 +55,8 @@ class Connection {
  public:
   enum class State : uint8_t { unborn, connecting, handshaking, open, leaving, ended };
 
-  // `place` comes back in the event's data. later: the server's queue (unix) is full; still unborn.
-  Started start(const Endpoint& where, uint32_t place, uint64_t now_ns);
+  // `target`: path and query. `place` comes back in the event's data. later: the server's queue (unix) is full; still unborn.
+  Started start(const Endpoint& where, std::string_view target, uint32_t place, uint64_t now_ns);
   // `scratch` is room for one read. May end the connection.
   void on_ready(const Endpoint& where, uint32_t events, std::span<char> scratch,
                 ConnectionSink& sink);

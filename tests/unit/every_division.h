@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::test {
@@ -35,5 +37,52 @@ void expect_told(const std::string& bytes, const Told& expected, Run&& run) {
     ASSERT_EQ(run(Pieces{bytes.substr(0, at), bytes.substr(at)}), expected) << "split at " << at;
   }
 }
+
+// Copies of good bytes with a few of them changed, doubled or taken away. The same ones in every
+// run.
+class DamagedBytes {
+ public:
+  // `favourites`: bytes that the codec gives a meaning to.
+  DamagedBytes(std::string good, std::string_view favourites)
+      : good_(std::move(good)), favourites_(favourites) {}
+
+  std::string next() {
+    std::string bytes = good_;
+    for (size_t i = below(4); i > 0; --i) {
+      size_t at = below(bytes.size());
+      switch (below(4)) {
+        case 0:
+          bytes[at] = favourites_[below(favourites_.size())];
+          break;
+        case 1:
+          bytes[at] = char(bytes[at] ^ 1 << below(8));
+          break;
+        case 2:
+          bytes.insert(at, bytes.substr(at, 1 + below(8)));
+          break;
+        default:
+          bytes.erase(at, 1 + below(3));
+          break;
+      }
+      if (bytes.empty()) return good_;
+    }
+    return bytes;
+  }
+
+  Pieces cut(const std::string& bytes) {
+    Pieces pieces;
+    size_t most = 1 + below(30);
+    for (size_t at = 0; at < bytes.size(); at += pieces.back().size())
+      pieces.push_back(bytes.substr(at, 1 + below(most)));
+    return pieces;
+  }
+
+ private:
+  size_t below(size_t n) { return random_() % n; }
+
+  std::string good_;
+  std::string favourites_;
+  std::minstd_rand random_{1};
+};
 
 }  // namespace holdfast::test

@@ -7,10 +7,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 
-#include "base/clock.h"
 #include "base/log.h"
 
 namespace holdfast::fcgi {
@@ -133,7 +131,7 @@ void Connection::connected() {
   shared_.stats.backend_connections.add();
   counted_ = true;
   error_ = 0;
-  sign_of_life_ms_ = std::max(monotonic_ms(), began_ms_);
+  sign_of_life_ms_ = shared_.owner.now_ms();
   state_ = State::sending;
   shared_.owner.on_open(*this);
   send_some();
@@ -154,9 +152,7 @@ void Connection::tick_connecting(uint64_t now_ms) {
 void Connection::tick(uint64_t now_ms) {
   if (state_ == State::connecting) return tick_connecting(now_ms);
   if (state_ == State::idle || state_ == State::gone) return;
-  if (now_ms > sign_of_life_ms_ && now_ms - sign_of_life_ms_ >= shared_.backend.read_timeout_ms) {
-    return finish(End::timed_out);
-  }
+  if (now_ms - sign_of_life_ms_ >= shared_.backend.read_timeout_ms) return finish(End::timed_out);
   set_waits(starves_long(now_ms));
 }
 
@@ -193,7 +189,7 @@ void Connection::write_pending() {
     ssize_t put = send(fd_.get(), bytes.data() + sent_, end - sent_, MSG_NOSIGNAL);
     if (put >= 0) {
       sent_ += size_t(put);
-      sign_of_life_ms_ = std::max(monotonic_ms(), sign_of_life_ms_);
+      sign_of_life_ms_ = shared_.owner.now_ms();
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return;
     } else if (errno != EINTR) {
@@ -208,7 +204,7 @@ void Connection::receive() {
     ssize_t got = recv(fd_.get(), shared_.scratch.data(), shared_.scratch.size(), 0);
     if (got > 0) {
       received_ = true;
-      sign_of_life_ms_ = std::max(monotonic_ms(), sign_of_life_ms_);
+      sign_of_life_ms_ = shared_.owner.now_ms();
       if (!take({shared_.scratch.data(), size_t(got)})) return;
     } else if (got == 0) {
       return end_of_input(0);

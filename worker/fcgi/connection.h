@@ -50,6 +50,8 @@ class ConnectionOwner {
   virtual void on_end(Connection& connection, End end) = 0;
   // An idle connection ended.
   virtual void on_idle_end(Connection& connection) = 0;
+  // Monotonic; never behind what it gave to a connection before.
+  virtual uint64_t now_ms() const = 0;
 
  protected:
   ~ConnectionOwner() = default;

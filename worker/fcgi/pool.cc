@@ -72,7 +72,7 @@ Pool::Impl::~Impl() {
 bool Pool::Impl::submit(Request request) {
   auto exchange = std::make_unique<Exchange>();
   exchange->submitted_us = monotonic_ns() / 1000;
-  exchange->submitted_ms = now();
+  exchange->submitted_ms = now_ms();
   exchange->bytes = encode_request(request.params, request.body, true);
   exchange->session = std::move(request.session);
   exchange->caller = request.caller;
@@ -115,8 +115,8 @@ void Pool::Impl::forget(const Caller* caller, uint64_t ticket) {
   index_.erase(first, last);
 }
 
-void Pool::Impl::tick(uint64_t now_ms) {
-  last_tick_ms_ = std::max(now_ms, now());
+void Pool::Impl::tick(uint64_t at_ms) {
+  last_tick_ms_ = std::max(at_ms, now_ms());
   others_wait_ = others_waiting_();
   std::vector<Connection*> all;  // a tick may retire and add connections; retired ones live until the turn ends
   for (const auto& connection : connections_) all.push_back(connection.get());
@@ -141,13 +141,13 @@ void Pool::Impl::on_open(Connection& connection) {
 
 void Pool::Impl::on_refused(Connection& connection, int error, bool in_time) {
   size_t server = connection.server();
-  choice_.failed(server, now());
+  choice_.failed(server, now_ms());
   if (uint64_t n = refused_gate_.pass()) {
     log_warn("backend server not reached backend={} server={} times={}: {}; is it running?",
              backend_.name, server_name(server), n, std::strerror(error));
   }
-  bool elsewhere = choice_.best_ready(now(), server).has_value() && !connection.exchange().retried;
-  bool hope = in_time && !choice_.down_for(server, now(), backend_.connect_timeout_ms);
+  bool elsewhere = choice_.best_ready(now_ms(), server).has_value() && !connection.exchange().retried;
+  bool hope = in_time && !choice_.down_for(server, now_ms(), backend_.connect_timeout_ms);
   if (hope && !elsewhere) return;  // the connection tries again
   ExchangePtr exchange = take_from(connection);
   retire(connection);
@@ -165,7 +165,7 @@ void Pool::Impl::on_end(Connection& connection, End end) {
   std::string output = connection.take_output();
   bool keep = end == End::complete && may_keep(connection);
   ExchangePtr exchange = take_from(connection);
-  keep ? connection.rest(now()) : retire(connection, end == End::complete);
+  keep ? connection.rest(now_ms()) : retire(connection, end == End::complete);
   if (end == End::complete) {
     complete(std::move(exchange), server, std::move(output));
   } else {
@@ -192,7 +192,7 @@ void Pool::Impl::complete(ExchangePtr exchange, size_t server, std::string outpu
 
 void Pool::Impl::fail(ExchangePtr exchange, size_t server, End how) {
   bool again = how == End::not_taken ||
-               (how == End::overloaded && choice_.best_ready(now(), server).has_value());
+               (how == End::overloaded && choice_.best_ready(now_ms(), server).has_value());
   if (again && !exchange->retried) return retry(std::move(exchange), server);
   if (uint64_t n = failed_gate_.pass()) {
     log_warn("backend request failed backend={} server={} session={} times={}: {}", backend_.name,
@@ -210,7 +210,7 @@ void Pool::Impl::retry(ExchangePtr exchange, size_t server) {
 }
 
 void Pool::Impl::end_queued_too_long() {
-  while (!queue_.empty() && now() - queue_.front()->submitted_ms >= backend_.read_timeout_ms) {  // I4
+  while (!queue_.empty() && now_ms() - queue_.front()->submitted_ms >= backend_.read_timeout_ms) {  // I4
     ExchangePtr exchange = std::move(queue_.front());
     queue_.pop_front();
     stats_.backend_queued.sub();
@@ -261,7 +261,7 @@ void Pool::Impl::count_sent(Exchange& exchange) {
   exchange.counted = true;
 }
 
-uint64_t Pool::Impl::now() const { return std::max(monotonic_ms(), last_tick_ms_); }
+uint64_t Pool::Impl::now_ms() const { return std::max(monotonic_ms(), last_tick_ms_); }
 
 // --- the door ---
 

@@ -30,7 +30,7 @@ struct Pool::Impl final : ConnectionOwner {
 
   bool submit(Request request);
   void forget(const Caller* caller, uint64_t ticket);
-  void tick(uint64_t now_ms);
+  void tick(uint64_t at_ms);
   void keep_no_connections();
   size_t in_flight() const { return carried_ + done_.size(); }
   size_t queued() const { return queue_.size(); }
@@ -45,6 +45,7 @@ struct Pool::Impl final : ConnectionOwner {
   void on_refused(Connection& connection, int error, bool in_time) override;
   void on_end(Connection& connection, End end) override;
   void on_idle_end(Connection& connection) override;
+  uint64_t now_ms() const override;
 
   // pool_place.cc: where a request goes
   bool place(ExchangePtr& exchange);
@@ -73,7 +74,6 @@ struct Pool::Impl final : ConnectionOwner {
   void count(const Answer& answer, const Exchange& exchange);
   void count_sent(Exchange& exchange);
   void deliver();
-  uint64_t now() const;
   const std::string& server_name(size_t server) const { return backend_.servers[server].address.text; }
 
   Loop& loop_;

@@ -12,7 +12,7 @@ constexpr unsigned kPlacedPerTurn = 256;
 
 // Puts the exchange on a connection; false, and the exchange stays, where none is free.
 bool Pool::Impl::place(ExchangePtr& exchange) {
-  size_t server = choice_.best(now(), exchange->avoid);
+  size_t server = choice_.best(now_ms(), exchange->avoid);
   Connection* idle = rested_idle(server, {});
   if (idle != nullptr) return carry(*idle, exchange), true;
   // One that still rests makes room for a new one, so that no more children are pinned than there are requests.
@@ -36,7 +36,7 @@ Connection* Pool::Impl::rested_idle(std::optional<size_t> server, std::optional<
       if (connection->state() != Connection::State::idle) continue;
       if (server && connection->server() != *server) continue;
       if (avoid && connection->server() == *avoid && backend_.servers.size() > 1) continue;
-      if (now() < connection->idle_since_ms() + kRestMs) continue;
+      if (now_ms() < connection->idle_since_ms() + kRestMs) continue;
       if (best == nullptr || connection->idle_since_ms() > best->idle_since_ms()) best = connection.get();
     }
     if (best == nullptr || best->still_open()) return best;
@@ -59,14 +59,14 @@ void Pool::Impl::place_on_new(ExchangePtr& exchange, size_t server) {
   Connection& connection = *connections_.back();
   choice_.taken(server);
   ++carried_;
-  connection.open(std::move(exchange), wants_kept(), now());
+  connection.open(std::move(exchange), wants_kept(), now_ms());
 }
 
 void Pool::Impl::carry(Connection& connection, ExchangePtr& exchange) {
   choice_.taken(connection.server());
   ++carried_;
   count_sent(*exchange);
-  connection.carry(std::move(exchange), wants_kept(), now());
+  connection.carry(std::move(exchange), wants_kept(), now_ms());
 }
 
 ExchangePtr Pool::Impl::take_from(Connection& connection) {
@@ -100,13 +100,13 @@ void Pool::Impl::put_back(ExchangePtr exchange) {
 bool Pool::Impl::wants_kept() const { return keep_ && !others_wait_ && queue_.empty(); }
 
 bool Pool::Impl::may_keep(Connection& connection) {
-  return wants_kept() && connection.reusable() && now() < connection.born_ms() + kMaxAgeMs &&
+  return wants_kept() && connection.reusable() && now_ms() < connection.born_ms() + kMaxAgeMs &&
          !starves(connection.server());
 }
 
 bool Pool::Impl::starves(size_t server) {
   for (const auto& connection : connections_) {
-    if (connection->server() == server && connection->starves(now())) return true;
+    if (connection->server() == server && connection->starves(now_ms())) return true;
   }
   return false;
 }
@@ -115,7 +115,7 @@ void Pool::Impl::close_idle(bool all) {
   std::vector<Connection*> old;
   for (const auto& connection : connections_) {
     if (connection->state() != Connection::State::idle) continue;
-    if (all || now() >= connection->born_ms() + kMaxAgeMs || starves(connection->server())) {
+    if (all || now_ms() >= connection->born_ms() + kMaxAgeMs || starves(connection->server())) {
       old.push_back(connection.get());
     }
   }

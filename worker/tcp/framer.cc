@@ -39,6 +39,14 @@ size_t find_straddling(std::string_view before, std::string_view bytes,
   return at < tail.size() ? before.size() - tail.size() + at : std::string_view::npos;
 }
 
+// Where the first delimiter begins in `before` + `bytes`, or npos.
+size_t find_end(std::string_view before, std::string_view bytes, std::string_view delimiter) {
+  size_t at = find_straddling(before, bytes, delimiter);
+  if (at != std::string_view::npos) return at;
+  at = bytes.find(delimiter);
+  return at == std::string_view::npos ? at : before.size() + at;
+}
+
 }  // namespace
 
 FrameError Framer::feed(std::string_view bytes, MessageSink& sink) {
@@ -112,36 +120,31 @@ void Framer::feed_length(std::string_view bytes, MessageSink& sink) {
 
 // ---- delimiter
 
+// Takes the message that ends at `end` of partial_ + `bytes`, and its delimiter, off `bytes`.
+void Framer::take_delimited(std::string_view& bytes, size_t end, MessageSink& sink) {
+  std::string_view here = bytes;
+  size_t before = partial_.size();
+  bytes.remove_prefix(end + framing_->delimiter.size() - before);
+  if (before == 0) return tell(here.substr(0, end), sink);
+  std::string message;
+  message.swap(partial_);
+  if (end > before) bounded_append(message, here.substr(0, end - before), end);
+  message.resize(end);  // shorter where partial_ held the beginning of the delimiter
+  tell(message, sink);
+}
+
 void Framer::feed_delimiter(std::string_view bytes, MessageSink& sink) {
   std::string_view delimiter = framing_->delimiter;
   HF_CHECK(!delimiter.empty());
   while (!bytes.empty() && !done_) {
-    size_t end = find_straddling(partial_, bytes, delimiter);
-    if (end == bytes.npos) {
-      end = bytes.find(delimiter);
-      if (end != bytes.npos) end += partial_.size();
-    }
-    size_t held = partial_.size() + bytes.size();
+    size_t end = find_end(partial_, bytes, delimiter);
     if (end == bytes.npos) {
       size_t most = size_t(max_message_) + delimiter.size() - 1;
-      if (held > most) return fail(FrameError::too_long);  // I2
+      if (partial_.size() + bytes.size() > most) return fail(FrameError::too_long);  // I2
       return bounded_append(partial_, bytes, most);
     }
     if (end > max_message_) return fail(FrameError::too_long);
-    size_t used = end + delimiter.size() - partial_.size();
-    if (partial_.empty()) {
-      tell(bytes.substr(0, end), sink);
-    } else {
-      std::string message;
-      message.swap(partial_);
-      if (end > message.size()) {
-        bounded_append(message, bytes.substr(0, end - message.size()), end);
-      } else {
-        message.resize(end);
-      }
-      tell(message, sink);
-    }
-    bytes.remove_prefix(used);
+    take_delimited(bytes, end, sink);
   }
 }
 

@@ -53,6 +53,7 @@ class Framer {
   bool finish_partial(std::string_view& bytes, MessageSink& sink);
   bool judge(std::string_view frame, uint64_t* total);
   void feed_delimiter(std::string_view bytes, MessageSink& sink);
+  void take_delimited(std::string_view& bytes, size_t end, MessageSink& sink);
   void tell(std::string_view message, MessageSink& sink);
   void fail(FrameError error);
 

@@ -60,6 +60,10 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"OwnSocket",
               "[server]\nruntime_dir='/r/'\n[[listen]]\naddress='unix:/r/api.sock'\nbackend='echo'",
               4, 9, "listen[0].address", "holdfastctl's own socket", "once"},
+        Wrong{"OwnControlSocket",
+              "[server]\nruntime_dir='/r/'\n[[listen]]\naddress='unix:/r/"
+              "control.sock'\nbackend='echo'",
+              4, 9, "listen[0].address", "holdfastctl's own socket", "once"},
         Wrong{"BackendMissing", "[[listen]]\naddress = '127.0.0.1:80'\n", 1, 1, "listen[0].backend",
               "required, but missing", "\"relay\", \"echo\""},
         Wrong{"BackendUnknown", "[[listen]]\naddress='127.0.0.1:80'\nbackend = 'relai'\n", 3, 11,

@@ -296,6 +296,22 @@ TEST(Framer, GoesOnWhereItIsMoved) {
   }
 }
 
+// I1
+TEST(Framer, DamagedBytesAreCutTheSameHoweverTheyCome) {
+  for (const Framing& framing :
+       {delimited("\r\n"), delimited("aab"), Framing{.size = 2},
+        Framing{.size = 1, .includes_header = true},
+        Framing{.offset = 2, .size = 2, .big_endian = false, .strip = false}}) {
+    DamagedBytes damaged(std::string("a\r\naaab\r\r\n\0\2xy\0\0\1z\0aab", 22),
+                         std::string_view("\0\1\2\3\r\nab", 8));
+    for (int round = 0; round < 10'000; ++round) {
+      const std::string stream = damaged.next();
+      ASSERT_EQ(cut(framing, {stream}, 6), cut(framing, damaged.cut(stream), 6))
+          << testing::PrintToString(stream);
+    }
+  }
+}
+
 // ---- out
 
 TEST(Encode, WritesEverySizeAndOrder) {

@@ -163,6 +163,19 @@ TEST(DecoderErrors, AMessageDoesNotInheritTheCharacterOfAnother) {
                  {"ping \x80\xff", "text \xc3\xa9", "text a"});
 }
 
+// I1
+TEST(DecoderErrors, DamagedBytesTellTheSameHoweverTheyAreCut) {
+  const std::string good = frame(1, "h\xc3\xa9llo") + part(1, "\xe2\x82") + frame(9, "ping") +
+                           frame(0, "\xac") + frame(2, std::string(130, 'b')) +
+                           close_frame(1000, "bye");
+  DamagedBytes damaged(good, std::string_view("\x00\x01\x80\x81\x88\xfe\xff", 7));
+  for (int round = 0; round < 20'000; ++round) {
+    const std::string bytes = damaged.next();
+    ASSERT_EQ(decode({bytes}, 150), decode(damaged.cut(bytes), 150))
+        << testing::PrintToString(bytes);
+  }
+}
+
 TEST(CloseFrames, TellTheirCodeAndReason) {
   expect_decoded(frame(8, ""), {"close 1005 "});
   expect_decoded(close_frame(1000), {"close 1000 "});

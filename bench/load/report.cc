@@ -1,0 +1,191 @@
+#include "bench/load/report.h"
+
+#include <fmt/format.h>
+
+#include "ctl/json.h"
+#include "ctl/table.h"
+#include "ctl/units.h"
+
+namespace holdfast::bench {
+namespace {
+
+using ctl::human_count;
+
+double per(double amount, double divisor) { return divisor > 0 ? amount / divisor : 0; }
+
+double cpu_of_load(const Measured& m) {
+  return m.connected && m.loaded ? m.loaded->cpu_s - m.connected->cpu_s : 0;
+}
+
+std::string times_text(const LatencyHistogram& h) {
+  auto us = [](uint64_t ns) {
+    return ns < 10'000 ? fmt::format("{:.1f} us", double(ns) / 1e3) : ctl::human_micros(ns / 1000);
+  };
+  return fmt::format("p50 {}   p99 {}   p99.9 {}   max {}", us(h.quantile(0.5)),
+                     us(h.quantile(0.99)), us(h.quantile(0.999)), us(h.max()));
+}
+
+using Lines = std::vector<std::pair<std::string, std::string>>;
+
+void add_connections(Lines& lines, const Options& options, const Measured& m) {
+  const Totals& t = m.totals;
+  lines.emplace_back("connections",
+                     fmt::format("{} of {} open, {} processes", human_count(t.connected),
+                                 human_count(options.connections), options.processes));
+  lines.emplace_back("connecting",
+                     fmt::format("{:.2f} s, {} a second", m.connect_s,
+                                 ctl::human_rate(per(double(t.connected), m.connect_s))));
+  lines.emplace_back("hand-shake", times_text(m.handshake));
+  if (t.connect_failed + t.refused > 0)
+    lines.emplace_back("NOT OPENED", fmt::format("{} without connection, {} refused or too late",
+                                                 t.connect_failed, t.refused));
+  if (t.closed_early + t.broken > 0)
+    lines.emplace_back("LOST", fmt::format("{} closed by the server, {} for breaking the protocol",
+                                           t.closed_early, t.broken));
+}
+
+void add_publishing(Lines& lines, const Measured& m) {
+  const Published& p = m.published;
+  double s = double(p.elapsed_ns) / 1e9;
+  lines.emplace_back("published", fmt::format("{} requests, {} a second", human_count(p.requests),
+                                              ctl::human_rate(per(double(p.requests), s))));
+  lines.emplace_back("api answer", times_text(p.answer_time));
+  if (p.failures > 0)
+    lines.emplace_back("API FAILURES",
+                       fmt::format("{}, last status {}", human_count(p.failures),
+                                   p.last_bad_status));
+  if (m.undelivered() > 0)
+    lines.emplace_back("UNDELIVERED", fmt::format("{} that the server counted as delivered",
+                                                  human_count(m.undelivered())));
+}
+
+void add_messages(Lines& lines, const Options& options, const Measured& m) {
+  const Totals& t = m.totals;
+  if (options.publishes()) add_publishing(lines, m);
+  if (options.scenario == Scenario::echo) lines.emplace_back("sent", human_count(t.sent));
+  lines.emplace_back("delivered",
+                     fmt::format("{} messages of {} bytes, {} a second, {} a second",
+                                 human_count(t.received), options.payload_bytes,
+                                 ctl::human_rate(per(double(t.received), m.load_s)),
+                                 ctl::human_bytes(uint64_t(per(double(t.received_bytes), m.load_s)))));
+  lines.emplace_back("latency", times_text(m.latency));
+  lines.emplace_back("sequence", fmt::format("{} missing, {} duplicates, {} out of order",
+                                             human_count(t.missing), human_count(t.duplicates),
+                                             human_count(t.reordered)));
+  if (t.misdirected + t.malformed > 0)
+    lines.emplace_back("WRONG", fmt::format("{} for somebody else, {} unreadable", t.misdirected,
+                                            t.malformed));
+}
+
+void add_server(Lines& lines, const Options& options, const Measured& m) {
+  if (!m.before || !m.connected) return;
+  const Usage& last = m.loaded ? *m.loaded : *m.connected;
+  lines.emplace_back("server", fmt::format("{} processes, {} before, {} at the end", last.processes,
+                                           ctl::human_bytes(m.before->pss_bytes),
+                                           ctl::human_bytes(last.pss_bytes)));
+  lines.emplace_back("memory", fmt::format("{:.0f} bytes a connection (PSS)",
+                                           bytes_per_connection(options, m)));
+  lines.emplace_back("cpu connecting",
+                     fmt::format("{:.2f} s, {:.1f} us a connection",
+                                 m.connected->cpu_s - m.before->cpu_s,
+                                 per((m.connected->cpu_s - m.before->cpu_s) * 1e6,
+                                     double(m.totals.connected))));
+  if (m.loaded)
+    lines.emplace_back("cpu load", fmt::format("{:.2f} s, {:.1f} % of one core", cpu_of_load(m),
+                                               per(100 * cpu_of_load(m), m.load_s)));
+  if (m.totals.received > 0)
+    lines.emplace_back("cpu a message",
+                       fmt::format("{:.2f} us", cpu_us_per_message(options, m)));
+}
+
+void write_times(ctl::Json& json, std::string_view key, const LatencyHistogram& h) {
+  json.key(key).begin_object().member("count", h.count()).member("mean", h.mean());
+  json.member("p50", h.quantile(0.5)).member("p99", h.quantile(0.99));
+  json.member("p999", h.quantile(0.999)).member("max", h.max()).end_object();
+}
+
+void write_options(ctl::Json& json, const Options& o) {
+  json.member("scenario", name_of(o.scenario)).member("connections", o.connections);
+  json.member("processes", o.processes).member("payload_bytes", o.payload_bytes);
+  json.member("rate", o.rate).member("outstanding", o.outstanding);
+  json.member("duration_s", o.duration_s);
+  if (o.scenario == Scenario::fanout) json.member("channels", o.channels);
+  if (o.publishes()) json.member("api_connections", o.api_connections);
+}
+
+void write_totals(ctl::Json& json, const Totals& t) {
+  json.member("connected", t.connected).member("connect_failed", t.connect_failed);
+  json.member("refused", t.refused).member("closed_early", t.closed_early);
+  json.member("broken", t.broken).member("sent", t.sent).member("received", t.received);
+  json.member("received_bytes", t.received_bytes).member("missing", t.missing);
+  json.member("duplicates", t.duplicates).member("reordered", t.reordered);
+  json.member("misdirected", t.misdirected).member("malformed", t.malformed);
+}
+
+void write_published(ctl::Json& json, const Measured& m) {
+  const Published& p = m.published;
+  json.key("published").begin_object();
+  json.member("requests", p.requests).member("answers", p.answers).member("failures", p.failures);
+  json.member("delivered", p.delivered).member("undelivered", m.undelivered());
+  json.member("per_second", per(double(p.requests), double(p.elapsed_ns) / 1e9));
+  write_times(json, "answer_ns", p.answer_time);
+  json.end_object();
+}
+
+void write_server(ctl::Json& json, const Options& options, const Measured& m) {
+  if (!m.before || !m.connected) return;
+  json.key("server").begin_object();
+  json.member("pss_bytes_before", m.before->pss_bytes);
+  json.member("pss_bytes_connected", m.connected->pss_bytes);
+  if (m.loaded) json.member("pss_bytes_loaded", m.loaded->pss_bytes);
+  json.member("bytes_per_connection", bytes_per_connection(options, m));
+  json.member("cpu_connecting_s", m.connected->cpu_s - m.before->cpu_s);
+  json.member("cpu_load_s", cpu_of_load(m));
+  if (m.totals.received > 0)
+    json.member("cpu_us_per_message", cpu_us_per_message(options, m));
+  json.end_object();
+}
+
+}  // namespace
+
+double cpu_us_per_message(const Options&, const Measured& m) {
+  return per(cpu_of_load(m) * 1e6, double(m.totals.received));
+}
+
+// Idle: after they were held for a while. Else before the load, whose buffers are not the connections'.
+double bytes_per_connection(const Options& options, const Measured& m) {
+  if (!m.before || !m.connected) return 0;
+  bool idle = options.scenario == Scenario::idle && m.loaded;
+  uint64_t with = idle ? m.loaded->pss_bytes : m.connected->pss_bytes;
+  return per(double(with) - double(m.before->pss_bytes), double(m.totals.connected));
+}
+
+std::string report_text(const Options& options, const Measured& m) {
+  bool loaded = options.scenario != Scenario::connect && options.scenario != Scenario::idle;
+  Lines lines{{"scenario", std::string(name_of(options.scenario))}};
+  add_connections(lines, options, m);
+  if (loaded) add_messages(lines, options, m);
+  add_server(lines, options, m);
+  if (!m.trouble.empty()) lines.emplace_back("STOPPED", m.trouble);
+  lines.emplace_back("verdict", m.good(options) ? "good" : "BAD");
+  return ctl::name_value_lines(lines);
+}
+
+std::string report_json(const Options& options, const Measured& m) {
+  ctl::Json json;
+  json.begin_object();
+  write_options(json, options);
+  json.member("good", m.good(options)).member("trouble", m.trouble);
+  write_totals(json, m.totals);
+  json.member("connect_s", m.connect_s).member("load_s", m.load_s);
+  json.member("connects_per_second", per(double(m.totals.connected), m.connect_s));
+  json.member("received_per_second", per(double(m.totals.received), m.load_s));
+  write_times(json, "handshake_ns", m.handshake);
+  write_times(json, "latency_ns", m.latency);
+  if (options.publishes()) write_published(json, m);
+  write_server(json, options, m);
+  json.end_object();
+  return json.line();
+}
+
+}  // namespace holdfast::bench

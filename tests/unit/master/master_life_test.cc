@@ -1,0 +1,158 @@
+// Start, stop, crash and hang, with a real master and fake workers.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/unit/master/running_master.h"
+
+namespace holdfast::test {
+namespace {
+
+using shm::SlotState;
+
+bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+TEST(MasterLife, LeavesNothingBehindAfterACleanStop) {
+  RunningMaster master;
+  for (const char* file : {"holdfastd.pid", "control.sock", "api.sock", "listeners"})
+    EXPECT_TRUE(is_there(master.run_dir() + "/" + file)) << file;
+  master.process().signal(SIGTERM);
+  EXPECT_EQ(master.process().exit_status(), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(master.run_dir()));
+  EXPECT_THROW(master.slot(0), std::runtime_error);
+}
+
+TEST(MasterLife, StopsGracefullyOnQuit) {
+  RunningMaster master;
+  master.process().signal(SIGQUIT);
+  EXPECT_EQ(master.process().exit_status(), 0);
+  EXPECT_TRUE(master.log_says("stopping gracefully"));
+}
+
+TEST(MasterLife, StopsWhenAskedThroughTheControlSocket) {
+  RunningMaster master;
+  EXPECT_EQ(master.ask("stop"), "ok stopping\n");
+  EXPECT_EQ(master.process().exit_status(), 0);
+}
+
+TEST(MasterLife, KillsWorkersThatOutstayAStop) {
+  RunningMaster master({.workers = 1});
+  FakeClient client(master.listed(0));
+  client.say("hang");
+  FakeClient(master.listed(0)).say("x");
+  master.process().signal(SIGTERM);
+  EXPECT_EQ(master.process().exit_status(), 1);
+  EXPECT_TRUE(master.log_says("workers killed number=1"));
+}
+
+TEST(MasterLife, RespawnsACrashedWorkerInItsSlot) {
+  RunningMaster master;
+  FakeClient client(master.listed(0));
+  Who before = client.who();
+  client.say("crash");
+  EXPECT_EQ(client.answer(), "");
+  auto& slot = master.slot(uint16_t(before.slot));
+  EXPECT_TRUE(eventually([&] {
+    return slot.pid.load() != uint32_t(before.pid) && slot.state.load() == SlotState::serving;
+  }));
+  EXPECT_EQ(slot.restarts.load(), 1u);
+  EXPECT_TRUE(master.log_says("signal=6 (Aborted)"));
+}
+
+TEST(MasterLife, KeepsWhatWaitsForACrashedWorker) {
+  RunningMaster master({.workers = 1});
+  FakeClient crasher(master.listed(0));
+  crasher.who();
+  master.fail_new_workers(true);
+  crasher.say("crash");
+  EXPECT_EQ(crasher.answer(), "");
+  FakeClient waiting(master.listed(0));  // nobody accepts now
+  ASSERT_TRUE(waiting.connected());
+  master.fail_new_workers(false);
+  EXPECT_EQ(waiting.who().slot, 0u);
+}
+
+TEST(MasterLife, AbortsAWorkerThatHangs) {
+  RunningMaster master({.workers = 1, .server = "hang_timeout = \"1s\""});
+  FakeClient client(master.listed(0));
+  pid_t before = client.who().pid;
+  client.say("hang");
+  EXPECT_TRUE(master.log_says("worker hangs slot=0"));
+  auto& slot = master.slot(0);
+  EXPECT_TRUE(eventually([&] {
+    return slot.pid.load() != uint32_t(before) && slot.state.load() == SlotState::serving;
+  }));
+}
+
+TEST(MasterLife, KillsAStoppedWorkerThatCannotBeAborted) {
+  RunningMaster master({.workers = 1, .server = "hang_timeout = \"1s\""});
+  auto pid = pid_t(master.slot(0).pid.load());
+  ASSERT_EQ(kill(pid, SIGSTOP), 0);
+  EXPECT_TRUE(master.log_says("signal=9 (Killed)"));
+  EXPECT_NE(FakeClient(master.listed(0)).who().pid, pid);
+}
+
+TEST(MasterLife, GivesUpWhenWorkersNeverBecomeReady) {
+  RunningMaster master({.fail_new_workers = true});
+  EXPECT_EQ(master.process().exit_status(), 1);
+  EXPECT_TRUE(master.log_says("died 5 times before it was ready"));
+  EXPECT_FALSE(is_there(master.run_dir() + "/holdfastd.pid"));
+}
+
+TEST(MasterLife, RefusesASecondMasterOfTheSameDirectoryAndNamesTheFirst) {
+  RunningMaster master;
+  auto second = master.another();
+  EXPECT_EQ(second->exit_status(), 1);
+  EXPECT_TRUE(master.log_says(fmt::format("is held by a running holdfastd (pid {})", master.process().pid())));
+  EXPECT_TRUE(FakeClient(master.listed(0)).connected());
+  EXPECT_TRUE(is_there(master.run_dir() + "/control.sock"));
+}
+
+TEST(MasterLife, RefusesAPortOfAnotherInstance) {
+  RunningMaster master;
+  RunningMaster other({.listens = listen_at(master.listed(0)), .await = false});
+  EXPECT_EQ(other.process().exit_status(), 1);
+  EXPECT_TRUE(other.log_says("another process listens there already"));
+}
+
+TEST(MasterLife, StartsAtOnceBesideTheDrainersOfAKilledMaster) {
+  RunningMaster master({.server = "drain_timeout = \"60s\""});
+  std::string address = master.listed(0);
+  FakeClient old_client(address);
+  Who old_worker = old_client.who();
+  master.process().signal(SIGKILL);
+  ASSERT_TRUE(eventually([&] { return master.process().ended(); }));
+  master.write_config({.listens = listen_at(address)});
+  master.start();
+  EXPECT_TRUE(master.log_says("was killed earlier; replacing what it left"));
+  EXPECT_TRUE(eventually([&] {
+    FakeClient client(address);
+    return client.connected() && client.who().pid != old_worker.pid;
+  }));
+  EXPECT_EQ(old_client.who().pid, old_worker.pid);  // it drains, and is served meanwhile
+  old_client.say("crash");
+}
+
+TEST(MasterLife, AnswersPingAndNamesUnknownRequests) {
+  RunningMaster master;
+  EXPECT_EQ(master.ask("ping"), fmt::format("ok holdfastd {} pid={}\n", HOLDFAST_VERSION, master.process().pid()));
+  EXPECT_EQ(master.ask("dance").substr(0, 21), "error unknown request");
+  EXPECT_EQ(master.ask(std::string(5000, 'x')), "error request line too long\n");
+}
+
+TEST(MasterLife, ReopensItsLog) {
+  RunningMaster master;
+  std::filesystem::rename(master.file("log"), master.file("log.1"));
+  EXPECT_EQ(master.ask("reopen-logs"), "ok logs reopened\n");
+  EXPECT_TRUE(master.log_says("logs reopened"));
+}
+
+TEST(MasterLife, SaysThatItCannotUpgradeAndGoesOn) {
+  RunningMaster master;
+  master.process().signal(SIGUSR2);
+  EXPECT_TRUE(master.log_says("cannot replace its binary"));
+  EXPECT_EQ(master.ask("ping").substr(0, 3), "ok ");
+}
+
+}  // namespace
+}  // namespace holdfast::test

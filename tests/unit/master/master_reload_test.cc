@@ -1,0 +1,159 @@
+// Reloads, with a real master and fake workers.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/unit/master/running_master.h"
+
+namespace holdfast::test {
+namespace {
+
+using shm::SlotState;
+
+TEST(MasterReload, PutsSuccessorsOnTheSameSocketsAndDrainsTheOldWorkers) {
+  RunningMaster master({.server = "drain_timeout = \"60s\""});
+  std::string address = master.listed(0);
+  FakeClient old_client(address);
+  EXPECT_EQ(old_client.who().generation, 1u);
+  EXPECT_EQ(master.ask("reload"), "ok generation 2 serves with 2 workers; 2 old ones drain\n");
+  EXPECT_EQ(master.listed(0), address);
+  EXPECT_TRUE(eventually([&] {
+    return master.slot(0).state.load() == SlotState::draining && master.slot(1).state.load() == SlotState::draining;
+  }));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(FakeClient(address).who().generation, 2u);
+  EXPECT_EQ(old_client.who().generation, 1u);  // it drains, and is served meanwhile
+}
+
+TEST(MasterReload, FreesTheSlotsOfWorkersThatHaveDrained) {
+  RunningMaster master;
+  master.process().signal(SIGHUP);
+  ASSERT_TRUE(master.serves(2));
+  EXPECT_TRUE(eventually([&] {
+    return master.slot(0).state.load() == SlotState::free && master.slot(1).state.load() == SlotState::free;
+  }));
+  EXPECT_EQ(master.slot(0).restarts.load(), 0u);
+  EXPECT_EQ(master.slot(2).generation.load(), 2u);
+}
+
+TEST(MasterReload, RefusesABadConfigurationAndTellsEveryProblem) {
+  RunningMaster master;
+  master.write_config({.server = "colour = 1\nnode_id = 0"});
+  std::string answer = master.ask("reload");
+  EXPECT_EQ(answer.substr(0, 21), "error reload refused:");
+  EXPECT_NE(answer.find("colour"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("node_id"), std::string::npos) << answer;
+  EXPECT_EQ(FakeClient(master.listed(0)).who().generation, 1u);
+  EXPECT_EQ(master.slot(2).state.load(), SlotState::free);
+}
+
+TEST(MasterReload, RefusesWhatNeedsARestartAndNamesIt) {
+  RunningMaster master;
+  master.write_config({.server = "node_id = 7"});
+  std::string answer = master.ask("reload");
+  EXPECT_NE(answer.find("need a restart"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("server.node_id"), std::string::npos) << answer;
+}
+
+TEST(MasterReload, RefusesAnAddressThatIsTakenAndChangesNothing) {
+  RunningMaster other, master;
+  std::string before = master.listed(0);
+  master.write_config({.listens = listen_at("127.0.0.1:0") + listen_at("[::1]:0") + listen_at(other.listed(0))});
+  std::string answer = master.ask("reload");
+  EXPECT_NE(answer.find("listen[2].address"), std::string::npos) << answer;
+  EXPECT_EQ(master.listed(0), before);
+  EXPECT_EQ(FakeClient(before).who().generation, 1u);
+}
+
+TEST(MasterReload, RefusesWithoutFreeSlots) {
+  RunningMaster master({.workers = 4, .server = "drain_timeout = \"60s\""});  // of 8 slots
+  ASSERT_EQ(master.ask("reload").substr(0, 3), "ok ");
+  std::string answer = master.ask("reload");
+  EXPECT_NE(answer.find("no free slots"), std::string::npos) << answer;
+  EXPECT_EQ(FakeClient(master.listed(0)).who().generation, 2u);
+}
+
+TEST(MasterReload, IsAbandonedWhenNewWorkersNeverBecomeReady) {
+  RunningMaster master;
+  FakeClient client(master.listed(0));
+  Who before = client.who();
+  master.fail_new_workers(true);
+  std::string answer = master.ask("reload");
+  EXPECT_EQ(answer.substr(0, 23), "error reload abandoned,") << answer;
+  EXPECT_EQ(client.who().pid, before.pid);
+  EXPECT_TRUE(eventually([&] {
+    return master.slot(2).state.load() == SlotState::free && master.slot(3).state.load() == SlotState::free;
+  }));
+  master.fail_new_workers(false);
+  EXPECT_EQ(master.ask("reload").substr(0, 15), "ok generation 2");
+}
+
+TEST(MasterReload, TakesMoreAndFewerWorkersOnTheSameSockets) {
+  RunningMaster master({.workers = 1});
+  std::string address = master.listed(0);
+  master.write_config({.workers = 3});
+  EXPECT_EQ(master.ask("reload").substr(0, 33), "ok generation 2 serves with 3 wor");
+  master.write_config({.workers = 1});
+  EXPECT_EQ(master.ask("reload").substr(0, 33), "ok generation 3 serves with 1 wor");
+  for (int i = 0; i < 20; ++i) {
+    Who who = FakeClient(address).who();  // whichever lane the kernel chooses, somebody serves it
+    if (who.generation == 3) {
+      EXPECT_EQ(who.listeners, 4u);  // three lanes and the built-in api
+    }
+  }
+}
+
+TEST(MasterReload, ClosesARemovedListenerAndOpensAnAddedOne) {
+  RunningMaster master;
+  std::string removed = master.listed(0);
+  master.write_config({.listens = listen_at("[::1]:0")});
+  ASSERT_EQ(master.ask("reload").substr(0, 3), "ok ");
+  EXPECT_EQ(FakeClient(master.listed(0)).who().generation, 2u);
+  EXPECT_TRUE(eventually([&] { return !FakeClient(removed).connected(); }));
+  EXPECT_TRUE(master.log_says("listeners removed addresses=1"));
+}
+
+TEST(MasterReload, FollowsOneThatIsUnderWayWhenAskedBySignal) {
+  RunningMaster master;
+  for (int i = 0; i < 3; ++i) {
+    master.process().signal(SIGHUP);
+    ASSERT_TRUE(master.serves(uint32_t(2 + i)));
+    ASSERT_TRUE(eventually([&] { return master.slot(0).state.load() != SlotState::draining; }));
+  }
+}
+
+TEST(MasterReload, GivesACrashedDrainerASuccessorThatOnlyFinishes) {
+  RunningMaster master({.server = "drain_timeout = \"2s\""});
+  FakeClient client(master.listed(0));
+  Who who = client.who();
+  ASSERT_EQ(master.ask("reload").substr(0, 3), "ok ");
+  client.say("crash");
+  EXPECT_TRUE(master.log_says("it only finishes what its predecessor left"));
+  auto& slot = master.slot(uint16_t(who.slot));
+  EXPECT_TRUE(eventually([&] { return slot.state.load() == SlotState::free; }));
+  EXPECT_EQ(slot.restarts.load(), 1u);
+  EXPECT_EQ(slot.generation.load(), 1u);
+}
+
+// Connections are made all the time while the configuration is reloaded again and again.
+TEST(MasterReload, RefusesAndResetsNoNewConnection) {
+  RunningMaster master({.server = "drain_timeout = \"0s\""});
+  std::string address = master.listed(0);
+  Forked storm([&] {
+    for (int i = 0; i < 2'000; ++i) {
+      FakeClient client(address);
+      if (!client.connected()) return 1;
+      client.say("hello");
+      if (client.answer() != "hello\n") return 2;
+    }
+    return 0;
+  });
+  uint32_t generation = 1;
+  while (!storm.ended()) {
+    if (master.ask("reload").starts_with("ok ")) ++generation;
+  }
+  EXPECT_EQ(storm.exit_status(), 0);
+  EXPECT_GE(generation, 3u);
+}
+
+}  // namespace
+}  // namespace holdfast::test
