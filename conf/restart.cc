@@ -40,8 +40,10 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
   const Limits& old = running.limits;
   const Limits& now = wanted.limits;
   differences.compare("limits.max_sessions", old.max_sessions, now.max_sessions);
-  differences.compare("limits.mailbox_size", format_size(old.mailbox_size),
-                      format_size(now.mailbox_size));
+  // The rings may be larger than a new configuration needs, not smaller.
+  if (now.mailbox_size > old.mailbox_size)
+    differences.compare("limits.mailbox_size", format_size(old.mailbox_size),
+                        format_size(now.mailbox_size));
   differences.compare("limits.filter_buckets", old.filter_buckets, now.filter_buckets);
   return differences.take();
 }

@@ -24,9 +24,10 @@ std::string problems_json(const std::vector<conf::Problem>& problems) {
 }
 
 ExitCode run_check(const Options& options) {
-  conf::Loaded loaded = conf::load_file(options.file);
+  const std::string& file = options.file.empty() ? options.config_file : options.file;
+  conf::Loaded loaded = conf::load_file(file);
   ExitCode printed = print(options.json ? problems_json(loaded.problems)
-                                        : problems_text(options.file, loaded.problems));
+                                        : problems_text(file, loaded.problems));
   return printed == kOk && !loaded ? kFailure : printed;
 }
 

@@ -108,8 +108,7 @@ class CommandLine {
         ->add_flag("--graceful", options_.graceful, "let sessions end over the drain timeout");
     command("reopen-logs", "open log files anew", Verb::reopen_logs);
     command("check", "check a configuration file", Verb::check)
-        ->add_option("FILE", options_.file, "the file")
-        ->required();
+        ->add_option("FILE", options_.file, "the file; without it the one -c names");
   }
 
   Options& options_;
@@ -121,6 +120,8 @@ class CommandLine {
 std::string objection(const Options& options) {
   if (options.verb == Verb::kick && options.sessions.empty() && options.channel.empty())
     return "kick: one ID or --channel is needed";
+  if (options.verb == Verb::check && options.file.empty() && options.config_file.empty())
+    return "check: a FILE is needed, here or by -c";
   return "";
 }
 

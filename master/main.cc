@@ -27,8 +27,8 @@ void declare(CLI::App& app, Arguments& arguments) {
 }
 
 int print_version() {
-  std::printf("holdfastd %s (segment layout %u, built %s with GCC-compatible %s)\n", HOLDFAST_VERSION,
-              holdfast::shm::kLayoutVersion, __DATE__, __VERSION__);
+  std::printf("holdfastd %s (segment layout %u, compiler %s)\n", HOLDFAST_VERSION, holdfast::shm::kLayoutVersion,
+              __VERSION__);
   return 0;
 }
 

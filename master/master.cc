@@ -98,7 +98,7 @@ int Master::run() {
     exit_status_ = 1;
     stop_fast();
   }
-  loop_.run();
+  if (!slots_.all_empty()) loop_.run();  // empty: not even one could be forked
   log_info("stopped");
   return exit_status_;
 }

@@ -128,25 +128,25 @@ void Slots::on_exit(const Exit& exit) {
   }
   auto i = uint16_t(at - slots_.begin());
   bool was_ready = at->phase != Phase::starting;
+  bool expected = at->purpose == Purpose::leave || (at->purpose == Purpose::drain && exit.clean());
   at->process.reset();
+  // Dead first: from here on readers know that the rest of the head is the master's.
+  shm::SlotHead& head = segment_.slot(i);
+  head.state.store(expected ? shm::SlotState::free : shm::SlotState::dead, std::memory_order_release);
+  head.pid.store(0, std::memory_order_relaxed);
   shm::clear_gauges(segment_.stats(i));
-  segment_.slot(i).pid.store(0, std::memory_order_relaxed);
   // A clean leaver has lowered its own counts; sweeping the column touches every page of the filter.
   if (!exit.clean()) segment_.filter().clear_column(i);
-  if (at->purpose == Purpose::leave || (at->purpose == Purpose::drain && exit.clean())) {
-    log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid, exit.text());
-    vacate(i);
-    observer_.on_slot_empty(i);
-    return;
-  }
-  on_crash(i, exit, was_ready);
+  if (!expected) return on_crash(i, exit, was_ready);
+  log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid, exit.text());
+  vacate(i);
+  observer_.on_slot_empty(i);
 }
 
 void Slots::on_crash(uint16_t i, const Exit& exit, bool was_ready) {
   Slot& slot = slots_[i];
   shm::SlotHead& head = segment_.slot(i);
   if (!exit.clean()) head.restarts.store(head.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  head.state.store(shm::SlotState::dead, std::memory_order_release);
   if (!was_ready) ++slot.early_deaths;
   uint64_t lived_ms = monotonic_ms() - slot.started_ms;
   uint64_t wait_ms = slot.backoff.died(lived_ms);

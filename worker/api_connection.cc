@@ -43,6 +43,8 @@ void ApiConnection::work() {
       linger();
     } else {
       if (fresh) arm(runtime_.now_ms + kRequestMs);
+      if (reader_.wants_continue() && !std::exchange(continued_, true))
+        enqueue(BufferRef::concat(kContinue), Urgency::urgent);  // RFC 9110 section 10.1.1
       break;
     }
   }
@@ -57,6 +59,7 @@ void ApiConnection::handle_request() {
   // Taken out of the reader: a reply that comes at once may start on the next request.
   http::Request request = std::move(reader_.request());
   reader_.reset();
+  continued_ = false;
   close_after_ = !request.keep_alive || runtime_.draining;
   request.keep_alive = !close_after_;
   home_.waiting.emplace(number_, this);

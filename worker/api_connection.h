@@ -60,6 +60,7 @@ class ApiConnection final : public Connection {
   Phase phase_ = Phase::reading;
   bool working_ = false;
   bool close_after_ = false;
+  bool continued_ = false;  // "100 Continue" was sent for the request under way
   bool shut_ = false;
 };
 

@@ -249,11 +249,9 @@ void Client::on_close(uint16_t code, std::string_view) {
 }
 
 void Client::on_error(uint16_t close_code, std::string_view why) {
-  if (phase_ == Phase::open) {
-    close(close_code, why, EndReason::protocol);
-  } else {
-    linger();
-  }
+  // The stream cannot be trusted any more, so the other side's close frame is not waited for (RFC 6455 section 7.1.7).
+  if (phase_ == Phase::open) close(close_code, why, EndReason::protocol);
+  linger();
 }
 
 bool Client::deliver(const BufferRef& framed, Urgency urgency) {

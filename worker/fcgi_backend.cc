@@ -139,7 +139,7 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
   if (session.client == nullptr) return;
   std::string cookies;
   for (const auto& [name, value] : answer.headers)
-    if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += "Set-Cookie: " + value + "\r\n";
+    if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
   session.client->accept(cookies);
   if (session.client != nullptr) actions_.close(session, answer);
 }

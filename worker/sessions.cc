@@ -43,7 +43,9 @@ Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub)
       hub_(hub),
       slab_(segment.directory(), runtime.slot, runtime.config.server.node_id,
             runtime.stats.slab_high_water),
-      first_index_(runtime.slot * segment.capacities().max_sessions) {}
+      first_index_(runtime.slot * segment.capacities().max_sessions) {
+  runtime_.stats.sessions_crashed.add(slab_.lost());
+}
 
 std::unique_ptr<Session>& Sessions::at(const shm::SessionId& id) {
   size_t i = id.index() - first_index_;

@@ -81,10 +81,10 @@ bool parse_proc_stat(std::string_view line, ProcStat* stat) {
   return true;
 }
 
-uint64_t parse_pss(std::string_view text) {
-  size_t at = text.find("\nPss:");
+uint64_t parse_rollup(std::string_view text, std::string_view name) {
+  size_t at = text.find(fmt::format("\n{}:", name));
   if (at == std::string_view::npos) return 0;
-  std::string_view rest = text.substr(at + 5);
+  std::string_view rest = text.substr(at + name.size() + 2);
   rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
   uint64_t kib = 0;
   return to_number(rest, &kib) ? kib * 1024 : 0;
@@ -98,7 +98,8 @@ Result<Usage> usage_of_tree(pid_t root) {
     Result<std::string> memory = read_file(fmt::format("/proc/{}/smaps_rollup", pid));
     if (!memory && memory.error().code == Errc::gone) continue;
     if (!memory) return memory.error();
-    usage.pss_bytes += parse_pss(*memory);
+    usage.pss_bytes += parse_rollup(*memory, "Pss");
+    usage.data_bytes += parse_rollup(*memory, "Pss_Anon") + parse_rollup(*memory, "Pss_Shmem");
     usage.cpu_s += double(all[pid].cpu_ticks) / double(sysconf(_SC_CLK_TCK));
     ++usage.processes;
   }

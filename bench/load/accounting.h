@@ -1,7 +1,9 @@
 // bench/load/accounting.h - what a process and all its descendants have used, from /proc.
 //
-// CPU counts what ended children had used too, so a worker that is replaced in between is not forgotten. Memory is
-// proportional set size: pages of the shared segment are counted once, split over the processes that map them.
+// CPU counts what ended children had used too, so a worker that is replaced in between is not
+// forgotten. Memory is proportional set size: pages of the shared segment are counted once, split
+// over the processes that map them. What connections cost is read from data_bytes: the share of
+// libraries falls whenever another program maps them too.
 #pragma once
 
 #include <sys/types.h>
@@ -15,11 +17,13 @@ namespace holdfast::bench {
 
 struct Usage {
   double cpu_s = 0;         // user and system
-  uint64_t pss_bytes = 0;
+  uint64_t pss_bytes = 0;   // all
+  uint64_t data_bytes = 0;  // of it what is no file: heap, stacks and the shared segment
   unsigned processes = 0;
 };
 
-// Of `root` and its descendants. Errc::gone: there is no such process; Errc::io: its memory may not be read.
+// Of `root` and its descendants. Errc::gone: there is no such process; Errc::io: its memory may not
+// be read.
 Result<Usage> usage_of_tree(pid_t root);
 
 // One line of /proc/PID/stat, as far as it matters. False: not such a line.
@@ -28,7 +32,7 @@ struct ProcStat {
   uint64_t cpu_ticks = 0;  // utime + stime + cutime + cstime
 };
 bool parse_proc_stat(std::string_view line, ProcStat* stat);
-// The Pss line of smaps_rollup in bytes; 0 without.
-uint64_t parse_pss(std::string_view smaps_rollup);
+// A line of smaps_rollup ("Pss", "Pss_Anon") in bytes; 0 without.
+uint64_t parse_rollup(std::string_view smaps_rollup, std::string_view name);
 
 }  // namespace holdfast::bench

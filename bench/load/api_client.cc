@@ -33,8 +33,8 @@ uint64_t delivered_of(std::string_view body) {
 }
 
 bool nothing_left_out(std::string_view body) {
-  for (std::string_view trouble : {"\"unknown\":[\"", "\"failed\":[\"", "\"workers_failed\":",
-                                   "\"partial\":true"})
+  for (std::string_view trouble :
+       {"\"unknown\":[\"", "\"failed\":[\"", "\"workers_failed\":", "\"partial\":true"})
     if (body.find(trouble) != std::string_view::npos) return false;
   return true;
 }
@@ -47,8 +47,8 @@ size_t read_api_answer(std::string_view bytes, ApiAnswer* answer) {
   std::string_view head = bytes.substr(0, end);
   uint64_t length = 0;
   answer->status = status_of_head(head);
-  bool sane = read_number(field_of_head(head, "Content-Length"), &length) &&
-              length <= kMaxAnswerBytes;
+  bool sane =
+      read_number(field_of_head(head, "Content-Length"), &length) && length <= kMaxAnswerBytes;
   if (!sane) answer->status = 0;
   if (answer->status == 0) return end + 4;
   if (bytes.size() < end + 4 + length) return 0;

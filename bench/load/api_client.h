@@ -1,6 +1,8 @@
-// bench/load/api_client.h - one keep-alive connection to the push API, with several requests on their way at once.
+// bench/load/api_client.h - one keep-alive connection to the push API, with several requests on
+// their way at once.
 //
-// Requests are pipelined; answers come in the same order, so the oldest waiting request owns the next answer.
+// Requests are pipelined; answers come in the same order, so the oldest waiting request owns the
+// next answer.
 #pragma once
 
 #include <deque>
@@ -17,8 +19,8 @@ namespace holdfast::bench {
 struct ApiAnswer {
   int status = 0;
   uint64_t delivered = 0;
-  bool whole = false;     // nothing unknown, failed or partial in it
-  uint64_t waited_ns = 0; // since the request was queued
+  bool whole = false;      // nothing unknown, failed or partial in it
+  uint64_t waited_ns = 0;  // since the request was queued
 };
 
 class ApiClient {
@@ -46,7 +48,8 @@ class ApiClient {
   std::deque<uint64_t> waiting_;  // when each was queued
 };
 
-// The answer at the start of `bytes` and how many bytes it has; 0: not whole yet. status 0: not HTTP.
+// The answer at the start of `bytes` and how many bytes it has; 0: not whole yet. status 0: not
+// HTTP.
 size_t read_api_answer(std::string_view bytes, ApiAnswer* answer);
 
 }  // namespace holdfast::bench

@@ -9,7 +9,9 @@
 namespace holdfast::bench {
 namespace {
 
-size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+size_t aligned(size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
 
 }  // namespace
 
@@ -19,9 +21,9 @@ Result<Arena> Arena::make(const Options& options) {
   size_t cells = std::max(options.connections, options.channels);
   size_t sessions_at = published_at + aligned(sizeof(Cell) * cells);
   size_t total = sessions_at + kSessionDigits * options.connections;
-  // Zeros from the kernel are valid values of everything in it. Never unmapped: it lives as long as the process.
-  void* memory =
-      mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  // Zeros from the kernel are valid values of everything in it. Never unmapped: it lives as long as
+  // the process.
+  void* memory = mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return Error{Errc::io, errno, "map memory for the client processes"};
   char* base = static_cast<char*>(memory);
   Arena arena;

@@ -3,8 +3,8 @@
 // Made by the driver before it forks. Who writes
 //   phase             driver
 //   published         driver (fanout, unicast); the client process of the connection (echo)
-//   process blocks    the client process, each its own; histograms are read once `reached` says close
-//   sessions          the client process that holds the connection, before it reaches connect
+//   process blocks    the client process, each its own; histograms are read once `reached` says
+//   close sessions          the client process that holds the connection, before it reaches connect
 // Words have one writer, so relaxed cells do; `phase` and `reached` order what stands around them.
 #pragma once
 
@@ -28,21 +28,22 @@ inline constexpr size_t kSessionDigits = 32;
 
 // What one client process has seen. Writer: that process.
 struct alignas(64) ProcessBlock {
-  std::atomic<uint32_t> reached;  // the last Phase it has finished; load and drain are not reported
+  std::atomic<uint32_t>
+      reached;  // the last Phase it has finished; drain: has begun, and nothing is sent any more
   Cell connected;
-  Cell connect_failed;   // no TCP connection
-  Cell refused;          // no 101, or not in time
-  Cell closed_early;     // open, then ended by the server
-  Cell broken;           // the server broke the protocol
-  Cell sent;             // echo
+  Cell connect_failed;  // no TCP connection
+  Cell refused;         // no 101, or not in time
+  Cell closed_early;    // open, then ended by the server
+  Cell broken;          // the server broke the protocol
+  Cell sent;            // echo
   Cell received;
-  Cell received_bytes;   // payloads
+  Cell received_bytes;  // payloads
   Cell last_arrival_ns;
-  Cell missing;          // known at close
+  Cell missing;  // known at close
   Cell duplicates;
   Cell reordered;
-  Cell misdirected;      // for another addressee
-  Cell malformed;        // no message of ours
+  Cell misdirected;  // for another addressee
+  Cell malformed;    // no message of ours
   LatencyHistogram latency;
   LatencyHistogram handshake;
 };

@@ -19,7 +19,8 @@ class ClientGroup {
   ~ClientGroup();
 
   void enter(Phase phase) { arena_->phase().store(uint32_t(phase), std::memory_order_release); }
-  // All processes have finished `phase`. Errc::gone: one of them died; Errc::limit: not within the time.
+  // All processes have finished `phase`. Errc::gone: one of them died; Errc::limit: not within the
+  // time.
   Result<void> wait_reached(Phase phase, uint64_t limit_ns);
   // Until `expected` messages have come in all, or none came for a while.
   void wait_received(uint64_t expected);
@@ -28,8 +29,7 @@ class ClientGroup {
   void merge_histograms(Measured& measured) const;
 
  private:
-  ClientGroup(const Arena& arena, uint32_t processes)
-      : arena_(&arena), process_count_(processes) {}
+  ClientGroup(const Arena& arena, uint32_t processes) : arena_(&arena), process_count_(processes) {}
   Result<void> look_for_dead();
   bool all_reached(Phase phase) const;
 

@@ -59,10 +59,12 @@ Result<void> ClientProcess::run() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return Error{Errc::io, errno, "epoll_create1"};
   where_.epoll = epoll_.get();
+  while (phase() < Phase::connect) turn(monotonic_ns() + kPhaseLookNs);
   open_all();
   reached(Phase::connect);
   while (phase() < Phase::load) turn(monotonic_ns() + kPhaseLookNs);
   carry_load();
+  reached(Phase::drain);
   while (phase() < Phase::close) turn(monotonic_ns() + kPhaseLookNs);
   count_missing();
   close_all();
@@ -122,11 +124,20 @@ void ClientProcess::on_end(Connection& connection, End why) {
   --alive_;
   if (!connection.was_open) --under_way_;
   switch (why) {
-    case End::connect_failed: block_.connect_failed.add(); break;
-    case End::refused: block_.refused.add(); break;
-    case End::closed: block_.closed_early.add(); break;
-    case End::broken: block_.broken.add(); break;
-    case End::left: break;
+    case End::connect_failed:
+      block_.connect_failed.add();
+      break;
+    case End::refused:
+      block_.refused.add();
+      break;
+    case End::closed:
+      block_.closed_early.add();
+      break;
+    case End::broken:
+      block_.broken.add();
+      break;
+    case End::left:
+      break;
   }
 }
 
@@ -134,8 +145,8 @@ void ClientProcess::on_end(Connection& connection, End why) {
 
 void ClientProcess::carry_load() {
   bool sends = options_.scenario == Scenario::echo;
-  pacer_ = Pacer(options_.rate * double(connections_.size()) / options_.connections,
-                 monotonic_ns());
+  pacer_ =
+      Pacer(options_.rate * double(connections_.size()) / options_.connections, monotonic_ns());
   while (phase() < Phase::drain) {
     uint64_t now = monotonic_ns();
     if (sends) send_due(now);
@@ -178,9 +189,14 @@ void ClientProcess::on_message(Connection& connection, std::string_view payload)
   block_.latency.record(now > stamp->due_ns ? now - stamp->due_ns : 0);
   switch (connection.check.arrived(stamp->sequence)) {
     case Arrival::in_order:
-    case Arrival::after_gap: break;  // gaps are counted at the end: they may fill
-    case Arrival::late: block_.reordered.add(); break;
-    case Arrival::duplicate: block_.duplicates.add(); break;
+    case Arrival::after_gap:
+      break;  // gaps are counted at the end: they may fill
+    case Arrival::late:
+      block_.reordered.add();
+      break;
+    case Arrival::duplicate:
+      block_.duplicates.add();
+      break;
   }
   if (connection.outstanding > 0) --connection.outstanding;
 }
@@ -194,7 +210,8 @@ void ClientProcess::count_missing() {
           connection.check.missing_of(arena_.published(addressee_of(connection)).get()));
 }
 
-// The server closes first, so that closed ports wait (TIME_WAIT) on its side and ours can be used again.
+// The server closes first, so that closed ports wait (TIME_WAIT) on its side and ours can be used
+// again.
 void ClientProcess::close_all() {
   uint64_t limit = monotonic_ns() + kGoodbyeLimitNs;
   for (Connection& connection : connections_)
@@ -225,8 +242,8 @@ uint32_t ClientProcess::addressee_of(const Connection& connection) const {
 std::string ClientProcess::target_of(uint32_t place) const {
   if (options_.scenario != Scenario::fanout) return options_.path;
   const char* separator = options_.path.find('?') == std::string::npos ? "?" : "&";
-  return options_.path + separator + "channel=" +
-         options_.channel_name((first_ + place) % options_.channels);
+  return options_.path + separator +
+         "channel=" + options_.channel_name((first_ + place) % options_.channels);
 }
 
 }  // namespace holdfast::bench

@@ -1,7 +1,9 @@
-// bench/load/client_process.h - one process full of connections: opens them, watches what they get, closes them.
+// bench/load/client_process.h - one process full of connections: opens them, watches what they get,
+// closes them.
 //
-// Runs in a child of the driver, one epoll loop, and reports through its ProcessBlock (arena.h). It follows the driver's
-// phase and never waits for another process otherwise. Errors of single connections are counted, not fatal.
+// Runs in a child of the driver, one epoll loop, and reports through its ProcessBlock (arena.h). It
+// follows the driver's phase and never waits for another process otherwise. Errors of single
+// connections are counted, not fatal.
 #pragma once
 
 #include <optional>
@@ -18,7 +20,8 @@ class ClientProcess : private ConnectionSink {
  public:
   // Process `index` of options.processes holds its share of the connections.
   ClientProcess(const Options& options, const Arena& arena, uint32_t index);
-  // From the first connection to the last close. An error is one of this process: no epoll, no descriptors.
+  // From the first connection to the last close. An error is one of this process: no epoll, no
+  // descriptors.
   Result<void> run();
 
  private:
@@ -51,10 +54,10 @@ class ClientProcess : private ConnectionSink {
   Endpoint where_;
   std::vector<char> scratch_;
   std::vector<Connection> connections_;
-  size_t started_ = 0;     // of connections_, in order
+  size_t started_ = 0;  // of connections_, in order
   size_t under_way_ = 0;
-  size_t alive_ = 0;       // not ended, of those started
-  size_t oldest_ = 0;      // no hand-shake is under way before it
+  size_t alive_ = 0;   // not ended, of those started
+  size_t oldest_ = 0;  // no hand-shake is under way before it
   size_t next_sender_ = 0;
   Pacer pacer_;
   std::string message_;

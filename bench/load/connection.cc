@@ -11,7 +11,8 @@
 namespace holdfast::bench {
 namespace {
 
-// Client processes use one loopback address each: one has not enough ports for more than 28,000 connections.
+// Client processes use one loopback address each: one has not enough ports for more than 28,000
+// connections.
 bool bind_source(int fd, uint32_t ip) {
   int on = 1;
   sockaddr_in source{};
@@ -34,7 +35,9 @@ uint64_t mixed(uint64_t x) {
 
 }  // namespace
 
-std::string Connection::key() const { return make_key(mixed(began_ns_), mixed(place_)); }
+std::string Connection::key() const {
+  return make_key(mixed(began_ns_), mixed(place_));
+}
 
 bool Connection::open_socket(const Endpoint& where) {
   int family = where.address->raw.ss_family;
@@ -90,8 +93,7 @@ void Connection::on_connected(const Endpoint& where, ConnectionSink& sink) {
 }
 
 // One read for each readiness: epoll is level-triggered, and no connection may starve the others.
-void Connection::on_readable(const Endpoint& where, std::span<char> scratch,
-                             ConnectionSink& sink) {
+void Connection::on_readable(const Endpoint& where, std::span<char> scratch, ConnectionSink& sink) {
   ssize_t got = recv(fd_.get(), scratch.data(), scratch.size(), 0);
   if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
@@ -141,9 +143,14 @@ size_t Connection::take_frames(const Endpoint& where, std::string_view bytes,
 bool Connection::take_frame(const Endpoint& where, const Frame& frame, ConnectionSink& sink) {
   switch (frame.opcode) {
     case Opcode::text:
-    case Opcode::binary: sink.on_message(*this, frame.payload); break;
-    case Opcode::ping: send(where, Opcode::pong, frame.payload); break;
-    case Opcode::pong: break;
+    case Opcode::binary:
+      sink.on_message(*this, frame.payload);
+      break;
+    case Opcode::ping:
+      send(where, Opcode::pong, frame.payload);
+      break;
+    case Opcode::pong:
+      break;
     case Opcode::close:
       if (state_ == State::open) end(End::closed, sink);
       break;  // leaving: the answer to ours; the end of the stream follows

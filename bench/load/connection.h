@@ -13,7 +13,8 @@
 //  open         goodbye()                     leaving
 //  leaving      end of stream                 ended       left
 //
-// Reads into memory of the caller; keeps bytes only of an unfinished frame and of what the socket did not take.
+// Reads into memory of the caller; keeps bytes only of an unfinished frame and of what the socket
+// did not take.
 #pragma once
 
 #include <span>
@@ -44,8 +45,8 @@ class ConnectionSink {
 // Where connections go, the same for all of a process.
 struct Endpoint {
   const conf::Address* address = nullptr;
-  std::string host;         // of the Host header
-  uint32_t source_ip = 0;   // IPv4, network order; 0 = the kernel chooses
+  std::string host;        // of the Host header
+  uint32_t source_ip = 0;  // IPv4, network order; 0 = the kernel chooses
   int epoll = -1;
 };
 
@@ -55,7 +56,8 @@ class Connection {
  public:
   enum class State : uint8_t { unborn, connecting, handshaking, open, leaving, ended };
 
-  // `target`: path and query. `place` comes back in the event's data. later: the server's queue (unix) is full; still unborn.
+  // `target`: path and query. `place` comes back in the event's data. later: the server's queue
+  // (unix) is full; still unborn.
   Started start(const Endpoint& where, std::string_view target, uint32_t place, uint64_t now_ns);
   // `scratch` is room for one read. May end the connection.
   void on_ready(const Endpoint& where, uint32_t events, std::span<char> scratch,

@@ -10,9 +10,12 @@ namespace holdfast::bench {
 namespace {
 
 constexpr uint64_t kConnectSlackNs = 60'000'000'000;
+constexpr uint64_t kDrainLimitNs = 30'000'000'000;
 constexpr uint64_t kCloseLimitNs = 30'000'000'000;
 
-double seconds(uint64_t ns) { return double(ns) / 1e9; }
+double seconds(uint64_t ns) {
+  return double(ns) / 1e9;
+}
 
 void pause_until(uint64_t at_ns) {
   for (uint64_t now = monotonic_ns(); now < at_ns; now = monotonic_ns()) {
@@ -28,13 +31,16 @@ class Driver {
       : options_(options), arena_(arena), clients_(clients) {}
 
   Result<Measured> run() {
+    if (Result<void> looked = look(&measured_.before); !looked) return looked.error();
     if (Result<void> connected = connect(); !connected) return connected.error();
     bool any = measured_.totals.connected > 0;
-    if (any && options_.scenario != Scenario::connect) load();
+    if (any && options_.scenario != Scenario::connect)
+      if (Result<void> loaded = load(); !loaded) return loaded.error();
     if (Result<void> closed = finish(); !closed) return closed.error();
     return std::move(measured_);
   }
 
+ private:
   // Usage now, where it was asked for.
   Result<void> look(std::optional<Usage>* at) {
     if (options_.server_pid == 0) return {};
@@ -43,9 +49,7 @@ class Driver {
     *at = *usage;
     return {};
   }
-  Measured& measured() { return measured_; }
 
- private:
   Result<void> connect() {
     uint64_t began = monotonic_ns();
     uint64_t limit = kConnectSlackNs;
@@ -58,7 +62,7 @@ class Driver {
     return look(&measured_.connected);
   }
 
-  void load() {
+  Result<void> load() {
     uint64_t began = monotonic_ns();
     clients_.enter(Phase::load);
     if (options_.publishes())
@@ -66,12 +70,13 @@ class Driver {
     else
       pause_until(began + uint64_t(options_.duration_s * 1e9));
     clients_.enter(Phase::drain);
+    if (Result<void> r = clients_.wait_reached(Phase::drain, kDrainLimitNs); !r) return r;
     if (options_.scenario == Scenario::echo) clients_.wait_received(clients_.totals().sent);
     if (options_.publishes()) clients_.wait_received(measured_.published.delivered);
     uint64_t last = clients_.totals().last_arrival_ns;
     bool idle = options_.scenario == Scenario::idle;
     measured_.load_s = seconds((idle || last < began ? monotonic_ns() : last) - began);
-    if (Result<void> looked = look(&measured_.loaded); !looked) note(looked.error());
+    return look(&measured_.loaded);
   }
 
   // What goes wrong here is told with what was measured until then.
@@ -105,8 +110,8 @@ uint64_t Measured::undelivered() const {
 }
 
 bool Measured::good(const Options& options) const {
-  bool all_there = totals.connected == options.connections && totals.closed_early == 0 &&
-                   totals.broken == 0;
+  bool all_there =
+      totals.connected == options.connections && totals.closed_early == 0 && totals.broken == 0;
   bool all_right = totals.missing == 0 && totals.duplicates == 0 && totals.reordered == 0 &&
                    totals.misdirected == 0 && totals.malformed == 0 && undelivered() == 0;
   return trouble.empty() && all_there && all_right && published.failures == 0;
@@ -115,17 +120,9 @@ bool Measured::good(const Options& options) const {
 Result<Measured> measure(const Options& options) {
   Result<Arena> arena = Arena::make(options);
   if (!arena) return arena.error();
-  std::optional<Usage> before;
-  if (options.server_pid != 0) {
-    Result<Usage> usage = usage_of_tree(options.server_pid);
-    if (!usage) return usage.error();
-    before = *usage;
-  }
   Result<ClientGroup> clients = ClientGroup::start(options, *arena);
   if (!clients) return clients.error();
-  Driver driver(options, *arena, *clients);
-  driver.measured().before = before;
-  return driver.run();
+  return Driver(options, *arena, *clients).run();
 }
 
 }  // namespace holdfast::bench

@@ -1,9 +1,11 @@
 // bench/load/driver.h - one measurement from beginning to end.
 //
-//   fork client processes -> they connect -> (usage) -> load for the duration -> drain -> (usage) -> they close
+//   fork client processes -> they connect -> (usage) -> load for the duration -> drain -> (usage)
+//   -> they close
 //
-// The driver publishes (fanout, unicast) and measures the server; the client processes hold the connections. They die with
-// the driver (PR_SET_PDEATHSIG), and a client process that dies early ends the measurement.
+// The driver publishes (fanout, unicast) and measures the server; the client processes hold the
+// connections. They die with the driver (PR_SET_PDEATHSIG), and a client process that dies early
+// ends the measurement.
 #pragma once
 
 #include <optional>
@@ -26,12 +28,12 @@ struct Measured {
   Totals totals;
   LatencyHistogram latency, handshake;
   Published published;
-  double connect_s = 0;   // until the last connection was open or had failed
-  double load_s = 0;      // from the first message to the last arrival; idle: how long it was held
-  std::optional<Usage> before;      // without our connections
-  std::optional<Usage> connected;   // before the load
-  std::optional<Usage> loaded;      // after it
-  std::string trouble;    // what made the driver stop early; "" = nothing
+  double connect_s = 0;  // until the last connection was open or had failed
+  double load_s = 0;     // from the first message to the last arrival; idle: how long it was held
+  std::optional<Usage> before;     // without our connections
+  std::optional<Usage> connected;  // before the load
+  std::optional<Usage> loaded;     // after it
+  std::string trouble;             // what made the driver stop early; "" = nothing
 
   // Everything asked for happened, nothing was lost, doubled or out of order.
   bool good(const Options& options) const;

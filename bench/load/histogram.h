@@ -1,7 +1,8 @@
 // bench/load/histogram.h - latencies in nanoseconds, log-linear, at most 3.2% off.
 //
-// 32 buckets to each power of two, exact below 32; 2^40 ns (18 minutes) and more fall into the last. Plain words without
-// pointers, so it can lie in memory that processes share: one process records, the driver reads when that one is done.
+// 32 buckets to each power of two, exact below 32; 2^40 ns (18 minutes) and more fall into the
+// last. Plain words without pointers, so it can lie in memory that processes share: one process
+// records, the driver reads when that one is done.
 #pragma once
 
 #include <array>
@@ -31,7 +32,8 @@ class LatencyHistogram {
   uint64_t count() const { return count_; }
   uint64_t max() const { return max_; }
   uint64_t mean() const { return count_ == 0 ? 0 : sum_ / count_; }
-  // Smallest bound such that the share `q` (0..1) of the records is at most it, never above max(); 0 without records.
+  // Smallest bound such that the share `q` (0..1) of the records is at most it, never above max();
+  // 0 without records.
   uint64_t quantile(double q) const {
     uint64_t below = 0;
     for (unsigned b = 0; b < kBuckets; ++b) {

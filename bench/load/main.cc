@@ -1,4 +1,5 @@
-// bench/load/main.cc - holdfast-bench: measures, reports, and fails if anything was lost, doubled or out of order.
+// bench/load/main.cc - holdfast-bench: measures, reports, and fails if anything was lost, doubled
+// or out of order.
 #include <fmt/format.h>
 
 #include <cstdio>

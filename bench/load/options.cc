@@ -65,14 +65,14 @@ void declare_scenarios(CLI::App& app, Options& options) {
   fanout->add_option("--channels", options.channels, "channels, connections are spread over them")
       ->check(CLI::Range(1u, 1'000'000u))
       ->capture_default_str();
-  fanout->add_option("--channel", options.channel, "name, or its beginning")
-      ->capture_default_str();
+  fanout->add_option("--channel", options.channel, "name, or its beginning")->capture_default_str();
   auto* unicast = scenario(app, options, Scenario::unicast, "send to one session after the other");
   for (CLI::App* sub : {fanout, unicast})
     sub->add_option("--api-connections", options.api_connections, "connections that publish")
         ->check(CLI::Range(1u, 256u))
         ->capture_default_str();
-  scenario(app, options, Scenario::echo, "send on every connection, wait for the same to come back");
+  scenario(app, options, Scenario::echo,
+           "send on every connection, wait for the same to come back");
   scenario(app, options, Scenario::idle, "open N connections and hold them");
 }
 
@@ -100,11 +100,16 @@ void complete(Options& options, const Texts& texts) {
 
 std::string_view name_of(Scenario scenario) {
   switch (scenario) {
-    case Scenario::connect: return "connect";
-    case Scenario::fanout: return "fanout";
-    case Scenario::unicast: return "unicast";
-    case Scenario::echo: return "echo";
-    case Scenario::idle: return "idle";
+    case Scenario::connect:
+      return "connect";
+    case Scenario::fanout:
+      return "fanout";
+    case Scenario::unicast:
+      return "unicast";
+    case Scenario::echo:
+      return "echo";
+    case Scenario::idle:
+      return "idle";
   }
   return "";
 }

@@ -1,4 +1,5 @@
-// bench/load/options.h - the command line of holdfast-bench as values; the one file here that knows CLI11.
+// bench/load/options.h - the command line of holdfast-bench as values; the one file here that knows
+// CLI11.
 #pragma once
 
 #include <sys/types.h>
@@ -24,28 +25,29 @@ enum class Scenario : uint8_t {
 };
 std::string_view name_of(Scenario scenario);
 
-// Connections of one client process: below the 20,000 descriptors it may hold, with some left for itself.
+// Connections of one client process: below the 20,000 descriptors it may hold, with some left for
+// itself.
 inline constexpr uint32_t kMaxPerProcess = 19'900;
 inline constexpr uint32_t kMaxProcesses = 256;
 
 struct Options {
   Scenario scenario = Scenario::connect;
-  conf::Address address;                 // where the server listens for clients
+  conf::Address address;  // where the server listens for clients
   std::string path = "/ws";
-  std::optional<conf::Address> api;      // HTTP push API; fanout and unicast need it
-  std::string token;                     // of the API, "" = none
+  std::optional<conf::Address> api;  // HTTP push API; fanout and unicast need it
+  std::string token;                 // of the API, "" = none
   uint32_t connections = 100;
-  uint32_t processes = 0;                // never 0 after parsing: as many as the connections need
-  uint32_t parallel = 64;                // hand-shakes under way in one process
-  double connect_rate = 0;               // connections a second, all processes; 0 = no limit
-  uint32_t channels = 1;                 // fanout
-  std::string channel = "bench";         // fanout: its name, with more than one the beginning of it
+  uint32_t processes = 0;         // never 0 after parsing: as many as the connections need
+  uint32_t parallel = 64;         // hand-shakes under way in one process
+  double connect_rate = 0;        // connections a second, all processes; 0 = no limit
+  uint32_t channels = 1;          // fanout
+  std::string channel = "bench";  // fanout: its name, with more than one the beginning of it
   uint32_t payload_bytes = 64;
-  double rate = 0;                       // messages a second, all together; 0 = as fast as `outstanding` lets it
-  uint32_t outstanding = 0;              // requests per API connection, or messages per echo connection
+  double rate = 0;  // messages a second, all together; 0 = as fast as `outstanding` lets it
+  uint32_t outstanding = 0;  // requests per API connection, or messages per echo connection
   uint32_t api_connections = 1;
   double duration_s = 10;
-  pid_t server_pid = 0;                  // accounting; 0 = none
+  pid_t server_pid = 0;  // accounting; 0 = none
   bool json = false;
 
   bool publishes() const { return scenario == Scenario::fanout || scenario == Scenario::unicast; }

@@ -1,7 +1,8 @@
 // bench/load/pacer.h - when the n-th of something is due.
 //
-// At a rate, due times are fixed in advance: what is sent late is older by that much already when it leaves, so a server
-// that stalls the sender does not look faster for it. Without a rate everything is due at once.
+// At a rate, due times are fixed in advance: what is sent late is older by that much already when
+// it leaves, so a server that stalls the sender does not look faster for it. Without a rate
+// everything is due at once.
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,10 @@
-// bench/load/payload.h - what a message says about itself: whose it is, which one, and when it was due.
+// bench/load/payload.h - what a message says about itself: whose it is, which one, and when it was
+// due.
 //
 // Decimal digits only, so that it is text as well as bytes and needs no escaping in JSON:
 //
-//   10 digits addressee | 16 digits sequence, from 1 | 20 digits CLOCK_MONOTONIC nanoseconds | filling, '.'
+//   10 digits addressee | 16 digits sequence, from 1 | 20 digits CLOCK_MONOTONIC nanoseconds |
+//   filling, '.'
 //
 // The clock is the machine's, so any process of it can tell the age of a message.
 #pragma once

@@ -33,8 +33,7 @@ Result<Publisher> Publisher::open(const Options& options, const Arena& arena) {
 void Publisher::spread() {
   bool sessions = options_.scenario == Scenario::unicast;
   for (uint32_t a = 0; a < options_.addressees(); ++a)
-    if (!sessions || !arena_.session(a).empty())
-      lines_[a % lines_.size()].addressees.push_back(a);
+    if (!sessions || !arena_.session(a).empty()) lines_[a % lines_.size()].addressees.push_back(a);
 }
 
 Result<void> Publisher::run() {
@@ -78,9 +77,9 @@ void Publisher::push_next(Line& line, uint64_t due_ns, uint64_t now_ns) {
   Cell& sequence = arena_.published(addressee);
   sequence.add();
   bool fanout = options_.scenario == Scenario::fanout;
-  body_ = fanout ? fmt::format("{{\"channels\":[\"{}\"],\"data\":\"",
-                               options_.channel_name(addressee))
-                 : fmt::format("{{\"sessions\":[\"{}\"],\"data\":\"", arena_.session(addressee));
+  body_ = fanout
+              ? fmt::format("{{\"channels\":[\"{}\"],\"data\":\"", options_.channel_name(addressee))
+              : fmt::format("{{\"sessions\":[\"{}\"],\"data\":\"", arena_.session(addressee));
   append_payload(body_, {addressee, sequence.get(), due_ns}, options_.payload_bytes);
   body_ += "\"}";
   ++published_.requests;

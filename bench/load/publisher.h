@@ -1,7 +1,8 @@
-// bench/load/publisher.h - the pushing side of fanout and unicast: numbered messages to each addressee in turn.
+// bench/load/publisher.h - the pushing side of fanout and unicast: numbered messages to each
+// addressee in turn.
 //
-// Every addressee belongs to one API connection, because only requests of one connection have an order that the server
-// promises to keep.
+// Every addressee belongs to one API connection, because only requests of one connection have an
+// order that the server promises to keep.
 #pragma once
 
 #include <vector>
@@ -17,9 +18,9 @@ namespace holdfast::bench {
 struct Published {
   uint64_t requests = 0;
   uint64_t answers = 0;
-  uint64_t failures = 0;   // a status other than 200, or an answer that leaves something out
-  uint64_t delivered = 0;  // as the server says
-  uint64_t elapsed_ns = 0; // of the load, waiting for the last answers left out
+  uint64_t failures = 0;    // a status other than 200, or an answer that leaves something out
+  uint64_t delivered = 0;   // as the server says
+  uint64_t elapsed_ns = 0;  // of the load, waiting for the last answers left out
   int last_bad_status = 0;
   LatencyHistogram answer_time;
 };

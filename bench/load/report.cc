@@ -11,7 +11,9 @@ namespace {
 
 using ctl::human_count;
 
-double per(double amount, double divisor) { return divisor > 0 ? amount / divisor : 0; }
+double per(double amount, double divisor) {
+  return divisor > 0 ? amount / divisor : 0;
+}
 
 double cpu_of_load(const Measured& m) {
   return m.connected && m.loaded ? m.loaded->cpu_s - m.connected->cpu_s : 0;
@@ -51,9 +53,8 @@ void add_publishing(Lines& lines, const Measured& m) {
                                               ctl::human_rate(per(double(p.requests), s))));
   lines.emplace_back("api answer", times_text(p.answer_time));
   if (p.failures > 0)
-    lines.emplace_back("API FAILURES",
-                       fmt::format("{}, last status {}", human_count(p.failures),
-                                   p.last_bad_status));
+    lines.emplace_back("API FAILURES", fmt::format("{}, last status {}", human_count(p.failures),
+                                                   p.last_bad_status));
   if (m.undelivered() > 0)
     lines.emplace_back("UNDELIVERED", fmt::format("{} that the server counted as delivered",
                                                   human_count(m.undelivered())));
@@ -63,18 +64,18 @@ void add_messages(Lines& lines, const Options& options, const Measured& m) {
   const Totals& t = m.totals;
   if (options.publishes()) add_publishing(lines, m);
   if (options.scenario == Scenario::echo) lines.emplace_back("sent", human_count(t.sent));
-  lines.emplace_back("delivered",
-                     fmt::format("{} messages of {} bytes, {} a second, {} a second",
-                                 human_count(t.received), options.payload_bytes,
-                                 ctl::human_rate(per(double(t.received), m.load_s)),
-                                 ctl::human_bytes(uint64_t(per(double(t.received_bytes), m.load_s)))));
+  lines.emplace_back(
+      "delivered",
+      fmt::format("{} messages of {} bytes, {} a second, {} a second", human_count(t.received),
+                  options.payload_bytes, ctl::human_rate(per(double(t.received), m.load_s)),
+                  ctl::human_bytes(uint64_t(per(double(t.received_bytes), m.load_s)))));
   lines.emplace_back("latency", times_text(m.latency));
-  lines.emplace_back("sequence", fmt::format("{} missing, {} duplicates, {} out of order",
-                                             human_count(t.missing), human_count(t.duplicates),
-                                             human_count(t.reordered)));
+  lines.emplace_back(
+      "sequence", fmt::format("{} missing, {} duplicates, {} out of order", human_count(t.missing),
+                              human_count(t.duplicates), human_count(t.reordered)));
   if (t.misdirected + t.malformed > 0)
-    lines.emplace_back("WRONG", fmt::format("{} for somebody else, {} unreadable", t.misdirected,
-                                            t.malformed));
+    lines.emplace_back(
+        "WRONG", fmt::format("{} for somebody else, {} unreadable", t.misdirected, t.malformed));
 }
 
 void add_server(Lines& lines, const Options& options, const Measured& m) {
@@ -83,19 +84,17 @@ void add_server(Lines& lines, const Options& options, const Measured& m) {
   lines.emplace_back("server", fmt::format("{} processes, {} before, {} at the end", last.processes,
                                            ctl::human_bytes(m.before->pss_bytes),
                                            ctl::human_bytes(last.pss_bytes)));
-  lines.emplace_back("memory", fmt::format("{:.0f} bytes a connection (PSS)",
+  lines.emplace_back("memory", fmt::format("{:.0f} bytes a connection (PSS without files)",
                                            bytes_per_connection(options, m)));
-  lines.emplace_back("cpu connecting",
-                     fmt::format("{:.2f} s, {:.1f} us a connection",
-                                 m.connected->cpu_s - m.before->cpu_s,
-                                 per((m.connected->cpu_s - m.before->cpu_s) * 1e6,
-                                     double(m.totals.connected))));
+  lines.emplace_back(
+      "cpu connecting",
+      fmt::format("{:.2f} s, {:.1f} us a connection", m.connected->cpu_s - m.before->cpu_s,
+                  per((m.connected->cpu_s - m.before->cpu_s) * 1e6, double(m.totals.connected))));
   if (m.loaded)
     lines.emplace_back("cpu load", fmt::format("{:.2f} s, {:.1f} % of one core", cpu_of_load(m),
                                                per(100 * cpu_of_load(m), m.load_s)));
   if (m.totals.received > 0)
-    lines.emplace_back("cpu a message",
-                       fmt::format("{:.2f} us", cpu_us_per_message(options, m)));
+    lines.emplace_back("cpu a message", fmt::format("{:.2f} us", cpu_us_per_message(options, m)));
 }
 
 void write_times(ctl::Json& json, std::string_view key, const LatencyHistogram& h) {
@@ -141,8 +140,7 @@ void write_server(ctl::Json& json, const Options& options, const Measured& m) {
   json.member("bytes_per_connection", bytes_per_connection(options, m));
   json.member("cpu_connecting_s", m.connected->cpu_s - m.before->cpu_s);
   json.member("cpu_load_s", cpu_of_load(m));
-  if (m.totals.received > 0)
-    json.member("cpu_us_per_message", cpu_us_per_message(options, m));
+  if (m.totals.received > 0) json.member("cpu_us_per_message", cpu_us_per_message(options, m));
   json.end_object();
 }
 
@@ -152,12 +150,13 @@ double cpu_us_per_message(const Options&, const Measured& m) {
   return per(cpu_of_load(m) * 1e6, double(m.totals.received));
 }
 
-// Idle: after they were held for a while. Else before the load, whose buffers are not the connections'.
+// Idle: after they were held for a while. Else before the load, whose buffers are not the
+// connections'.
 double bytes_per_connection(const Options& options, const Measured& m) {
   if (!m.before || !m.connected) return 0;
   bool idle = options.scenario == Scenario::idle && m.loaded;
-  uint64_t with = idle ? m.loaded->pss_bytes : m.connected->pss_bytes;
-  return per(double(with) - double(m.before->pss_bytes), double(m.totals.connected));
+  uint64_t with = idle ? m.loaded->data_bytes : m.connected->data_bytes;
+  return per(double(with) - double(m.before->data_bytes), double(m.totals.connected));
 }
 
 std::string report_text(const Options& options, const Measured& m) {

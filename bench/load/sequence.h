@@ -1,8 +1,9 @@
 // bench/load/sequence.h - did every message come once and in order?
 //
-// One check for each connection and addressee. Sequences start at 1. A number that is skipped counts as missing at once;
-// if it comes later it is a reorder instead. One that came before is a duplicate. The last 64 numbers are
-// remembered; an older one that comes (again) counts as a reorder.
+// One check for each connection and addressee. Sequences start at 1. A number that is skipped
+// counts as missing at once; if it comes later it is a reorder instead. One that came before is a
+// duplicate. The last 64 numbers are remembered; an older one that comes (again) counts as a
+// reorder.
 #pragma once
 
 #include <cstdint>

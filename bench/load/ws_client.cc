@@ -21,7 +21,9 @@ std::string base64(const void* bytes, size_t size) {
   return {text, size_t(written)};
 }
 
-bool known(uint8_t opcode) { return opcode == 1 || opcode == 2 || (opcode >= 8 && opcode <= 10); }
+bool known(uint8_t opcode) {
+  return opcode == 1 || opcode == 2 || (opcode >= 8 && opcode <= 10);
+}
 
 }  // namespace
 
@@ -56,7 +58,8 @@ HandshakeAnswer read_handshake(std::string_view bytes, std::string_view key) {
   std::string_view head = bytes.substr(0, end);
   answer.head_bytes = end + 4;
   answer.status = status_of_head(head);
-  bool accepted = answer.status == 101 && field_of_head(head, "Sec-WebSocket-Accept") == accept_value(key);
+  bool accepted =
+      answer.status == 101 && field_of_head(head, "Sec-WebSocket-Accept") == accept_value(key);
   answer.state = accepted ? HandshakeState::accepted : HandshakeState::refused;
   answer.session = field_of_head(head, "Holdfast-Session");
   return answer;

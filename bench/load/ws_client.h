@@ -1,7 +1,7 @@
 // bench/load/ws_client.h - the client's side of the WebSocket wire (RFC 6455). Pure bytes.
 //
-// Strict about what a server may send: a masked, reserved or fragmented frame is an error, not something to work
-// around. (Our server frames every message whole.)
+// Strict about what a server may send: a masked, reserved or fragmented frame is an error, not
+// something to work around. (Our server frames every message whole.)
 #pragma once
 
 #include <cstdint>

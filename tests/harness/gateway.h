@@ -71,6 +71,7 @@ class Gateway {
   std::string instance_;
   GatewayOptions options_;
   Process process_;
+  std::vector<Process> former_;  // masters that were replaced: their workers may still drain
   std::unique_ptr<shm::Segment> segment_;
 };
 

@@ -172,7 +172,6 @@ void Decoder::take_data(std::string_view piece, bool last, FrameSink& sink) {
 void Decoder::tell_message(std::string_view payload, FrameSink& sink) {
   Opcode opcode = state_.message;
   state_.message = Opcode::continuation;
-  state_.utf8 = Utf8::start;
   if (!sink.on_message(opcode, payload)) finish();
 }
 

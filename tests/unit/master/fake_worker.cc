@@ -37,7 +37,7 @@ class FakeWorker {
 
   void turn() {
     head().heartbeat_ms.store(monotonic_ms());
-    std::vector<pollfd> watched{{heritage_.control, POLLIN, 0}};
+    std::vector<pollfd> watched{{orphan_ ? -1 : heritage_.control, POLLIN, 0}};
     for (int fd : listeners_) watched.push_back({fd, POLLIN, 0});
     size_t first_client = watched.size();
     for (int fd : clients_) watched.push_back({fd, POLLIN, 0});
@@ -65,7 +65,10 @@ class FakeWorker {
     }
     std::string line(bytes, size_t(got));
     if (line == "crash\n") abort();
-    if (line == "hang\n") pause();
+    if (line == "hang\n") {
+      send(fd, line.data(), line.size(), MSG_NOSIGNAL);
+      for (;;) pause();
+    }
     if (line == "who\n")
       line = fmt::format("slot={} generation={} pid={} listeners={}\n", heritage_.slot, heritage_.generation, getpid(),
                          listeners_.size());
@@ -75,21 +78,21 @@ class FakeWorker {
   void obey() {
     char word = 0;
     ssize_t got = recv(heritage_.control, &word, 1, 0);
-    if (got == 1 && word == control_word::kTerm) done_ = true;
-    if (got == 1 && word != control_word::kDrain && word != control_word::kQuit) return;
     if (got == -1) return;
+    if (got == 0) word = control_word::kDrain;  // the master died
+    orphan_ = orphan_ || got == 0;
+    if (word == control_word::kTerm || word == control_word::kQuit) done_ = true;
+    if (word != control_word::kDrain) return;
     for (int fd : listeners_) close(fd);
     listeners_.clear();
     head().state.store(shm::SlotState::draining);
     draining_ = true;
-    drain_until_ms_ = monotonic_ms() + (word == control_word::kQuit || got == 0
-                                            ? 0
-                                            : heritage_.config->server.drain_timeout_ms);
+    drain_until_ms_ = monotonic_ms() + heritage_.config->server.drain_timeout_ms;
   }
 
   const Heritage& heritage_;
   std::vector<int> listeners_, clients_;
-  bool done_ = false, draining_ = false;
+  bool done_ = false, draining_ = false, orphan_ = false;
   uint64_t drain_until_ms_ = 0;
 };
 

@@ -2,7 +2,7 @@
 //
 // It accepts on all its listeners, and answers each line that a client sends:
 //   who     "slot=S generation=G pid=P listeners=N"
-//   crash   dies of SIGABRT             hang    stands still, heartbeat and all
+//   crash   dies of SIGABRT             hang    answers, then stands still, heartbeat and all
 //   anything else: the line
 // A file RUNTIME_DIR/fail makes a new one exit with 3 before it is ready.
 #pragma once

@@ -54,6 +54,17 @@ TEST(MasterReload, RefusesWhatNeedsARestartAndNamesIt) {
   EXPECT_NE(answer.find("server.node_id"), std::string::npos) << answer;
 }
 
+// The rings between workers are as large as the first configuration needed.
+TEST(MasterReload, RefusesLargerMessagesThanTheMailboxesTake) {
+  RunningMaster master;
+  master.write_config({.limits = "max_message_size = \"8 MiB\""});
+  std::string answer = master.ask("reload");
+  EXPECT_NE(answer.find("need a restart"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("limits.max_message_size"), std::string::npos) << answer;
+  master.write_config({.limits = "max_message_size = \"1 KiB\""});
+  EXPECT_EQ(master.ask("reload").substr(0, 3), "ok ");
+}
+
 TEST(MasterReload, RefusesAnAddressThatIsTakenAndChangesNothing) {
   RunningMaster other, master;
   std::string before = master.listed(0);
@@ -136,7 +147,7 @@ TEST(MasterReload, GivesACrashedDrainerASuccessorThatOnlyFinishes) {
 
 // Connections are made all the time while the configuration is reloaded again and again.
 TEST(MasterReload, RefusesAndResetsNoNewConnection) {
-  RunningMaster master({.server = "drain_timeout = \"0s\""});
+  RunningMaster master({.server = "drain_timeout = \"300ms\""});
   std::string address = master.listed(0);
   Forked storm([&] {
     for (int i = 0; i < 2'000; ++i) {

@@ -67,8 +67,8 @@ void RunningMaster::write_config(const MasterOptions& options) {
   const char* drain = options.server.find("drain_timeout") == std::string::npos ? "drain_timeout = \"1s\"\n" : "";
   write_config_text(fmt::format("[server]\ninstance = \"{}\"\nruntime_dir = \"{}\"\nworkers = {}\nmax_workers = 8\n"
                                 "stop_timeout = \"1s\"\n{}{}\n[log]\ntarget = \"{}\"\n"
-                                "[limits]\nmax_sessions = 100\n{}",
-                                instance_, run_dir(), options.workers, drain, options.server, dir_ / "log", options.listens));
+                                "[limits]\nmax_sessions = 100\n{}\n{}",
+                                instance_, run_dir(), options.workers, drain, options.server, dir_ / "log", options.limits, options.listens));
 }
 
 void RunningMaster::start() {

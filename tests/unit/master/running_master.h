@@ -17,8 +17,9 @@ inline std::string listen_at(const std::string& address) {
 
 struct MasterOptions {
   unsigned workers = 2;
-  std::string server;             // more lines of [server]; drain_timeout is 1s unless it is there
+  std::string server = {};        // more lines of [server]; drain_timeout is 1s unless it is there
   std::string listens = listen_at("127.0.0.1:0");
+  std::string limits = {};        // more lines of [limits]
   bool await = true;              // until it serves
   bool fail_new_workers = false;  // from the start; then nothing is awaited
 };
