@@ -1,7 +1,8 @@
 // master/backoff.h - how long a slot waits before its next process.
 //
-// At once after the first crash; 100 ms, doubling up to 10 s, while processes keep dying within 10 s of their start;
-// from the beginning again after one that lived longer. Plain value, one per slot, the master's memory only.
+// At once after the first crash; 100 ms, doubling up to 10 s, while processes keep dying within 10
+// s of their start; from the beginning again after one that lived longer. Plain value, one per
+// slot, the master's memory only.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// master/commands.h - what an operator can ask of the master, by signal or through the control socket.
+// master/commands.h - what an operator can ask of the master, by signal or through the control
+// socket.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ using Asker = std::optional<uint64_t>;
 
 class Commands {
  public:
-  // Every outcome is logged; an asker gets it through ControlSocket::answer(), now or when it is known.
+  // Every outcome is logged; an asker gets it through ControlSocket::answer(), now or when it is
+  // known.
   virtual void reload(Asker asker) = 0;
   virtual void upgrade() = 0;
   virtual void reopen_logs() = 0;

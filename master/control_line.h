@@ -1,7 +1,7 @@
 // master/control_line.h - the words of the control socket: pure, no socket.
 //
-// Request: one line, at most 256 bytes with its end. Answer: "ok TEXT" or "error TEXT", then detail lines, then
-// end of file.
+// Request: one line, at most 256 bytes with its end. Answer: "ok TEXT" or "error TEXT", then detail
+// lines, then end of file.
 #pragma once
 
 #include <optional>
@@ -34,7 +34,8 @@ class RequestLine {
   bool whole_ = false;
 };
 
-// As it goes over the wire. Line breaks inside details become lines of their own, inside the text spaces.
+// As it goes over the wire. Line breaks inside details become lines of their own, inside the text
+// spaces.
 std::string wire_text(const Answer& answer);
 
 }  // namespace holdfast::master

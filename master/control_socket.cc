@@ -91,7 +91,9 @@ ControlSocket::ControlSocket(Loop& loop, std::string path, UniqueFd listener, Co
   acceptable_.watch(kRead);
 }
 
-ControlSocket::~ControlSocket() { unlink(path_.c_str()); }
+ControlSocket::~ControlSocket() {
+  unlink(path_.c_str());
+}
 
 void ControlSocket::on_acceptable(short) {
   UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -106,7 +108,8 @@ void ControlSocket::on_acceptable(short) {
   }
   if (clients_.size() >= kMaxClients) {
     std::string refusal = wire_text({false, "too many control connections", {}});
-    (void)send(fd.get(), refusal.data(), refusal.size(), MSG_NOSIGNAL);  // a courtesy; closing says it too
+    (void)send(fd.get(), refusal.data(), refusal.size(),
+               MSG_NOSIGNAL);  // a courtesy; closing says it too
     return;
   }
   clients_.push_back(std::make_unique<Client>(*this, next_id_++, std::move(fd)));
@@ -115,25 +118,36 @@ void ControlSocket::on_acceptable(short) {
 void ControlSocket::carry_out(Client& client, const std::string& line) {
   auto request = parse_request(line);
   if (!request)
-    return client.answer({false, "unknown request; known: reload, stop, quit, reopen-logs, ping", {}});
+    return client.answer(
+        {false, "unknown request; known: reload, stop, quit, reopen-logs, ping", {}});
   switch (*request) {
-    case Request::reload: return commands_.reload(client.id());
-    case Request::stop: commands_.stop_fast(); return client.answer({true, "stopping", {}});
-    case Request::quit: commands_.stop_gracefully(); return client.answer({true, "stopping gracefully", {}});
-    case Request::reopen_logs: commands_.reopen_logs(); return client.answer({true, "logs reopened", {}});
+    case Request::reload:
+      return commands_.reload(client.id());
+    case Request::stop:
+      commands_.stop_fast();
+      return client.answer({true, "stopping", {}});
+    case Request::quit:
+      commands_.stop_gracefully();
+      return client.answer({true, "stopping gracefully", {}});
+    case Request::reopen_logs:
+      commands_.reopen_logs();
+      return client.answer({true, "logs reopened", {}});
     case Request::ping:
-      return client.answer({true, fmt::format("holdfastd {} pid={}", HOLDFAST_VERSION, getpid()), {}});
+      return client.answer(
+          {true, fmt::format("holdfastd {} pid={}", HOLDFAST_VERSION, getpid()), {}});
   }
 }
 
 void ControlSocket::answer(Asker asker, const Answer& answer) {
   if (!asker) return;
-  auto at = std::find_if(clients_.begin(), clients_.end(), [&](const auto& c) { return c->id() == *asker; });
+  auto at = std::find_if(clients_.begin(), clients_.end(),
+                         [&](const auto& c) { return c->id() == *asker; });
   if (at != clients_.end()) (*at)->answer(answer);
 }
 
 void ControlSocket::retire(Client& client) {
-  auto at = std::find_if(clients_.begin(), clients_.end(), [&](const auto& c) { return c.get() == &client; });
+  auto at = std::find_if(clients_.begin(), clients_.end(),
+                         [&](const auto& c) { return c.get() == &client; });
   if (at == clients_.end()) return;
   loop_.defer_delete(std::move(*at));
   clients_.erase(at);

@@ -1,7 +1,9 @@
-// master/control_socket.h - RUNTIME_DIR/control.sock: where holdfastctl asks the master (control_line.h has the words).
+// master/control_socket.h - RUNTIME_DIR/control.sock: where holdfastctl asks the master
+// (control_line.h has the words).
 //
-// Mode 0600: who may connect may also send signals. At most 16 clients; one that has not sent its request, or not taken its
-// answer, within 5 s is closed. While an outcome is awaited (reload) there is no deadline here: the reload has one.
+// Mode 0600: who may connect may also send signals. At most 16 clients; one that has not sent its
+// request, or not taken its answer, within 5 s is closed. While an outcome is awaited (reload)
+// there is no deadline here: the reload has one.
 //
 //   state      event                    -> state       action
 //   reading    line complete            -> waiting     ask Commands

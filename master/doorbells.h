@@ -1,6 +1,6 @@
-// master/doorbells.h - one pipe per slot, made before any fork, so that every worker that will ever be can wake every
-// other one (shm/mailbox.h). They stay for the master's life: a byte written to a slot without a process is read by the
-// slot's next one.
+// master/doorbells.h - one pipe per slot, made before any fork, so that every worker that will ever
+// be can wake every other one (shm/mailbox.h). They stay for the master's life: a byte written to a
+// slot without a process is read by the slot's next one.
 #pragma once
 
 #include <vector>

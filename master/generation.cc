@@ -4,7 +4,9 @@
 
 namespace holdfast::master {
 
-std::string builtin_api_path(const conf::Server& server) { return server.runtime_dir + "/api.sock"; }
+std::string builtin_api_path(const conf::Server& server) {
+  return server.runtime_dir + "/api.sock";
+}
 
 Result<void> add_builtin_api(conf::Config& config) {
   std::string path = builtin_api_path(config.server);

@@ -1,7 +1,7 @@
 // master/generation.h - one accepted configuration and what the master derived from it.
 //
-// Made by start and reload, never changed afterwards. The master keeps it until the last worker that runs it is gone:
-// a worker that crashes is respawned with the configuration it had.
+// Made by start and reload, never changed afterwards. The master keeps it until the last worker
+// that runs it is gone: a worker that crashes is respawned with the configuration it had.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// master/generations.h - the configurations in use: the current one, one being tried, and those that still drain.
+// master/generations.h - the configurations in use: the current one, one being tried, and those
+// that still drain.
 //
-// Who writes: start and reload. Pointers to a Generation stay valid while a slot runs it, or it is the current one, or it
-// is being tried.
+// Who writes: start and reload. Pointers to a Generation stay valid while a slot runs it, or it is
+// the current one, or it is being tried.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,8 @@ class Generations {
   const Generation& current() const { return *current_; }
   bool is_current(const Generation* generation) const { return generation == current_; }
 
-  // A generation to be tried; becomes the current one with accept(), or goes with drop_unused() after give_up().
+  // A generation to be tried; becomes the current one with accept(), or goes with drop_unused()
+  // after give_up().
   const Generation& add(Generation generation) {
     all_.push_back(std::make_unique<Generation>(std::move(generation)));
     tried_ = all_.back().get();

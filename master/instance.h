@@ -1,4 +1,5 @@
-// master/instance.h - what makes this master the only one of its instance: directory, pid file, segment.
+// master/instance.h - what makes this master the only one of its instance: directory, pid file,
+// segment.
 #pragma once
 
 #include "conf/config.h"
@@ -12,7 +13,8 @@ shm::Capacities capacities_of(const conf::Config& config);
 struct Instance {
   PidFile pid_file;
   shm::Segment segment;
-  // A killed master's segment was found and replaced: its drainers may still hold our addresses for a moment.
+  // A killed master's segment was found and replaced: its drainers may still hold our addresses for
+  // a moment.
   bool left_over;
 
   // Errc::busy where the instance runs already, naming its pid.

@@ -21,12 +21,14 @@ std::string key_of(const ListenPlace& place, const std::vector<ListenPlace>& bef
   if (place.address->is_unix() || place.address->port() != 0) return place.address->text;
   std::string stem = fmt::format("{} {}", place.is_api ? "api" : "listen", place.address->text);
   size_t number = 0;
-  for (const ListenPlace& other : before) number += other.key == fmt::format("{} #{}", stem, number);
+  for (const ListenPlace& other : before)
+    number += other.key == fmt::format("{} #{}", stem, number);
   return fmt::format("{} #{}", stem, number);
 }
 
 Error named(const ListenPlace& place, Error error) {
-  error.what = fmt::format("{}[{}].address = {}", place.is_api ? "api" : "listen", place.index, error.what);
+  error.what =
+      fmt::format("{}[{}].address = {}", place.is_api ? "api" : "listen", place.index, error.what);
   return error;
 }
 
@@ -56,7 +58,8 @@ ListenSockets::~ListenSockets() {
 }
 
 ListenSockets::Point* ListenSockets::find(const std::string& key) {
-  auto at = std::find_if(points_.begin(), points_.end(), [&](const Point& p) { return p.key == key; });
+  auto at =
+      std::find_if(points_.begin(), points_.end(), [&](const Point& p) { return p.key == key; });
   return at == points_.end() ? nullptr : &*at;
 }
 const ListenSockets::Point* ListenSockets::find(const std::string& key) const {
@@ -69,11 +72,12 @@ bool ListenSockets::holds_port(uint16_t port) const {
   });
 }
 
-// All probes come before the first socket of this call: "0.0.0.0:80" must not make "127.0.0.1:80" look taken. The
-// same goes for a port that we hold already.
+// All probes come before the first socket of this call: "0.0.0.0:80" must not make "127.0.0.1:80"
+// look taken. The same goes for a port that we hold already.
 Result<void> ListenSockets::probe(const std::vector<ListenPlace>& places) const {
   for (const ListenPlace& place : places) {
-    if (place.address->is_unix() || find(place.key) != nullptr || holds_port(place.address->port())) continue;
+    if (place.address->is_unix() || find(place.key) != nullptr || holds_port(place.address->port()))
+      continue;
     auto free = probe_tcp(*place.address);
     if (!free) return named(place, std::move(free.error()));
   }
@@ -97,13 +101,15 @@ Result<void> ListenSockets::open(const conf::Config& config, const Options& opti
   return {};
 }
 
-Result<void> ListenSockets::open_place(const ListenPlace& place, unsigned lanes, const Options& options) {
+Result<void> ListenSockets::open_place(const ListenPlace& place, unsigned lanes,
+                                       const Options& options) {
   Point* point = find(place.key);
   if (point == nullptr) {
     points_.push_back(Point{place.key, {}, {}, 0, 0, 0});
     point = &points_.back();
   }
-  return place.address->is_unix() ? open_name(*point, place, options) : open_lanes(*point, place, lanes);
+  return place.address->is_unix() ? open_name(*point, place, options)
+                                  : open_lanes(*point, place, lanes);
 }
 
 Result<void> ListenSockets::open_lanes(Point& point, const ListenPlace& place, unsigned lanes) {
@@ -116,16 +122,19 @@ Result<void> ListenSockets::open_lanes(Point& point, const ListenPlace& place, u
   return {};
 }
 
-Result<void> ListenSockets::open_name(Point& point, const ListenPlace& place, const Options& options) {
+Result<void> ListenSockets::open_name(Point& point, const ListenPlace& place,
+                                      const Options& options) {
   if (!point.lanes.empty()) return {};
   std::string path = place.address->unix_path();
-  // The built-in api lies in our own runtime directory, whose pid file we have locked: who still answers there
-  // is a drainer of a former master.
-  auto fd = open_unix(path, place.backlog,
-                      {place.is_builtin ? kBuiltinMode : kListenerMode, options.take_over || place.is_builtin});
+  // The built-in api lies in our own runtime directory, whose pid file we have locked: who still
+  // answers there is a drainer of a former master.
+  auto fd = open_unix(
+      path, place.backlog,
+      {place.is_builtin ? kBuiltinMode : kListenerMode, options.take_over || place.is_builtin});
   if (!fd) return std::move(fd.error());
   struct stat name {};
-  if (stat(path.c_str(), &name) != 0) return Error{Errc::io, errno, fmt::format("unix:{}: stat", path)};
+  if (stat(path.c_str(), &name) != 0)
+    return Error{Errc::io, errno, fmt::format("unix:{}: stat", path)};
   point.lanes.push_back(*std::move(fd));
   point.unix_path = path;
   point.device = name.st_dev;
@@ -154,7 +163,8 @@ void ListenSockets::commit(const conf::Config& config) {
   for (Point& point : points_) point.committed = point.lanes.size();
 }
 
-std::vector<InheritedListener> ListenSockets::share_of(const conf::Config& config, unsigned ordinal) const {
+std::vector<InheritedListener> ListenSockets::share_of(const conf::Config& config,
+                                                       unsigned ordinal) const {
   std::vector<InheritedListener> share;
   for (const ListenPlace& place : places_of(config)) {
     const Point* point = find(place.key);
@@ -179,7 +189,8 @@ size_t ListenSockets::close_unused(const conf::Config& config) {
 bool ListenSockets::has_unused(const conf::Config& config) const {
   std::vector<ListenPlace> places = places_of(config);
   return std::any_of(points_.begin(), points_.end(), [&](const Point& point) {
-    return std::none_of(places.begin(), places.end(), [&](const ListenPlace& p) { return p.key == point.key; });
+    return std::none_of(places.begin(), places.end(),
+                        [&](const ListenPlace& p) { return p.key == point.key; });
   });
 }
 
@@ -197,7 +208,8 @@ void ListenSockets::close_in_child(const std::vector<InheritedListener>& keep) {
   for (Point& point : points_) {
     point.unix_path.clear();
     for (UniqueFd& fd : point.lanes) {
-      bool kept = std::any_of(keep.begin(), keep.end(), [&](const auto& k) { return k.fd == fd.get(); });
+      bool kept =
+          std::any_of(keep.begin(), keep.end(), [&](const auto& k) { return k.fd == fd.get(); });
       if (kept)
         (void)fd.release();  // the worker's from now on
       else
@@ -209,7 +221,8 @@ void ListenSockets::close_in_child(const std::vector<InheritedListener>& keep) {
 void ListenSockets::remove_name(const Point& point) {
   if (point.unix_path.empty()) return;
   struct stat name {};
-  if (stat(point.unix_path.c_str(), &name) == 0 && name.st_dev == point.device && name.st_ino == point.inode)
+  if (stat(point.unix_path.c_str(), &name) == 0 && name.st_dev == point.device &&
+      name.st_ino == point.inode)
     unlink(point.unix_path.c_str());
 }
 

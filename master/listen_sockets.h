@@ -1,20 +1,27 @@
-// master/listen_sockets.h - every listening socket of the instance: opened before a fork, kept open by the master.
+// master/listen_sockets.h - every listening socket of the instance: opened before a fork, kept open
+// by the master.
 //
-// A *lane* is an ordinal 0..n-1. Each TCP address has one SO_REUSEPORT socket per lane; a unix address has one socket that
-// all lanes share. Worker `ordinal` of `workers` accepts from lane L of an address where L % workers == ordinal.
+// A *lane* is an ordinal 0..n-1. Each TCP address has one SO_REUSEPORT socket per lane; a unix
+// address has one socket that all lanes share. Worker `ordinal` of `workers` accepts from lane L of
+// an address where L % workers == ordinal.
 //
-// Who writes: the master. Workers inherit descriptors and close their copies when they stop accepting.
+// Who writes: the master. Workers inherit descriptors and close their copies when they stop
+// accepting.
 //
 // Invariants
-//   L1  A lane once opened stays open while its address is configured, also when the worker count shrinks: closing a
-//       SO_REUSEPORT socket resets what waits in its queue. The lanes left over are served by the remaining workers.
-//   L2  open() is all or nothing. What it opened goes away again with roll_back() and stays with commit().
-//   L3  Sockets are found again across reloads by their configured text (port 0: by text, kind and number
+//   L1  A lane once opened stays open while its address is configured, also when the worker count
+//   shrinks: closing a
+//       SO_REUSEPORT socket resets what waits in its queue. The lanes left over are served by the
+//       remaining workers.
+//   L2  open() is all or nothing. What it opened goes away again with roll_back() and stays with
+//   commit(). L3  Sockets are found again across reloads by their configured text (port 0: by text,
+//   kind and number
 //       among its like), so port 0 keeps its port.
 //   L4  A unix socket's name is removed with its socket, and only if it still names that socket.
 //
-// After a crash of the master: workers drain and close their copies; the next master finds names that nobody answers
-// at, or (take_over) ones that only the drainers of the killed master still answer at, and replaces them.
+// After a crash of the master: workers drain and close their copies; the next master finds names
+// that nobody answers at, or (take_over) ones that only the drainers of the killed master still
+// answer at, and replaces them.
 #pragma once
 
 #include <sys/types.h>
@@ -33,12 +40,12 @@ namespace holdfast::master {
 // One [[listen]] or [[api]] of a configuration, as far as its sockets are concerned.
 struct ListenPlace {
   const conf::Address* address;
-  size_t index;       // in Config::listens or Config::apis
+  size_t index;  // in Config::listens or Config::apis
   bool is_api;
-  bool is_builtin;    // the api for holdfastctl: mode 0600
+  bool is_builtin;  // the api for holdfastctl: mode 0600
   unsigned backlog;
-  std::string kind;   // "websocket", "tcp", "api http"
-  std::string key;    // L3
+  std::string kind;  // "websocket", "tcp", "api http"
+  std::string key;   // L3
 };
 std::vector<ListenPlace> places_of(const conf::Config& config);
 
@@ -56,10 +63,12 @@ class ListenSockets {
   ~ListenSockets();  // L4
 
   struct Options {
-    bool take_over = false;                                   // see "after a crash"
-    std::optional<std::pair<uid_t, gid_t>> unix_owner = {};   // of unix sockets other than the built-in one
+    bool take_over = false;  // see "after a crash"
+    std::optional<std::pair<uid_t, gid_t>> unix_owner =
+        {};  // of unix sockets other than the built-in one
   };
-  // Opens what `config` needs and is not open yet, one lane per worker. The error names the key and the address. // L2
+  // Opens what `config` needs and is not open yet, one lane per worker. The error names the key and
+  // the address. // L2
   Result<void> open(const conf::Config& config, const Options& options);
   void roll_back();
   // Keeps what open() opened, and brings the backlogs of older sockets to what `config` says.
@@ -67,8 +76,8 @@ class ListenSockets {
 
   // What worker `ordinal` of this configuration accepts from. Every address of it is open.
   std::vector<InheritedListener> share_of(const conf::Config& config, unsigned ordinal) const;
-  // Closes (and unlinks) the sockets of addresses that `config` does not name. Only when nobody accepts from them
-  // any more. Returns how many addresses that were.
+  // Closes (and unlinks) the sockets of addresses that `config` does not name. Only when nobody
+  // accepts from them any more. Returns how many addresses that were.
   size_t close_unused(const conf::Config& config);
   bool has_unused(const conf::Config& config) const;
 
@@ -83,7 +92,7 @@ class ListenSockets {
     std::string unix_path;  // "" for TCP
     dev_t device = 0;       // of the name, to recognise it   // L4
     ino_t inode = 0;
-    size_t committed = 0;   // lanes that were there before the last open()
+    size_t committed = 0;  // lanes that were there before the last open()
   };
 
   Point* find(const std::string& key);

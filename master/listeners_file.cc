@@ -5,7 +5,9 @@
 
 namespace holdfast::master {
 
-std::string listeners_path(const conf::Server& server) { return server.runtime_dir + "/listeners"; }
+std::string listeners_path(const conf::Server& server) {
+  return server.runtime_dir + "/listeners";
+}
 
 Result<void> publish_listeners(const ListenSockets& sockets, const conf::Config& config) {
   std::string text;

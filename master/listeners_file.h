@@ -1,8 +1,8 @@
 // master/listeners_file.h - tells people and tools where we really listen.
 //
-// RUNTIME_DIR/listeners has one line for each, in the configuration's order: "websocket 127.0.0.1:45123",
-// "tcp 0.0.0.0:9005", "api http unix:/run/holdfast/api.sock". It is written before READY, anew at every reload, and
-// removed at the end.
+// RUNTIME_DIR/listeners has one line for each, in the configuration's order: "websocket
+// 127.0.0.1:45123", "tcp 0.0.0.0:9005", "api http unix:/run/holdfast/api.sock". It is written
+// before READY, anew at every reload, and removed at the end.
 #pragma once
 
 #include "conf/config.h"

@@ -12,7 +12,8 @@ Result<void> give_to_workers(const Generation& generation) {
   const LogSettings& log = generation.config.log;
   if (!generation.rights.change || log.target == "stderr") return {};
   if (chown(log.target.c_str(), generation.rights.uid, generation.rights.gid) != 0)
-    return Error{Errc::io, errno, fmt::format("give log {} to {}", log.target, generation.rights.user)};
+    return Error{Errc::io, errno,
+                 fmt::format("give log {} to {}", log.target, generation.rights.user)};
   return {};
 }
 
@@ -21,7 +22,9 @@ Result<void> give_to_workers(const Generation& generation) {
 Result<void> check_log_target(const LogSettings& settings) {
   if (settings.target == "stderr") return {};
   UniqueFd fd(open(settings.target.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
-  if (!fd) return Error{Errc::io, errno, fmt::format("log.target = \"{}\": cannot be opened", settings.target)};
+  if (!fd)
+    return Error{Errc::io, errno,
+                 fmt::format("log.target = \"{}\": cannot be opened", settings.target)};
   return {};
 }
 

@@ -1,7 +1,7 @@
 // holdfastd: reads its arguments and a configuration, then becomes the master.
 //
-// Exit status: 0 done, or a clean stop; 1 the configuration has problems, or the server could not start or stop
-// cleanly; 2 the arguments make no sense.
+// Exit status: 0 done, or a clean stop; 1 the configuration has problems, or the server could not
+// start or stop cleanly; 2 the arguments make no sense.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -23,12 +23,13 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("-c,--config", arguments.file, "configuration file")->type_name("FILE");
   app.add_flag("-t,--test", arguments.test, "check the configuration and exit");
   app.add_flag("-V,--version", arguments.version, "print version and build, and exit");
-  app.add_flag("--print-config", arguments.print, "print the effective configuration, with defaults, and exit");
+  app.add_flag("--print-config", arguments.print,
+               "print the effective configuration, with defaults, and exit");
 }
 
 int print_version() {
-  std::printf("holdfastd %s (segment layout %u, compiler %s)\n", HOLDFAST_VERSION, holdfast::shm::kLayoutVersion,
-              __VERSION__);
+  std::printf("holdfastd %s (segment layout %u, compiler %s)\n", HOLDFAST_VERSION,
+              holdfast::shm::kLayoutVersion, __VERSION__);
   return 0;
 }
 

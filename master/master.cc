@@ -22,7 +22,8 @@ namespace {
 
 constexpr uint64_t kKillGraceMs = 2'000;
 
-// All of an instance's resources, in the order they are made; the destructor gives them back in the other.
+// All of an instance's resources, in the order they are made; the destructor gives them back in the
+// other.
 struct Resources {
   Instance instance;
   Doorbells doorbells;
@@ -31,17 +32,19 @@ struct Resources {
 
 class Master : private SlotObserver, private Commands, private MasterOnly {
  public:
-  Master(Resources& resources, ListenSockets& sockets, Generations& generations, ProcessTitle& title,
-         WorkerMain worker_main)
+  Master(Resources& resources, ListenSockets& sockets, Generations& generations,
+         ProcessTitle& title, WorkerMain worker_main)
       : resources_(resources),
         sockets_(sockets),
         generations_(generations),
-        spawner_(loop_, resources.instance.segment, sockets, resources.doorbells, title, worker_main),
+        spawner_(loop_, resources.instance.segment, sockets, resources.doorbells, title,
+                 worker_main),
         slots_(loop_, resources.instance.segment, spawner_, *this),
         first_start_(slots_),
         watch_(slots_, resources.instance.segment),
         signals_(loop_, *this, slots_),
-        control_(loop_, current().server.runtime_dir + "/control.sock", std::move(resources.control), *this),
+        control_(loop_, current().server.runtime_dir + "/control.sock",
+                 std::move(resources.control), *this),
         reload_(generations, slots_, sockets, resources.instance.segment, control_),
         second_(loop_, 1'000, *this, Call<&Master::on_second>{}) {
     spawner_.add_master_only(*this);
@@ -107,7 +110,8 @@ void Master::serve() {
   state_ = State::serving;
   shm::Header& header = resources_.instance.segment.header();
   header.generation.store(generations_.current().number, std::memory_order_release);
-  log_info("serving instance={} workers={} pid={}", current().server.instance, current().server.workers, getpid());
+  log_info("serving instance={} workers={} pid={}", current().server.instance,
+           current().server.workers, getpid());
   notify("READY=1");
   if (early_reload_) reload_.ask(*std::exchange(early_reload_, std::nullopt));
 }
@@ -119,7 +123,8 @@ void Master::on_slot_ready(uint16_t slot) {
 
 void Master::on_slot_crashed(uint16_t slot) {
   if (state_ == State::serving) reload_.on_slot_crashed(slot);
-  if (state_ != State::starting || first_start_.on_slot_crashed(slot) != Rollout::News::failed) return;
+  if (state_ != State::starting || first_start_.on_slot_crashed(slot) != Rollout::News::failed)
+    return;
   log_error("a worker died {} times before it was ready; giving up, its own log lines say why",
             Rollout::kMaxEarlyDeaths);
   exit_status_ = 1;
@@ -143,13 +148,16 @@ void Master::reload(Asker asker) {
 }
 
 void Master::upgrade() {
-  log_warn("upgrade asked (USR2): this version cannot replace its binary while it runs; nothing changes. "
-           "Install the new one and restart");
+  log_warn(
+      "upgrade asked (USR2): this version cannot replace its binary while it runs; nothing "
+      "changes. "
+      "Install the new one and restart");
 }
 
 void Master::reopen_logs() {
   auto reopened = reopen_master_log(generations_.current());
-  if (!reopened) log_warn("log not reopened error=\"{}\"; going on with the old one", reopened.error().text());
+  if (!reopened)
+    log_warn("log not reopened error=\"{}\"; going on with the old one", reopened.error().text());
   slots_.tell_all(control_word::kReopen);
   log_info("logs reopened");
 }
@@ -170,7 +178,8 @@ void Master::stop(char word, uint64_t patience_ms) {
   if (state_ != State::stopping) notify("STOPPING=1");
   if (state_ == State::starting) first_start_.abandon();
   if (state_ == State::serving) reload_.cancel();
-  if (early_reload_) control_.answer(*early_reload_, {false, "reload refused: the server stops", {}});
+  if (early_reload_)
+    control_.answer(*early_reload_, {false, "reload refused: the server stops", {}});
   early_reload_.reset();
   state_ = State::stopping;
   uint64_t kill_at_ms = monotonic_ms() + patience_ms + kKillGraceMs;
@@ -190,7 +199,8 @@ void Master::on_second() {
   exit_status_ = 1;
 }
 
-// A turn later at the earliest (Loop::run looks after its callbacks), so an answer that was given is on its way.
+// A turn later at the earliest (Loop::run looks after its callbacks), so an answer that was given
+// is on its way.
 void Master::end_if_done() {
   if (state_ == State::stopping && slots_.all_empty()) loop_.stop();
 }
@@ -236,9 +246,12 @@ int master_main(conf::Config wanted, ProcessTitle& title, WorkerMain worker_main
   auto resources = claim_resources(config);
   if (!resources) return cannot_start(resources.error());
   if (resources->instance.left_over)
-    log_warn("a master of this instance was killed earlier; replacing what it left, its workers may still drain");
+    log_warn(
+        "a master of this instance was killed earlier; replacing what it left, its workers may "
+        "still drain");
   ListenSockets sockets;
-  auto opened = sockets.open(config, socket_options(generation.rights, resources->instance.left_over));
+  auto opened =
+      sockets.open(config, socket_options(generation.rights, resources->instance.left_over));
   if (!opened) return cannot_start(opened.error());
   sockets.commit(config);
   auto published = publish_listeners(sockets, config);

@@ -1,8 +1,9 @@
-// master/master.h - the parent of the workers. It binds, forks, watches and reloads; it touches no client byte.
+// master/master.h - the parent of the workers. It binds, forks, watches and reloads; it touches no
+// client byte.
 //
-// Map of the room: main -> master_main() -> Instance (runtime_dir, pidfile, segment), Doorbells, ListenSockets, then
-// Master, which joins Slots (spawn, worker_process, reap, backoff), Rollout, Reload, HeartbeatWatch, Signals and
-// ControlSocket around one Loop.
+// Map of the room: main -> master_main() -> Instance (runtime_dir, pidfile, segment), Doorbells,
+// ListenSockets, then Master, which joins Slots (spawn, worker_process, reap, backoff), Rollout,
+// Reload, HeartbeatWatch, Signals and ControlSocket around one Loop.
 //
 //   state      event                     -> state      action
 //   starting   every worker ready        -> serving    READY=1
@@ -14,8 +15,8 @@
 //   stopping   TERM after QUIT           -> stopping   kTerm, shorter deadline
 //   stopping   last worker gone          -> end
 //
-// After a crash of the master: see segment.h, pidfile.h and listen_sockets.h; workers see end of file on their control
-// channel and drain, and a new master starts beside them.
+// After a crash of the master: see segment.h, pidfile.h and listen_sockets.h; workers see end of
+// file on their control channel and drain, and a new master starts beside them.
 #pragma once
 
 #include "conf/config.h"
@@ -24,8 +25,8 @@
 
 namespace holdfast::master {
 
-// Runs the instance until it is told to stop. Returns the exit status: 0 after a clean stop; 1 if it could not start,
-// gave up, or had to kill workers at the end.
+// Runs the instance until it is told to stop. Returns the exit status: 0 after a clean stop; 1 if
+// it could not start, gave up, or had to kill workers at the end.
 int master_main(conf::Config config, ProcessTitle& title, WorkerMain worker_main);
 
 }  // namespace holdfast::master

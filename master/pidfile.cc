@@ -14,16 +14,18 @@ Error holder_error(const std::string& path, int fd) {
   asked.l_whence = SEEK_SET;
   bool known = fcntl(fd, F_GETLK, &asked) == 0 && asked.l_type != F_UNLCK;
   return Error{Errc::busy, 0,
-               fmt::format("{} is held by a running holdfastd (pid {}); stop it, or choose another server.runtime_dir",
+               fmt::format("{} is held by a running holdfastd (pid {}); stop it, or choose another "
+                           "server.runtime_dir",
                            path, known ? asked.l_pid : 0)};
 }
 
-// False: the name now means another file, because the former holder removed it between our open and our lock.
+// False: the name now means another file, because the former holder removed it between our open and
+// our lock.
 bool still_named(const std::string& path, int fd) {
   struct stat by_name {};
   struct stat by_fd {};
-  return stat(path.c_str(), &by_name) == 0 && fstat(fd, &by_fd) == 0 && by_name.st_ino == by_fd.st_ino &&
-         by_name.st_dev == by_fd.st_dev;
+  return stat(path.c_str(), &by_name) == 0 && fstat(fd, &by_fd) == 0 &&
+         by_name.st_ino == by_fd.st_ino && by_name.st_dev == by_fd.st_dev;
 }
 
 }  // namespace
@@ -41,7 +43,8 @@ Result<PidFile> PidFile::take(const std::string& path) {
     }
     if (!still_named(path, fd.get())) continue;
     std::string text = fmt::format("{}\n", getpid());
-    if (ftruncate(fd.get(), 0) != 0 || write(fd.get(), text.data(), text.size()) != ssize_t(text.size()))
+    if (ftruncate(fd.get(), 0) != 0 ||
+        write(fd.get(), text.data(), text.size()) != ssize_t(text.size()))
       return Error{Errc::io, errno, fmt::format("write pid file {}", path)};
     return PidFile(path, std::move(fd));
   }
@@ -52,6 +55,8 @@ PidFile::~PidFile() {
   if (fd_) unlink(path_.c_str());
 }
 
-void PidFile::close_in_child() { fd_.reset(); }
+void PidFile::close_in_child() {
+  fd_.reset();
+}
 
 }  // namespace holdfast::master

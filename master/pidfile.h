@@ -1,7 +1,8 @@
-// master/pidfile.h - RUNTIME_DIR/holdfastd.pid, and the lock that keeps a second master out of a runtime directory.
+// master/pidfile.h - RUNTIME_DIR/holdfastd.pid, and the lock that keeps a second master out of a
+// runtime directory.
 //
-// The lock is fcntl's: it dies with the master, however it dies, and children do not inherit it. A file left over by a
-// killed master is taken over. Only the holder writes or removes the file.
+// The lock is fcntl's: it dies with the master, however it dies, and children do not inherit it. A
+// file left over by a killed master is taken over. Only the holder writes or removes the file.
 #pragma once
 
 #include <string>

@@ -9,7 +9,9 @@
 
 namespace holdfast::master {
 
-bool Exit::clean() const { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+bool Exit::clean() const {
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
 
 std::string Exit::text() const {
   if (WIFEXITED(status)) return fmt::format("status={}", WEXITSTATUS(status));

@@ -21,7 +21,8 @@ void Reload::ask(Asker asker) {
   if (rollout_.active()) {
     if (!asker) again_ = true;
     control_.answer(asker, {false, "a reload is under way; ask again when it has ended", {}});
-    log_info("reload asked while one is under way; {}", asker ? "refused" : "another one follows it");
+    log_info("reload asked while one is under way; {}",
+             asker ? "refused" : "another one follows it");
     return;
   }
   asker_ = asker;
@@ -41,13 +42,15 @@ Result<Generation> Reload::next_generation(std::vector<std::string>& details) co
   details = conf::needs_restart(running, loaded.config);
   uint32_t ring = capacities_of(loaded.config).mailbox_bytes;
   if (ring > segment_.capacities().mailbox_bytes && details.empty())
-    details.push_back(fmt::format("limits.max_message_size: {} -> {}: needs mailboxes of {} bytes, there are {}",
-                                  running.limits.max_message_size, loaded.config.limits.max_message_size, ring,
-                                  segment_.capacities().mailbox_bytes));
+    details.push_back(
+        fmt::format("limits.max_message_size: {} -> {}: needs mailboxes of {} bytes, there are {}",
+                    running.limits.max_message_size, loaded.config.limits.max_message_size, ring,
+                    segment_.capacities().mailbox_bytes));
   if (!details.empty()) return Error{Errc::config, 0, "settings changed that need a restart"};
   if (loaded.config.limits.mailbox_size < running.limits.mailbox_size)
     log_info("limits.mailbox_size stays at {} bytes until a restart", running.limits.mailbox_size);
-  loaded.config.limits.mailbox_size = running.limits.mailbox_size;  // that is how the segment is laid out
+  loaded.config.limits.mailbox_size =
+      running.limits.mailbox_size;  // that is how the segment is laid out
   auto rights = rights_for(loaded.config.server.user);
   if (!rights) return std::move(rights.error());
   auto log = check_log_target(loaded.config.log);
@@ -84,7 +87,8 @@ void Reload::on_slot_ready(uint16_t slot) {
 
 void Reload::on_slot_crashed(uint16_t slot) {
   if (rollout_.on_slot_crashed(slot) == Rollout::News::failed)
-    abandon(fmt::format("a new worker died {} times before it was ready", Rollout::kMaxEarlyDeaths));
+    abandon(
+        fmt::format("a new worker died {} times before it was ready", Rollout::kMaxEarlyDeaths));
 }
 
 // Step 7.
@@ -94,18 +98,20 @@ void Reload::finish() {
   unsigned drained = 0;
   for (uint16_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
-    if (slot.phase == Phase::empty || slot.generation == next_ || slot.purpose != Purpose::serve) continue;
+    if (slot.phase == Phase::empty || slot.generation == next_ || slot.purpose != Purpose::serve)
+      continue;
     slots_.drain(i);
     ++drained;
   }
   segment_.header().reloaded_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   segment_.header().generation.store(next_->number, std::memory_order_release);
   auto log = open_master_log(*next_);
-  if (!log) log_warn("new log not opened error=\"{}\"; going on with the old one", log.error().text());
+  if (!log)
+    log_warn("new log not opened error=\"{}\"; going on with the old one", log.error().text());
   auto published = publish_listeners(sockets_, next_->config);
   if (!published) log_warn("list of listeners not written error=\"{}\"", published.error().text());
-  std::string text = fmt::format("generation {} serves with {} workers; {} old ones drain", next_->number,
-                                 next_->workers(), drained);
+  std::string text = fmt::format("generation {} serves with {} workers; {} old ones drain",
+                                 next_->number, next_->workers(), drained);
   log_info("reload done: {}", text);
   control_.answer(asker_, {true, text, {}});
   after();

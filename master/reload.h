@@ -1,13 +1,16 @@
 // master/reload.h - HUP or "reload": a new configuration without a refused or reset new connection.
 //
-// Timeline, with what happens when a step fails: up to (6) nothing has changed, and the reload is refused or abandoned.
+// Timeline, with what happens when a step fails: up to (6) nothing has changed, and the reload is
+// refused or abandoned.
 //   1  load and check the file                      every problem is logged; refused
 //   2  settings that need a restart                 named; refused
 //   3  user, log target, free slots                 refused
 //   4  open the sockets that are new                refused, what was opened is closed
 //   5  fork a successor for each lane; both generations accept from the lanes' sockets
-//   6  wait until every successor is ready          one that dies 5 times, or 30 s: abandoned. Successors that were ready
-//                                                   drain (they may have clients), the others are killed
+//   6  wait until every successor is ready          one that dies 5 times, or 30 s: abandoned.
+//   Successors that were ready
+//                                                   drain (they may have clients), the others are
+//                                                   killed
 //   7  tell the old workers to drain; publish the generation and the listeners; log settings apply
 //   8  when no old worker accepts any more, sockets of removed listeners are closed (retire())
 //
@@ -19,7 +22,8 @@
 //   starting   all ready                -> idle       (7)
 //   starting   failed, 30 s, stop       -> idle       abandoned
 //
-// In an abandoned reload with more workers or new addresses the fresh sockets are closed with what waited in them.
+// In an abandoned reload with more workers or new addresses the fresh sockets are closed with what
+// waited in them.
 #pragma once
 
 #include "master/commands.h"
@@ -34,7 +38,8 @@ class Reload {
  public:
   static constexpr uint64_t kPatienceMs = 30'000;
 
-  Reload(Generations& generations, Slots& slots, ListenSockets& sockets, shm::Segment& segment, ControlSocket& control)
+  Reload(Generations& generations, Slots& slots, ListenSockets& sockets, shm::Segment& segment,
+         ControlSocket& control)
       : generations_(generations),
         slots_(slots),
         sockets_(sockets),

@@ -29,7 +29,8 @@ Result<void> take_rights(const Rights& rights) {
     return Error{Errc::io, errno, fmt::format("initgroups {}", rights.user)};
   if (setgid(rights.gid) != 0) return Error{Errc::io, errno, fmt::format("setgid {}", rights.gid)};
   if (setuid(rights.uid) != 0) return Error{Errc::io, errno, fmt::format("setuid {}", rights.uid)};
-  // Changing the user switches core dumps off; an aborted worker without a core tells nobody anything.
+  // Changing the user switches core dumps off; an aborted worker without a core tells nobody
+  // anything.
   if (prctl(PR_SET_DUMPABLE, 1) != 0) return Error{Errc::io, errno, "prctl PR_SET_DUMPABLE"};
   return {};
 }
@@ -40,8 +41,8 @@ void warn_about_rights(const std::string& user, const Rights& rights) {
   if (geteuid() != 0 && !user.empty()) {
     const passwd* me = getpwuid(geteuid());
     if (me == nullptr || user != me->pw_name)
-      log_warn("server.user ignored user={} reason=\"not started as root\"; workers stay uid={}", user,
-               geteuid());
+      log_warn("server.user ignored user={} reason=\"not started as root\"; workers stay uid={}",
+               user, geteuid());
   }
 }
 

@@ -1,6 +1,7 @@
 // master/rights.h - who the workers are when the master is root.
 //
-// The master keeps its rights (it binds low ports at every reload); workers drop theirs before they see a client byte.
+// The master keeps its rights (it binds low ports at every reload); workers drop theirs before they
+// see a client byte.
 #pragma once
 
 #include <sys/types.h>
@@ -20,7 +21,8 @@ struct Rights {
 
 // Looks up server.user; "" or a master that is not root: no change. Errc::config: no such user.
 Result<Rights> rights_for(const std::string& user);
-// In a worker: becomes that user, for good, and stays able to leave a core. Errc::io where the kernel refuses.
+// In a worker: becomes that user, for good, and stays able to leave a core. Errc::io where the
+// kernel refuses.
 Result<void> take_rights(const Rights& rights);
 // Log lines about what the choice means: root without a user, a user we cannot become.
 void warn_about_rights(const std::string& user, const Rights& rights);

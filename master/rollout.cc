@@ -11,10 +11,12 @@ Result<void> Rollout::begin(const Generation& generation) {
   HF_CHECK(!active());
   std::vector<uint16_t> empty = slots_.empty_slots();
   if (empty.size() < generation.workers())
-    return Error{Errc::limit, 0,
-                 fmt::format("no free slots: {} needed, {} free, the others serve or drain; wait until they have "
-                             "drained, or raise server.max_workers ({}) at a restart",
-                             generation.workers(), empty.size(), slots_.size())};
+    return Error{
+        Errc::limit, 0,
+        fmt::format(
+            "no free slots: {} needed, {} free, the others serve or drain; wait until they have "
+            "drained, or raise server.max_workers ({}) at a restart",
+            generation.workers(), empty.size(), slots_.size())};
   for (unsigned ordinal = 0; ordinal < generation.workers(); ++ordinal) {
     auto started = slots_.start(empty[ordinal], generation, ordinal);
     if (!started) {
@@ -26,11 +28,14 @@ Result<void> Rollout::begin(const Generation& generation) {
   return {};
 }
 
-bool Rollout::includes(uint16_t slot) const { return std::find(mine_.begin(), mine_.end(), slot) != mine_.end(); }
+bool Rollout::includes(uint16_t slot) const {
+  return std::find(mine_.begin(), mine_.end(), slot) != mine_.end();
+}
 
 Rollout::News Rollout::on_slot_ready(uint16_t slot) {
   if (!includes(slot)) return News::none;
-  if (!std::all_of(mine_.begin(), mine_.end(), [&](uint16_t i) { return slots_[i].phase == Phase::serving; }))
+  if (!std::all_of(mine_.begin(), mine_.end(),
+                   [&](uint16_t i) { return slots_[i].phase == Phase::serving; }))
     return News::none;
   mine_.clear();
   return News::done;

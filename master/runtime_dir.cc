@@ -17,19 +17,22 @@ Result<void> prepare_runtime_dir(const std::string& path) {
   std::error_code ignored;  // what matters is whether mkdir works
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   if (mkdir(path.c_str(), geteuid() == 0 ? 0755 : 0700) == 0) return {};
-  if (errno != EEXIST) return Error{Errc::io, errno, fmt::format("make server.runtime_dir {}", path)};
+  if (errno != EEXIST)
+    return Error{Errc::io, errno, fmt::format("make server.runtime_dir {}", path)};
   struct stat found {};
-  if (lstat(path.c_str(), &found) != 0) return Error{Errc::io, errno, fmt::format("look at {}", path)};
+  if (lstat(path.c_str(), &found) != 0)
+    return Error{Errc::io, errno, fmt::format("look at {}", path)};
   if (!S_ISDIR(found.st_mode))
     return Error{Errc::config, 0, fmt::format("server.runtime_dir {} is not a directory", path)};
   if (found.st_uid != geteuid())
     return Error{Errc::config, 0,
-                 fmt::format("server.runtime_dir {} belongs to uid {}, not to us (uid {})", path, found.st_uid,
-                             geteuid())};
+                 fmt::format("server.runtime_dir {} belongs to uid {}, not to us (uid {})", path,
+                             found.st_uid, geteuid())};
   if ((found.st_mode & S_IWOTH) != 0)
-    return Error{Errc::config, 0,
-                 fmt::format("server.runtime_dir {} may be written by everybody (mode {:o}); chmod o-w it", path,
-                             found.st_mode & 07777)};
+    return Error{
+        Errc::config, 0,
+        fmt::format("server.runtime_dir {} may be written by everybody (mode {:o}); chmod o-w it",
+                    path, found.st_mode & 07777)};
   return {};
 }
 

@@ -7,8 +7,9 @@
 
 namespace holdfast::master {
 
-// Makes it if missing (0755 as root, 0700 otherwise; parents too). An existing one must be a directory of ours that not everybody
-// may write to: the default below /tmp has a name that others can guess.
+// Makes it if missing (0755 as root, 0700 otherwise; parents too). An existing one must be a
+// directory of ours that not everybody may write to: the default below /tmp has a name that others
+// can guess.
 Result<void> prepare_runtime_dir(const std::string& path);
 
 // Writes the file whole or not at all: readers see the old or the new text.

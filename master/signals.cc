@@ -19,14 +19,21 @@ Signals::Signals(Loop& loop, Commands& commands, Slots& slots)
 
 void Signals::on_signal(int number) {
   switch (number) {
-    case SIGHUP: return commands_.reload(std::nullopt);
-    case SIGUSR1: return commands_.reopen_logs();
-    case SIGUSR2: return commands_.upgrade();
+    case SIGHUP:
+      return commands_.reload(std::nullopt);
+    case SIGUSR1:
+      return commands_.reopen_logs();
+    case SIGUSR2:
+      return commands_.upgrade();
     case SIGTERM:
-    case SIGINT: return commands_.stop_fast();
-    case SIGQUIT: return commands_.stop_gracefully();
-    case SIGCHLD: return slots_.reap();
-    default: return;
+    case SIGINT:
+      return commands_.stop_fast();
+    case SIGQUIT:
+      return commands_.stop_gracefully();
+    case SIGCHLD:
+      return slots_.reap();
+    default:
+      return;
   }
 }
 

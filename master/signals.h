@@ -1,6 +1,7 @@
 // master/signals.h - which signal asks for what. Handled in the loop, never in the handler.
 //
-//   HUP reload   USR1 reopen logs   USR2 upgrade   TERM, INT stop   QUIT graceful stop   CHLD reap   PIPE ignored
+//   HUP reload   USR1 reopen logs   USR2 upgrade   TERM, INT stop   QUIT graceful stop   CHLD reap
+//   PIPE ignored
 #pragma once
 
 #include "base/event.h"

@@ -16,7 +16,11 @@ constexpr unsigned kTickMs = 20;  // how exactly back-offs are kept
 }  // namespace
 
 Slots::Slots(Loop& loop, shm::Segment& segment, Spawner& spawner, SlotObserver& observer)
-    : loop_(loop), segment_(segment), spawner_(spawner), observer_(observer), slots_(segment.capacities().max_workers) {
+    : loop_(loop),
+      segment_(segment),
+      spawner_(spawner),
+      observer_(observer),
+      slots_(segment.capacities().max_workers) {
   spawner_.add_master_only(*this);
 }
 
@@ -34,8 +38,8 @@ Result<void> Slots::start(uint16_t i, const Generation& generation, unsigned ord
   return spawned;
 }
 
-// Everything in the slot's head that a successor may rely on is written before the fork: the heartbeat is fresh, so
-// the watch gives the new process its full time.
+// Everything in the slot's head that a successor may rely on is written before the fork: the
+// heartbeat is fresh, so the watch gives the new process its full time.
 Result<void> Slots::spawn(uint16_t i) {
   Slot& slot = slots_[i];
   shm::SlotHead& head = segment_.slot(i);
@@ -54,9 +58,11 @@ Result<void> Slots::spawn(uint16_t i) {
     return std::move(spawned.error());
   }
   head.pid.store(uint32_t(spawned->pid), std::memory_order_release);
-  slot.process = std::make_unique<WorkerProcess>(loop_, i, spawned->pid, std::move(spawned->control), *this);
+  slot.process =
+      std::make_unique<WorkerProcess>(loop_, i, spawned->pid, std::move(spawned->control), *this);
   slot.phase = Phase::starting;
-  log_info("worker started slot={} pid={} generation={}{}", i, spawned->pid, slot.generation->number,
+  log_info("worker started slot={} pid={} generation={}{}", i, spawned->pid,
+           slot.generation->number,
            slot.accepts ? "" : "; it only finishes what its predecessor left");
   return {};
 }
@@ -75,7 +81,8 @@ void Slots::drain(uint16_t i) {
   Slot& slot = slots_[i];
   if (slot.purpose == Purpose::leave) return;
   slot.purpose = Purpose::drain;
-  if (slot.phase != Phase::serving) return;  // starting: once it is ready. waiting: its next process.
+  if (slot.phase != Phase::serving)
+    return;  // starting: once it is ready. waiting: its next process.
   slot.phase = Phase::draining;
   slot.process->tell(control_word::kDrain);
 }
@@ -132,13 +139,16 @@ void Slots::on_exit(const Exit& exit) {
   at->process.reset();
   // Dead first: from here on readers know that the rest of the head is the master's.
   shm::SlotHead& head = segment_.slot(i);
-  head.state.store(expected ? shm::SlotState::free : shm::SlotState::dead, std::memory_order_release);
+  head.state.store(expected ? shm::SlotState::free : shm::SlotState::dead,
+                   std::memory_order_release);
   head.pid.store(0, std::memory_order_relaxed);
   shm::clear_gauges(segment_.stats(i));
-  // A clean leaver has lowered its own counts; sweeping the column touches every page of the filter.
+  // A clean leaver has lowered its own counts; sweeping the column touches every page of the
+  // filter.
   if (!exit.clean()) segment_.filter().clear_column(i);
   if (!expected) return on_crash(i, exit, was_ready);
-  log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid, exit.text());
+  log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid,
+      exit.text());
   vacate(i);
   observer_.on_slot_empty(i);
 }
@@ -146,14 +156,16 @@ void Slots::on_exit(const Exit& exit) {
 void Slots::on_crash(uint16_t i, const Exit& exit, bool was_ready) {
   Slot& slot = slots_[i];
   shm::SlotHead& head = segment_.slot(i);
-  if (!exit.clean()) head.restarts.store(head.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (!exit.clean())
+    head.restarts.store(head.restarts.load(std::memory_order_relaxed) + 1,
+                        std::memory_order_relaxed);
   if (!was_ready) ++slot.early_deaths;
   uint64_t lived_ms = monotonic_ms() - slot.started_ms;
   uint64_t wait_ms = slot.backoff.died(lived_ms);
   slot.phase = Phase::waiting;
   slot.respawn_at_ms = monotonic_ms() + wait_ms;
-  log_error("worker died slot={} pid={} {} lived_ms={}{}; respawning in {} ms", i, exit.pid, exit.text(), lived_ms,
-            was_ready ? "" : " before it was ready", wait_ms);
+  log_error("worker died slot={} pid={} {} lived_ms={}{}; respawning in {} ms", i, exit.pid,
+            exit.text(), lived_ms, was_ready ? "" : " before it was ready", wait_ms);
   observer_.on_slot_crashed(i);
   if (slot.phase != Phase::waiting) return;  // the observer has given the slot up
   if (wait_ms == 0)
@@ -174,7 +186,8 @@ void Slots::respawn(uint16_t i) {
   auto spawned = spawn(i);
   if (spawned) return;
   uint64_t wait_ms = std::max(slots_[i].backoff.died(0), Backoff::kFirstWaitMs);
-  log_error("worker not respawned slot={} error=\"{}\"; trying again in {} ms", i, spawned.error().text(), wait_ms);
+  log_error("worker not respawned slot={} error=\"{}\"; trying again in {} ms", i,
+            spawned.error().text(), wait_ms);
   respawn_later(i, wait_ms);
 }
 
@@ -205,7 +218,8 @@ std::vector<uint16_t> Slots::empty_slots() const {
 }
 
 bool Slots::runs(const Generation& generation) const {
-  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.generation == &generation; });
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [&](const Slot& s) { return s.generation == &generation; });
 }
 
 // A worker stores `draining` after it has closed its listeners.
@@ -213,7 +227,8 @@ bool Slots::others_accept(const Generation& generation) const {
   for (uint16_t i = 0; i < size(); ++i) {
     const Slot& slot = slots_[i];
     if (!slot.process || !slot.accepts || slot.generation == &generation) continue;
-    if (segment_.slot(i).state.load(std::memory_order_acquire) != shm::SlotState::draining) return true;
+    if (segment_.slot(i).state.load(std::memory_order_acquire) != shm::SlotState::draining)
+      return true;
   }
   return false;
 }

@@ -8,21 +8,21 @@
 //   starting   worker says ready, purpose drain    -> draining   kDrain
 //   serving    drain                               -> draining   kDrain, purpose drain
 //   starting   drain                               -> starting   purpose drain
-//   waiting    drain                               -> waiting    purpose drain: the next process gets no listeners
-//   any        process left, purpose leave         -> empty
-//   draining   process left with status 0          -> empty
-//   any else   process left                        -> waiting    slot dead, gauges and filter column cleared
-//   waiting    back-off over                       -> starting   fork
-//   waiting    stop                                -> empty
-//   waiting    abandon, never ready so far         -> empty
-//   starting   abandon, never ready so far         -> starting   SIGKILL, purpose leave
-//   (others)   abandon                             -> as drain: it may have clients already
-//   any        stop                                -> (same)     kQuit or kTerm, purpose leave
+//   waiting    drain                               -> waiting    purpose drain: the next process
+//   gets no listeners any        process left, purpose leave         -> empty draining   process
+//   left with status 0          -> empty any else   process left                        -> waiting
+//   slot dead, gauges and filter column cleared waiting    back-off over                       ->
+//   starting   fork waiting    stop                                -> empty waiting    abandon,
+//   never ready so far         -> empty starting   abandon, never ready so far         -> starting
+//   SIGKILL, purpose leave (others)   abandon                             -> as drain: it may have
+//   clients already any        stop                                -> (same)     kQuit or kTerm,
+//   purpose leave
 //
-// A draining worker that crashes still owes close events for the sessions in its slab: its slot gets a process that accepts
-// nothing, and is told to drain once it is ready.
+// A draining worker that crashes still owes close events for the sessions in its slab: its slot
+// gets a process that accepts nothing, and is told to drain once it is ready.
 //
-// Who writes: the master alone. In the segment it writes a slot's head while no process serves it (R2), and restarts.
+// Who writes: the master alone. In the segment it writes a slot's head while no process serves it
+// (R2), and restarts.
 #pragma once
 
 #include <memory>
@@ -58,12 +58,12 @@ struct Slot {
   unsigned ordinal = 0;
   std::unique_ptr<WorkerProcess> process;  // there in starting, serving, draining
   bool accepts = false;
-  bool served = false;        // some process of it has been ready, so clients may be owed something
+  bool served = false;  // some process of it has been ready, so clients may be owed something
   Backoff backoff;
   unsigned early_deaths = 0;  // processes in a row that died before they were ready
   uint64_t started_ms = 0;
   uint64_t respawn_at_ms = 0;
-  uint64_t aborted_ms = 0;    // when the heartbeat watch sent SIGABRT; 0 = it did not
+  uint64_t aborted_ms = 0;  // when the heartbeat watch sent SIGABRT; 0 = it did not
 };
 
 class Slots : public WorkerListener, public MasterOnly {

@@ -12,8 +12,8 @@
 namespace holdfast::master {
 namespace {
 
-// No signal may run the master's handlers in the child: they write to a socket pair that both share, and the master
-// would act on what was meant for the child.
+// No signal may run the master's handlers in the child: they write to a socket pair that both
+// share, and the master would act on what was meant for the child.
 class SignalsHeld {
  public:
   SignalsHeld() {
@@ -64,9 +64,15 @@ void Spawner::run_child(const SpawnOrder& order, UniqueFd control) noexcept {
     log_error("worker not started slot={} error=\"{}\"", order.slot, ready.error().text());
     _exit(1);
   }
-  Heritage heritage{&order.generation->config, &segment_, order.slot, order.generation->workers(),
-                    order.generation->number, std::move(listeners), doorbells_.write_ends(),
-                    doorbells_.read_end(order.slot), control.get()};
+  Heritage heritage{&order.generation->config,
+                    &segment_,
+                    order.slot,
+                    order.generation->workers(),
+                    order.generation->number,
+                    std::move(listeners),
+                    doorbells_.write_ends(),
+                    doorbells_.read_end(order.slot),
+                    control.get()};
   int status = worker_main_(heritage);
   std::fflush(nullptr);
   // Not exit(): the master's objects are copies here, and their destructors would remove its files.
@@ -85,7 +91,8 @@ Result<void> Spawner::become_worker(const SpawnOrder& order) {
   const conf::Config& config = order.generation->config;
   title_.set(fmt::format("holdfastd: worker {} [{}]", order.slot, config.server.instance),
              fmt::format("holdfastd/w{}", order.slot));
-  // Before the rights go: the log may lie where only root opens files. On failure the master's stays.
+  // Before the rights go: the log may lie where only root opens files. On failure the master's
+  // stays.
   auto log = open_log(config.log, fmt::format("worker {}", order.slot));
   if (!log) log_warn("log not opened error=\"{}\"; writing to the master's", log.error().text());
   return take_rights(order.generation->rights);

@@ -1,9 +1,10 @@
 // master/spawn.h - forks a worker and prepares the child until worker_main() takes over.
 //
-// In the child, in this order: the master's loop is forgotten, every descriptor that is the master's alone is closed, signals
-// are set for a worker, title and log are its own, rights are dropped, worker_main() runs, the process ends. It never
-// returns to the master's code. A child that cannot prepare itself logs why and exits with status 1, which
-// the master sees as a crash before ready.
+// In the child, in this order: the master's loop is forgotten, every descriptor that is the
+// master's alone is closed, signals are set for a worker, title and log are its own, rights are
+// dropped, worker_main() runs, the process ends. It never returns to the master's code. A child
+// that cannot prepare itself logs why and exits with status 1, which the master sees as a crash
+// before ready.
 #pragma once
 
 #include <sys/types.h>
@@ -33,7 +34,7 @@ struct SpawnOrder {
   uint16_t slot;
   unsigned ordinal;  // which lanes: ListenSockets::share_of()
   const Generation* generation;
-  bool accepts;      // false: it finishes what a crashed drainer owed, and gets no listeners
+  bool accepts;  // false: it finishes what a crashed drainer owed, and gets no listeners
 };
 
 struct Spawned {
@@ -45,8 +46,8 @@ using WorkerMain = int (*)(const Heritage&);
 
 class Spawner {
  public:
-  Spawner(Loop& loop, shm::Segment& segment, ListenSockets& sockets, Doorbells& doorbells, ProcessTitle& title,
-          WorkerMain worker_main)
+  Spawner(Loop& loop, shm::Segment& segment, ListenSockets& sockets, Doorbells& doorbells,
+          ProcessTitle& title, WorkerMain worker_main)
       : loop_(loop),
         segment_(segment),
         sockets_(sockets),

@@ -1,8 +1,9 @@
 // master/title.h - what ps and top show: "holdfastd: worker 0 [demo]".
 //
-// The kernel shows the bytes where argv was put at exec, so the title is written over them. The environment lies right
-// behind; it is copied away first, so that a long title has room. One object, made by main() before anything
-// else keeps pointers into argv or environ; children inherit it.
+// The kernel shows the bytes where argv was put at exec, so the title is written over them. The
+// environment lies right behind; it is copied away first, so that a long title has room. One
+// object, made by main() before anything else keeps pointers into argv or environ; children inherit
+// it.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@ class ProcessTitle {
   ProcessTitle(const ProcessTitle&) = delete;
   ProcessTitle& operator=(const ProcessTitle&) = delete;
 
-  // `title` for ps; `short_name` (at most 15 bytes) for top and /proc/PID/comm. A longer title is cut.
+  // `title` for ps; `short_name` (at most 15 bytes) for top and /proc/PID/comm. A longer title is
+  // cut.
   void set(std::string_view title, const std::string& short_name);
 
  private:

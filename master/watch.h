@@ -1,7 +1,8 @@
 // master/watch.h - notices a worker whose loop stands still, and ends it so that evidence stays.
 //
-// A worker stores the time of its last turn in SlotHead::heartbeat_ms. Older than hang_timeout: SIGABRT (a core dump says
-// where it stood); still there 2 s later: SIGKILL. The death is then an ordinary crash.
+// A worker stores the time of its last turn in SlotHead::heartbeat_ms. Older than hang_timeout:
+// SIGABRT (a core dump says where it stood); still there 2 s later: SIGKILL. The death is then an
+// ordinary crash.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace holdfast::master {
 enum class Verdict : uint8_t { fine, abort, wait, kill };
 inline constexpr uint64_t kAbortGraceMs = 2'000;
 // `aborted_ms`: when SIGABRT was sent, 0 = not yet.
-Verdict judge_heartbeat(uint64_t now_ms, uint64_t heartbeat_ms, uint64_t hang_timeout_ms, uint64_t aborted_ms);
+Verdict judge_heartbeat(uint64_t now_ms, uint64_t heartbeat_ms, uint64_t hang_timeout_ms,
+                        uint64_t aborted_ms);
 
 class HeartbeatWatch {
  public:

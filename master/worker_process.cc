@@ -11,7 +11,8 @@
 
 namespace holdfast::master {
 
-WorkerProcess::WorkerProcess(Loop& loop, uint16_t slot, pid_t pid, UniqueFd control, WorkerListener& listener)
+WorkerProcess::WorkerProcess(Loop& loop, uint16_t slot, pid_t pid, UniqueFd control,
+                             WorkerListener& listener)
     : slot_(slot),
       pid_(pid),
       listener_(listener),
@@ -26,13 +27,15 @@ void WorkerProcess::tell(char word) {
     sent = send(control_.get(), &word, 1, MSG_NOSIGNAL);
   } while (sent == -1 && errno == EINTR);
   if (sent != 1 && errno != EPIPE && errno != ECONNRESET)
-    log_error("worker not told slot={} pid={} word={} error=\"{}\"", slot_, pid_, word, std::strerror(errno));
+    log_error("worker not told slot={} pid={} word={} error=\"{}\"", slot_, pid_, word,
+              std::strerror(errno));
 }
 
 void WorkerProcess::kill(int signal) {
   // Not reaped yet, so the pid is still this child's.
   if (::kill(pid_, signal) != 0)
-    log_error("signal not sent slot={} pid={} signal={} error=\"{}\"", slot_, pid_, signal, std::strerror(errno));
+    log_error("signal not sent slot={} pid={} signal={} error=\"{}\"", slot_, pid_, signal,
+              std::strerror(errno));
 }
 
 void WorkerProcess::on_readable(short) {
@@ -47,7 +50,8 @@ void WorkerProcess::on_readable(short) {
     if (words[i] == control_word::kReady)
       listener_.on_worker_ready(*this);
     else
-      log_warn("unknown word from worker slot={} pid={} word={}; left out", slot_, pid_, int(words[i]));
+      log_warn("unknown word from worker slot={} pid={} word={}; left out", slot_, pid_,
+               int(words[i]));
   }
 }
 

@@ -1,7 +1,7 @@
 // master/worker_process.h - one living child and the control channel to it (worker/worker.h).
 //
-// The master's end is the only one outside the worker: when the master dies the worker sees end of file. That holds
-// because every child closes the ends it inherited (spawn.cc).
+// The master's end is the only one outside the worker: when the master dies the worker sees end of
+// file. That holds because every child closes the ends it inherited (spawn.cc).
 #pragma once
 
 #include <sys/types.h>
@@ -30,7 +30,8 @@ class WorkerProcess {
 
   uint16_t slot() const { return slot_; }
   pid_t pid() const { return pid_; }
-  // One word of control_word. A worker that is gone already is not an error: its death is on the way to us.
+  // One word of control_word. A worker that is gone already is not an error: its death is on the
+  // way to us.
   void tell(char word);
   void kill(int signal);
   // In another worker: closes the inherited end.

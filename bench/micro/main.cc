@@ -1,7 +1,6 @@
-// bench/micro/main.cc - holdfast-micro. Unlike the library's own main it fails if a benchmark reported an error.
+// bench/micro/main.cc - holdfast-micro. Unlike the library's own main it fails if a benchmark
+// reported an error.
 #include <benchmark/benchmark.h>
-
-#include <memory>
 
 namespace {
 
@@ -17,7 +16,7 @@ class FailingReporter : public benchmark::BenchmarkReporter {
   bool failed() const { return failed_; }
 
  private:
-  std::unique_ptr<BenchmarkReporter> chosen_{benchmark::CreateDefaultDisplayReporter()};
+  BenchmarkReporter* chosen_ = benchmark::CreateDefaultDisplayReporter();  // the library keeps it
   bool failed_ = false;
 };
 

@@ -5,7 +5,9 @@
 namespace holdfast::master {
 namespace {
 
-TEST(Backoff, LetsTheFirstCrashBeFollowedAtOnce) { EXPECT_EQ(Backoff().died(5), 0u); }
+TEST(Backoff, LetsTheFirstCrashBeFollowedAtOnce) {
+  EXPECT_EQ(Backoff().died(5), 0u);
+}
 
 TEST(Backoff, DoublesFrom100MillisecondsWhileProcessesKeepDyingYoung) {
   Backoff backoff;

@@ -13,7 +13,8 @@ TEST(ControlLine, KnowsExactlyItsFiveRequests) {
   EXPECT_EQ(parse_request("quit"), Request::quit);
   EXPECT_EQ(parse_request("reopen-logs"), Request::reopen_logs);
   EXPECT_EQ(parse_request("ping"), Request::ping);
-  for (const char* other : {"", "Reload", "reload ", "reloads", "stop now"}) EXPECT_FALSE(parse_request(other)) << other;
+  for (const char* other : {"", "Reload", "reload ", "reloads", "stop now"})
+    EXPECT_FALSE(parse_request(other)) << other;
 }
 
 TEST(ControlLine, IsWholeOnlyWithItsEndHoweverItArrives) {

@@ -70,8 +70,8 @@ class FakeWorker {
       for (;;) pause();
     }
     if (line == "who\n")
-      line = fmt::format("slot={} generation={} pid={} listeners={}\n", heritage_.slot, heritage_.generation, getpid(),
-                         listeners_.size());
+      line = fmt::format("slot={} generation={} pid={} listeners={}\n", heritage_.slot,
+                         heritage_.generation, getpid(), listeners_.size());
     send(fd, line.data(), line.size(), MSG_NOSIGNAL);
   }
 
@@ -98,6 +98,8 @@ class FakeWorker {
 
 }  // namespace
 
-int fake_worker_main(const Heritage& heritage) { return FakeWorker(heritage).run(); }
+int fake_worker_main(const Heritage& heritage) {
+  return FakeWorker(heritage).run();
+}
 
 }  // namespace holdfast::test

@@ -1,4 +1,5 @@
-// tests/unit/master/fake_worker.h - a worker_main() that keeps the contract of worker/worker.h and does next to nothing.
+// tests/unit/master/fake_worker.h - a worker_main() that keeps the contract of worker/worker.h and
+// does next to nothing.
 //
 // It accepts on all its listeners, and answers each line that a client sends:
 //   who     "slot=S generation=G pid=P listeners=N"

@@ -14,7 +14,8 @@
 
 namespace holdfast::test {
 
-// Runs `body` in a child; its result is the exit status. A child still there at the end of the test is killed.
+// Runs `body` in a child; its result is the exit status. A child still there at the end of the test
+// is killed.
 class Forked {
  public:
   explicit Forked(const std::function<int()>& body) {

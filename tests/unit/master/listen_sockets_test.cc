@@ -44,11 +44,14 @@ class ListenSocketsOf : public testing::Test {
     for (const InheritedListener& one : sockets.share_of(config, ordinal)) set.insert(one.fd);
     return set;
   }
-  std::string address(const conf::Config& config, size_t n) const { return sockets.bound(config).at(n).address; }
+  std::string address(const conf::Config& config, size_t n) const {
+    return sockets.bound(config).at(n).address;
+  }
   static bool connects(const std::string& text) {
     conf::Address address = *conf::parse_address(text);
     UniqueFd fd(socket(address.raw.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.raw), address.raw_bytes) == 0;
+    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.raw), address.raw_bytes) ==
+           0;
   }
   std::string unix_address(const std::string& name) const { return "unix:" + (dir / name); }
   static mode_t mode_of(const std::string& path) {
@@ -209,7 +212,8 @@ TEST_F(ListenSocketsOf, TakeAWildcardAndOneOfItsAddressesTogether) {
     port = probe.bound(anywhere)[0].address.substr(10);
   }
   open(config_of(2, {"0.0.0.0:" + port, "127.0.0.1:" + port}));
-  open(config_of(2, {"0.0.0.0:" + port, "[::]:" + port}));  // and a reload may add to a port of ours
+  open(
+      config_of(2, {"0.0.0.0:" + port, "[::]:" + port}));  // and a reload may add to a port of ours
 }
 
 TEST_F(ListenSocketsOf, OpenNothingWhenOneAddressFails) {  // L2
@@ -238,7 +242,8 @@ TEST_F(ListenSocketsOf, ForgetWhatWasOpenedWhenRolledBack) {  // L2
 }
 
 TEST_F(ListenSocketsOf, StayOpenWhenRemovedUntilToldThatNobodyAccepts) {
-  conf::Config both = config_of(1, {"127.0.0.1:0", unix_address("l.sock")}), one = config_of(1, {"[::1]:0"});
+  conf::Config both = config_of(1, {"127.0.0.1:0", unix_address("l.sock")}),
+               one = config_of(1, {"[::1]:0"});
   open(both);
   std::string removed = address(both, 0);
   open(one);

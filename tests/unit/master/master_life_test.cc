@@ -10,7 +10,9 @@ namespace {
 
 using shm::SlotState;
 
-bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool is_there(const std::string& path) {
+  return access(path.c_str(), F_OK) == 0;
+}
 
 TEST(MasterLife, LeavesNothingBehindAfterACleanStop) {
   RunningMaster master;
@@ -52,7 +54,8 @@ TEST(MasterLife, RespawnsACrashedWorkerInItsSlot) {
   client.say("crash");
   EXPECT_EQ(client.answer(), "");
   auto& slot = master.slot(uint16_t(before.slot));
-  EXPECT_TRUE(eventually([&] { return slot.restarts.load() == 1 && slot.state.load() == SlotState::serving; }));
+  EXPECT_TRUE(eventually(
+      [&] { return slot.restarts.load() == 1 && slot.state.load() == SlotState::serving; }));
   EXPECT_NE(slot.pid.load(), uint32_t(before.pid));
   EXPECT_TRUE(master.log_says("signal=6 (Aborted)"));
 }
@@ -77,7 +80,8 @@ TEST(MasterLife, AbortsAWorkerThatHangs) {
   client.say("hang");
   EXPECT_TRUE(master.log_says("worker hangs slot=0"));
   auto& slot = master.slot(0);
-  EXPECT_TRUE(eventually([&] { return slot.restarts.load() == 1 && slot.state.load() == SlotState::serving; }));
+  EXPECT_TRUE(eventually(
+      [&] { return slot.restarts.load() == 1 && slot.state.load() == SlotState::serving; }));
   EXPECT_NE(FakeClient(master.listed(0)).who().pid, before);
 }
 
@@ -100,7 +104,8 @@ TEST(MasterLife, RefusesASecondMasterOfTheSameDirectoryAndNamesTheFirst) {
   RunningMaster master;
   auto second = master.another();
   EXPECT_EQ(second->exit_status(), 1);
-  EXPECT_TRUE(master.log_says(fmt::format("is held by a running holdfastd (pid {})", master.process().pid())));
+  EXPECT_TRUE(master.log_says(
+      fmt::format("is held by a running holdfastd (pid {})", master.process().pid())));
   EXPECT_TRUE(FakeClient(master.listed(0)).connected());
   EXPECT_TRUE(is_there(master.run_dir() + "/control.sock"));
 }
@@ -132,7 +137,8 @@ TEST(MasterLife, StartsAtOnceBesideTheDrainersOfAKilledMaster) {
 
 TEST(MasterLife, AnswersPingAndNamesUnknownRequests) {
   RunningMaster master;
-  EXPECT_EQ(master.ask("ping"), fmt::format("ok holdfastd {} pid={}\n", HOLDFAST_VERSION, master.process().pid()));
+  EXPECT_EQ(master.ask("ping"),
+            fmt::format("ok holdfastd {} pid={}\n", HOLDFAST_VERSION, master.process().pid()));
   EXPECT_EQ(master.ask("dance").substr(0, 21), "error unknown request");
   EXPECT_EQ(master.ask(std::string(5000, 'x')), "error request line too long\n");
 }

@@ -18,7 +18,8 @@ TEST(MasterReload, PutsSuccessorsOnTheSameSocketsAndDrainsTheOldWorkers) {
   EXPECT_EQ(master.ask("reload"), "ok generation 2 serves with 2 workers; 2 old ones drain\n");
   EXPECT_EQ(master.listed(0), address);
   EXPECT_TRUE(eventually([&] {
-    return master.slot(0).state.load() == SlotState::draining && master.slot(1).state.load() == SlotState::draining;
+    return master.slot(0).state.load() == SlotState::draining &&
+           master.slot(1).state.load() == SlotState::draining;
   }));
   for (int i = 0; i < 10; ++i) EXPECT_EQ(FakeClient(address).who().generation, 2u);
   EXPECT_EQ(old_client.who().generation, 1u);  // it drains, and is served meanwhile
@@ -29,7 +30,8 @@ TEST(MasterReload, FreesTheSlotsOfWorkersThatHaveDrained) {
   master.process().signal(SIGHUP);
   ASSERT_TRUE(master.serves(2));
   EXPECT_TRUE(eventually([&] {
-    return master.slot(0).state.load() == SlotState::free && master.slot(1).state.load() == SlotState::free;
+    return master.slot(0).state.load() == SlotState::free &&
+           master.slot(1).state.load() == SlotState::free;
   }));
   EXPECT_EQ(master.slot(0).restarts.load(), 0u);
   EXPECT_EQ(master.slot(2).generation.load(), 2u);
@@ -68,7 +70,8 @@ TEST(MasterReload, RefusesLargerMessagesThanTheMailboxesTake) {
 TEST(MasterReload, RefusesAnAddressThatIsTakenAndChangesNothing) {
   RunningMaster other, master;
   std::string before = master.listed(0);
-  master.write_config({.listens = listen_at("127.0.0.1:0") + listen_at("[::1]:0") + listen_at(other.listed(0))});
+  master.write_config(
+      {.listens = listen_at("127.0.0.1:0") + listen_at("[::1]:0") + listen_at(other.listed(0))});
   std::string answer = master.ask("reload");
   EXPECT_NE(answer.find("listen[2].address"), std::string::npos) << answer;
   EXPECT_EQ(master.listed(0), before);
@@ -92,7 +95,8 @@ TEST(MasterReload, IsAbandonedWhenNewWorkersNeverBecomeReady) {
   EXPECT_EQ(answer.substr(0, 23), "error reload abandoned,") << answer;
   EXPECT_EQ(client.who().pid, before.pid);
   EXPECT_TRUE(eventually([&] {
-    return master.slot(2).state.load() == SlotState::free && master.slot(3).state.load() == SlotState::free;
+    return master.slot(2).state.load() == SlotState::free &&
+           master.slot(3).state.load() == SlotState::free;
   }));
   master.fail_new_workers(false);
   EXPECT_EQ(master.ask("reload").substr(0, 15), "ok generation 2");

@@ -21,7 +21,8 @@ UniqueFd connected_to(const std::string& text) {
   auto address = conf::parse_address(text);
   if (!address) return {};
   UniqueFd fd(socket(address->raw.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->raw), address->raw_bytes) != 0) return {};
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->raw), address->raw_bytes) != 0)
+    return {};
   return fd;
 }
 
@@ -60,15 +61,19 @@ RunningMaster::~RunningMaster() {
     process_->signal(SIGTERM);
     EXPECT_NE(process_->exit_status(), -1) << "did not stop";
   }
-  if (testing::Test::HasFailure()) std::printf("---- log of %s\n%s----\n", instance_.c_str(), log().c_str());
+  if (testing::Test::HasFailure())
+    std::printf("---- log of %s\n%s----\n", instance_.c_str(), log().c_str());
 }
 
 void RunningMaster::write_config(const MasterOptions& options) {
-  const char* drain = options.server.find("drain_timeout") == std::string::npos ? "drain_timeout = \"1s\"\n" : "";
-  write_config_text(fmt::format("[server]\ninstance = \"{}\"\nruntime_dir = \"{}\"\nworkers = {}\nmax_workers = 8\n"
-                                "stop_timeout = \"1s\"\n{}{}\n[log]\ntarget = \"{}\"\n"
-                                "[limits]\nmax_sessions = 100\n{}\n{}",
-                                instance_, run_dir(), options.workers, drain, options.server, dir_ / "log", options.limits, options.listens));
+  const char* drain =
+      options.server.find("drain_timeout") == std::string::npos ? "drain_timeout = \"1s\"\n" : "";
+  write_config_text(fmt::format(
+      "[server]\ninstance = \"{}\"\nruntime_dir = \"{}\"\nworkers = {}\nmax_workers = 8\n"
+      "stop_timeout = \"1s\"\n{}{}\n[log]\ntarget = \"{}\"\n"
+      "[limits]\nmax_sessions = 100\n{}\n{}",
+      instance_, run_dir(), options.workers, drain, options.server, dir_ / "log", options.limits,
+      options.listens));
 }
 
 void RunningMaster::start() {
@@ -79,7 +84,8 @@ void RunningMaster::start() {
 std::unique_ptr<Forked> RunningMaster::another() const {
   return std::make_unique<Forked>([this] {
     conf::Loaded loaded = conf::load_file(dir_ / "holdfast.toml");
-    for (const conf::Problem& problem : loaded.problems) std::fprintf(stderr, "%s\n", problem.text().c_str());
+    for (const conf::Problem& problem : loaded.problems)
+      std::fprintf(stderr, "%s\n", problem.text().c_str());
     if (!loaded) return 99;
     master::ProcessTitle title(0, nullptr);
     return master::master_main(std::move(loaded.config), title, fake_worker_main);
@@ -98,7 +104,9 @@ std::string RunningMaster::listed(size_t n) const {
   return line.substr(line.rfind(' ') + 1);
 }
 
-std::string RunningMaster::log() const { return contents(dir_ / "log"); }
+std::string RunningMaster::log() const {
+  return contents(dir_ / "log");
+}
 
 bool RunningMaster::log_says(const std::string& text) {
   return eventually([&] { return log().find(text) != std::string::npos || process_->ended(); }) &&
@@ -108,7 +116,8 @@ bool RunningMaster::log_says(const std::string& text) {
 std::string RunningMaster::ask(const std::string& request) const {
   UniqueFd fd = connected_to("unix:" + run_dir() + "/control.sock");
   std::string line = request + "\n";
-  if (!fd || send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) != ssize_t(line.size())) return "no control socket";
+  if (!fd || send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) != ssize_t(line.size()))
+    return "no control socket";
   return read_to(fd.get(), "");
 }
 
@@ -135,14 +144,16 @@ void FakeClient::say(const std::string& word) const {
   EXPECT_EQ(send(fd_.get(), line.data(), line.size(), MSG_NOSIGNAL), ssize_t(line.size()));
 }
 
-std::string FakeClient::answer() const { return read_to(fd_.get(), "\n"); }
+std::string FakeClient::answer() const {
+  return read_to(fd_.get(), "\n");
+}
 
 Who FakeClient::who() const {
   say("who");
   Who who;
   std::string text = answer();
-  EXPECT_EQ(std::sscanf(text.c_str(), "slot=%u generation=%u pid=%d listeners=%u", &who.slot, &who.generation, &who.pid,
-                        &who.listeners),
+  EXPECT_EQ(std::sscanf(text.c_str(), "slot=%u generation=%u pid=%d listeners=%u", &who.slot,
+                        &who.generation, &who.pid, &who.listeners),
             4)
       << text;
   return who;

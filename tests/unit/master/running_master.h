@@ -1,4 +1,5 @@
-// tests/unit/master/running_master.h - a real master with fake workers, in a process and a directory of its own.
+// tests/unit/master/running_master.h - a real master with fake workers, in a process and a
+// directory of its own.
 #pragma once
 
 #include <string>
@@ -17,7 +18,7 @@ inline std::string listen_at(const std::string& address) {
 
 struct MasterOptions {
   unsigned workers = 2;
-  std::string server = {};        // more lines of [server]; drain_timeout is 1s unless it is there
+  std::string server = {};  // more lines of [server]; drain_timeout is 1s unless it is there
   std::string listens = listen_at("127.0.0.1:0");
   std::string limits = {};        // more lines of [limits]
   bool await = true;              // until it serves

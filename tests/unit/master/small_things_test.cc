@@ -1,4 +1,5 @@
-// Runtime directory, descriptor arithmetic, doorbells, exit texts, and the note to the service manager.
+// Runtime directory, descriptor arithmetic, doorbells, exit texts, and the note to the service
+// manager.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>

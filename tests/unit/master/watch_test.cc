@@ -12,7 +12,9 @@ TEST(HeartbeatVerdict, IsFineUpToTheTimeout) {
   EXPECT_EQ(judge_heartbeat(60'000, 50'000, kHang, 0), Verdict::fine);
 }
 
-TEST(HeartbeatVerdict, AbortsAfterIt) { EXPECT_EQ(judge_heartbeat(60'001, 50'000, kHang, 0), Verdict::abort); }
+TEST(HeartbeatVerdict, AbortsAfterIt) {
+  EXPECT_EQ(judge_heartbeat(60'001, 50'000, kHang, 0), Verdict::abort);
+}
 
 // The worker may store a time a little later than the one the master read before.
 TEST(HeartbeatVerdict, IsFineWithAHeartbeatFromTheFuture) {

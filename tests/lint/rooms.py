@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Includes go one way: base <- conf <- shm <- worker <- master, ctl beside; some libraries have one door.
+
+Prints each violation as file:line and exits 1 if there is any, or if there was nothing to look at.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MAY_SEE = {
+    "base": {"base"},
+    "conf": {"base", "conf"},
+    "shm": {"base", "conf", "shm"},
+    "worker": {"base", "conf", "shm", "worker"},
+    "master": {"base", "conf", "shm", "master"},
+    "ctl": {"base", "conf", "shm", "ctl"},
+}
+# Library headers and the files that may include them.
+DOORS = [
+    (r"event2?/|event\.h$", r"base/event\.(h|cc)"),
+    (r"toml", r"conf/load[a-z_]*\.cc"),
+    (r"boost/interprocess/", r"shm/segment\.cc"),
+    (r"boost/beast", r"worker/http/request\.cc"),
+    (r"spdlog/", r"base/log\.cc"),
+]
+# master/ forks and calls worker_main(): that header is all it knows, and only main.cc and spawn see the function.
+MASTER_SEES_OF_WORKER = "worker/worker.h"
+PURE = ("worker/ws/", "worker/tcp/", "worker/http/")  # codecs: bytes only
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def problems_of(path):
+    name = path.relative_to(ROOT).as_posix()
+    room = name.split("/")[0]
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        kind, header = match.groups()
+        target = header.split("/")[0]
+        if kind == '"' and target in MAY_SEE and target not in MAY_SEE[room]:
+            if not (room == "master" and header == MASTER_SEES_OF_WORKER):
+                yield f"{name}:{number}: {room}/ may not include {header}"
+        if name.startswith(PURE) and target == "base" and header in ("base/event.h", "base/fd.h"):
+            yield f"{name}:{number}: a codec knows no descriptor and no event"
+        for library, door in DOORS:
+            if kind == "<" and re.match(library, header) and not re.fullmatch(door, name):
+                yield f"{name}:{number}: {header} is included only by {door}"
+
+
+def main():
+    files = [p for room in MAY_SEE for p in (ROOT / room).rglob("*") if p.suffix in (".h", ".cc")]
+    found = [problem for path in sorted(files) for problem in problems_of(path)]
+    print("\n".join(found) if found else f"rooms: {len(files)} files, every include goes down")
+    return 1 if found or not files else 0
+
+
+sys.exit(main())
