@@ -23,7 +23,9 @@ void bound_connect(int fd, uint64_t ms) {
 Error connect_error(const std::string& path) {
   int sys = errno;
   if (sys == ENOENT || sys == ECONNREFUSED)
-    return {Errc::gone, sys, "nobody listens at " + path + "; is the instance running?"};
+    return {
+        Errc::gone, 0,
+        "nobody listens at " + path + " (" + std::strerror(sys) + "); is the instance running?"};
   if (sys == EAGAIN || sys == EINPROGRESS)
     return {Errc::limit, 0, "nobody accepts at " + path + " in time"};
   return {Errc::io, sys, "connect to " + path};

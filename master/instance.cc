@@ -1,30 +1,13 @@
 #include "master/instance.h"
 
-#include <algorithm>
-#include <bit>
-
 #include "master/runtime_dir.h"
 
 namespace holdfast::master {
-namespace {
-
-// A ring takes bodies of up to half its size (MailboxRing::max_body). Beside the message a record
-// carries names and ids; 16 KiB of them go with the largest message, longer lists are split or
-// refused by the router.
-constexpr size_t kRecordExtras = 16 * 1024;
-constexpr size_t kSmallestRing = 256 * 1024;
-
-uint32_t ring_bytes(const conf::Limits& limits) {
-  if (limits.mailbox_size != 0) return uint32_t(std::bit_ceil(limits.mailbox_size));
-  return uint32_t(
-      std::bit_ceil(std::max(kSmallestRing, 2 * (limits.max_message_size + kRecordExtras))));
-}
-
-}  // namespace
 
 shm::Capacities capacities_of(const conf::Config& config) {
-  return {config.server.max_workers, config.limits.max_sessions, config.limits.filter_buckets,
-          ring_bytes(config.limits)};
+  const conf::Limits& limits = config.limits;
+  return {config.server.max_workers, limits.max_sessions, limits.filter_buckets,
+          uint32_t(limits.mailbox_size)};
 }
 
 Result<Instance> Instance::claim(const conf::Config& config) {

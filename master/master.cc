@@ -258,8 +258,9 @@ int master_main(conf::Config wanted, ProcessTitle& title, WorkerMain worker_main
   if (!published) return cannot_start(published.error());
 
   Master master(*resources, sockets, generations, title, worker_main);
+  std::string listeners = listeners_path(config.server);  // `config` may go with a reload
   int status = master.run();
-  unlink(listeners_path(config.server).c_str());
+  unlink(listeners.c_str());
   return status;
 }
 

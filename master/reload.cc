@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "conf/load.h"
 #include "master/control_socket.h"
-#include "master/instance.h"
 #include "master/listeners_file.h"
 #include "master/logs.h"
 #include "master/notify.h"
@@ -40,12 +39,6 @@ Result<Generation> Reload::next_generation(std::vector<std::string>& details) co
     return Error{Errc::config, 0, fmt::format("{}: {} problem(s)", running.file, details.size())};
   }
   details = conf::needs_restart(running, loaded.config);
-  uint32_t ring = capacities_of(loaded.config).mailbox_bytes;
-  if (ring > segment_.capacities().mailbox_bytes && details.empty())
-    details.push_back(
-        fmt::format("limits.max_message_size: {} -> {}: needs mailboxes of {} bytes, there are {}",
-                    running.limits.max_message_size, loaded.config.limits.max_message_size, ring,
-                    segment_.capacities().mailbox_bytes));
   if (!details.empty()) return Error{Errc::config, 0, "settings changed that need a restart"};
   if (loaded.config.limits.mailbox_size < running.limits.mailbox_size)
     log_info("limits.mailbox_size stays at {} bytes until a restart", running.limits.mailbox_size);

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build_packages=(g++ meson ninja-build pkg-config libevent-dev libboost-dev libtoml11-dev libsimdjson-dev libssl-dev
   libfmt-dev libspdlog-dev libcli11-dev curl ca-certificates)
 php_packages=(php8.2-fpm php8.2-cli php8.2-sqlite3)
-test_packages=(libgtest-dev libbenchmark-dev mandoc chromium nodejs clang-format-14 clang-tidy-14 python3)
+test_packages=(libgtest-dev libbenchmark-dev mandoc chromium nodejs npm clang-format-14 clang-tidy-14 python3)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -26,20 +26,14 @@ need() {
   local wanted
   mapfile -t wanted < <(missing "$@")
   # A Node.js that did not come from Debian does as well.
-  if command -v node >/dev/null; then mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep -vx nodejs || true); fi
+  if command -v npm >/dev/null; then mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep -vxE 'nodejs|npm' || true); fi
   [ "${#wanted[@]}" -eq 0 ] || [ -z "${wanted[0]}" ] && return 0
   say "installing: ${wanted[*]}"
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${wanted[@]}" >&2
 }
 
-# configure DIR OPTION...: once; options of a directory that exists are brought up to date.
+# configure DIR OPTION...: once a directory; ninja itself notices changed build files.
 configure() {
-  local dir=$1
-  shift
-  if [ -f "$dir/build.ninja" ]; then
-    meson configure "$dir" "$@" >/dev/null
-  else
-    meson setup "$dir" "$@" >&2
-  fi
+  [ -f "$1/build.ninja" ] || meson setup "$@" >&2
 }

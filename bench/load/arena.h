@@ -32,7 +32,9 @@ struct alignas(64) ProcessBlock {
       reached;  // the last Phase it has finished; drain: has begun, and nothing is sent any more
   Cell connected;
   Cell connect_failed;  // no TCP connection
-  Cell refused;         // no 101, or not in time
+  Cell refused;         // another answer than a 101, or none before the end of the stream
+  Cell timed_out;       // no answer in time
+  Cell refusal_status;  // of the last one; 0 = no answer
   Cell closed_early;    // open, then ended by the server
   Cell broken;          // the server broke the protocol
   Cell sent;            // echo

@@ -98,6 +98,8 @@ Totals ClientGroup::totals() const {
     sum.connected += block.connected.get();
     sum.connect_failed += block.connect_failed.get();
     sum.refused += block.refused.get();
+    sum.timed_out += block.timed_out.get();
+    sum.refusal_status = std::max(sum.refusal_status, block.refusal_status.get());
     sum.closed_early += block.closed_early.get();
     sum.broken += block.broken.get();
     sum.sent += block.sent.get();

@@ -109,7 +109,7 @@ void ClientProcess::time_out_handshakes(uint64_t now_ns) {
   for (size_t i = oldest_; i < started_; ++i) {
     Connection& connection = connections_[i];
     if (connection.began_ns() + kHandshakeLimitNs > now_ns) return;
-    if (connection.under_way()) connection.end(End::refused, *this);
+    if (connection.under_way()) connection.end(End::timed_out, *this);
   }
 }
 
@@ -129,6 +129,10 @@ void ClientProcess::on_end(Connection& connection, End why) {
       break;
     case End::refused:
       block_.refused.add();
+      block_.refusal_status.set(uint64_t(connection.refusal_status()));
+      break;
+    case End::timed_out:
+      block_.timed_out.add();
       break;
     case End::closed:
       block_.closed_early.add();

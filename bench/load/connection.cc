@@ -118,6 +118,7 @@ size_t Connection::take_handshake(std::string_view bytes, ConnectionSink& sink) 
   HandshakeAnswer answer = read_handshake(bytes, key());
   if (answer.state == HandshakeState::need_more) return 0;
   if (answer.state == HandshakeState::refused) {
+    refusal_status_ = answer.status;
     end(End::refused, sink);
     return 0;
   }

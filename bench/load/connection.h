@@ -6,6 +6,7 @@
 //  connecting   error                         ended       connect_failed
 //  handshaking  101 with the right accept     open        on_open
 //  handshaking  other answer, end of stream   ended       refused
+//  handshaking  end() by its user, too late   ended       timed_out
 //  open         message                       open        on_message
 //  open         ping                          open        (pong)
 //  open         end of stream, close frame    ended       closed
@@ -30,7 +31,7 @@ namespace holdfast::bench {
 
 class Connection;
 
-enum class End : uint8_t { connect_failed, refused, closed, broken, left };
+enum class End : uint8_t { connect_failed, refused, timed_out, closed, broken, left };
 
 class ConnectionSink {
  public:
@@ -71,6 +72,7 @@ class Connection {
   bool under_way() const { return state_ == State::connecting || state_ == State::handshaking; }
   uint32_t place() const { return place_; }
   uint64_t began_ns() const { return began_ns_; }
+  int refusal_status() const { return refusal_status_; }  // 0: no answer, or none that is HTTP
 
   // Of the user of this class.
   SequenceCheck check;
@@ -92,6 +94,7 @@ class Connection {
   UniqueFd fd_;
   State state_ = State::unborn;
   bool watching_out_ = false;
+  int refusal_status_ = 0;
   uint32_t place_ = 0;
   uint64_t began_ns_ = 0;
   std::string in_;   // unfinished

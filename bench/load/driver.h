@@ -19,7 +19,9 @@ namespace holdfast::bench {
 
 // Sums over the client processes.
 struct Totals {
-  uint64_t connected = 0, connect_failed = 0, refused = 0, closed_early = 0, broken = 0;
+  uint64_t connected = 0, connect_failed = 0, refused = 0, timed_out = 0, closed_early = 0,
+           broken = 0;
+  uint64_t refusal_status = 0;  // the highest of the processes' last ones
   uint64_t sent = 0, received = 0, received_bytes = 0, last_arrival_ns = 0;
   uint64_t missing = 0, duplicates = 0, reordered = 0, misdirected = 0, malformed = 0;
 };

@@ -16,7 +16,8 @@ struct Texts {
 void declare_server(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("-a,--address", texts.address, "host:port or unix:/path of the server")
       ->capture_default_str();
-  app.add_option("--path", options.path, "path of the WebSocket")->capture_default_str();
+  app.add_option("--path", options.path,
+                 "path and query of the WebSocket; default /ws, or /ws?channel=bench");
   app.add_option("--api", texts.api, "host:port or unix:/path of the push API")
       ->capture_default_str();
   app.add_option("--token", options.token, "bearer token of the API");
@@ -83,7 +84,14 @@ conf::Address address_of(const char* option, const std::string& text) {
   return *address;
 }
 
+// The built-in relay, which the quick start listens with, wants a channel. fanout names its own,
+// and echo is for a backend that answers.
+std::string default_path(Scenario scenario) {
+  return scenario == Scenario::fanout || scenario == Scenario::echo ? "/ws" : "/ws?channel=bench";
+}
+
 void complete(Options& options, const Texts& texts) {
+  if (options.path.empty()) options.path = default_path(options.scenario);
   options.address = address_of("--address", texts.address);
   if (options.publishes()) options.api = address_of("--api", texts.api);
   uint32_t needed = (options.connections + kMaxPerProcess - 1) / kMaxPerProcess;

@@ -32,8 +32,8 @@ inline constexpr uint32_t kMaxProcesses = 256;
 
 struct Options {
   Scenario scenario = Scenario::connect;
-  conf::Address address;  // where the server listens for clients
-  std::string path = "/ws";
+  conf::Address address;             // where the server listens for clients
+  std::string path;                  // and query; never empty after parsing
   std::optional<conf::Address> api;  // HTTP push API; fanout and unicast need it
   std::string token;                 // of the API, "" = none
   uint32_t connections = 100;

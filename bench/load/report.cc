@@ -38,9 +38,10 @@ void add_connections(Lines& lines, const Options& options, const Measured& m) {
                      fmt::format("{:.2f} s, {} a second", m.connect_s,
                                  ctl::human_rate(per(double(t.connected), m.connect_s))));
   lines.emplace_back("hand-shake", times_text(m.handshake));
-  if (t.connect_failed + t.refused > 0)
-    lines.emplace_back("NOT OPENED", fmt::format("{} without connection, {} refused or too late",
-                                                 t.connect_failed, t.refused));
+  if (t.connect_failed + t.refused + t.timed_out > 0)
+    lines.emplace_back(
+        "NOT OPENED", fmt::format("{} without connection, {} refused (last status {}), {} too late",
+                                  t.connect_failed, t.refused, t.refusal_status, t.timed_out));
   if (t.closed_early + t.broken > 0)
     lines.emplace_back("LOST", fmt::format("{} closed by the server, {} for breaking the protocol",
                                            t.closed_early, t.broken));
@@ -114,7 +115,9 @@ void write_options(ctl::Json& json, const Options& o) {
 
 void write_totals(ctl::Json& json, const Totals& t) {
   json.member("connected", t.connected).member("connect_failed", t.connect_failed);
-  json.member("refused", t.refused).member("closed_early", t.closed_early);
+  json.member("refused", t.refused).member("refusal_status", t.refusal_status);
+  json.member("timed_out", t.timed_out);
+  json.member("closed_early", t.closed_early);
   json.member("broken", t.broken).member("sent", t.sent).member("received", t.received);
   json.member("received_bytes", t.received_bytes).member("missing", t.missing);
   json.member("duplicates", t.duplicates).member("reordered", t.reordered);

@@ -1,4 +1,5 @@
-// The header at the start of a response: RFC 3875 section 6.3, with bare line feeds as CGI programs write them.
+// The header at the start of a response: RFC 3875 section 6.3, with bare line feeds as CGI programs
+// write them.
 #include <cctype>
 
 #include "worker/fcgi/codec.h"

@@ -53,7 +53,8 @@ void append_length(std::string& out, size_t length) {
   out.append(wide, sizeof wide);
 }
 
-// Reads one length of section 3.4 at `at` and moves past it; npos where the bytes end before it does.
+// Reads one length of section 3.4 at `at` and moves past it; npos where the bytes end before it
+// does.
 size_t read_length(std::string_view in, size_t& at) {
   if (at >= in.size()) return std::string_view::npos;
   if ((uint8_t(in[at]) & 0x80) == 0) return uint8_t(in[at++]);
@@ -115,7 +116,9 @@ void set_keep_connection(std::string& request, bool keep_connection) {
   request[kFlagsAt] = char(keep_connection ? kKeepConnection : 0);
 }
 
-void RecordReader::reset() { *this = RecordReader(); }
+void RecordReader::reset() {
+  *this = RecordReader();
+}
 
 bool RecordReader::feed(std::string_view bytes, RecordSink& sink) {
   while (!bytes.empty()) {

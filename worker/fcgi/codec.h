@@ -1,4 +1,4 @@
-// worker/fcgi/codec.h - FastCGI records (FastCGI Specification 1.0, sections 3.3 to 6.3). Pure bytes.
+// worker/fcgi/codec.h - FastCGI records (FastCGI Specification 1.0, 3.3 to 6.3). Pure bytes.
 //
 //   0               1               2               3
 //   +---------------+---------------+-------------------------------+
@@ -25,16 +25,22 @@ namespace holdfast::fcgi {
 // Section 3.4: lengths of 1 byte below 128, else 4 bytes with the top bit set.
 void append_param(std::string& out, std::string_view name, std::string_view value);
 
-// A whole request as responder: BEGIN_REQUEST, PARAMS..., empty PARAMS, STDIN..., empty STDIN. A record ends between
-// two pairs wherever they allow it, because php-fpm refuses a pair that goes on in the next record (the specification
-// allows it); a record is at most 65,528 bytes, because php-fpm refuses more than 65,535 with padding.
+// A whole request as responder: BEGIN_REQUEST, PARAMS..., empty PARAMS, STDIN..., empty STDIN. A
+// record ends between two pairs wherever they allow it, because php-fpm refuses a pair that goes on
+// in the next record (the specification allows it); a record is at most 65,528 bytes, because
+// php-fpm refuses more than 65,535 with padding.
 std::string encode_request(std::string_view params, std::string_view body, bool keep_connection);
 // Changes FCGI_KEEP_CONN in what encode_request() made.
 void set_keep_connection(std::string& request, bool keep_connection);
 // encode_request() ends with an empty STDIN record of this size.
 inline constexpr size_t kTerminatorBytes = 8;
 
-enum class ProtocolStatus : uint8_t { request_complete = 0, cant_mpx_conn = 1, overloaded = 2, unknown_role = 3 };
+enum class ProtocolStatus : uint8_t {
+  request_complete = 0,
+  cant_mpx_conn = 1,
+  overloaded = 2,
+  unknown_role = 3
+};
 
 // What a server sends back, record by record.
 class RecordSink {
@@ -48,12 +54,13 @@ class RecordSink {
   ~RecordSink() = default;
 };
 
-// Any division of the same bytes gives the same calls (STDOUT and STDERR chunks may be divided differently).
+// Any division of the same bytes gives the same calls (STDOUT and STDERR chunks may be divided
+// differently).
 class RecordReader {
  public:
-  // False: the sink said stop, or the bytes are no FastCGI answer to request 1 (wrong version, other id, unknown type,
-  // unknown protocol status, bytes after END_REQUEST); the connection is of no more use, and only reset() helps.
-  // Management records (id 0) are skipped.
+  // False: the sink said stop, or the bytes are no FastCGI answer to request 1 (wrong version,
+  // other id, unknown type, unknown protocol status, bytes after END_REQUEST); the connection is of
+  // no more use, and only reset() helps. Management records (id 0) are skipped.
   bool feed(std::string_view bytes, RecordSink& sink);
   void reset();  // for the next request of the connection
 
@@ -75,8 +82,10 @@ class RecordReader {
 
 // CGI header (RFC 3875 section 6.3) at the start of a response.
 struct CgiHead {
-  int status = 200;  // from "Status:"; without one 302 where there is a "Location:" with a scheme (section 6.2.3), else 200
-  std::vector<std::pair<std::string, std::string>> headers;  // as sent, "Status" left out
+  // From "Status:". Without one 302 where "Location:" names a scheme (section 6.2.3), else 200.
+  int status = 200;
+  // As sent, "Status" left out.
+  std::vector<std::pair<std::string, std::string>> headers;
   size_t body_offset = 0;
 };
 // need_more: no blank line yet. malformed: no header, whatever follows; `head` is then half filled.

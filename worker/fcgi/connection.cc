@@ -16,10 +16,9 @@ namespace {
 
 // One turn reads at most so many scratch buffers of one connection.
 constexpr int kReadsPerTurn = 4;
-// On TCP, acceptance by a server process cannot be seen; a request without an answer for so long counts as waiting.
+// On TCP, acceptance by a server process cannot be seen; a request without an answer for so long
+// counts as waiting.
 constexpr uint64_t kPatienceMs = 20;
-
-bool passes(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
@@ -71,7 +70,8 @@ void Connection::close(bool answered) {
   counted_ = false;
   if (io_) io_->watch(0);
   if (fd_ && answered && !address().is_unix()) {
-    // Ends with a reset, so that connections that are not kept do not use up our ports in TIME_WAIT.
+    // Ends with a reset, so that connections that are not kept do not use up our ports in
+    // TIME_WAIT.
     linger reset{.l_onoff = 1, .l_linger = 0};
     setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
@@ -87,7 +87,9 @@ bool Connection::still_open() const {
   return got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-bool Connection::reusable() const { return keep_ && !spoiled_ && error_ == 0 && all_sent(); }
+bool Connection::reusable() const {
+  return keep_ && !spoiled_ && error_ == 0 && all_sent();
+}
 
 // --- connecting ---
 
@@ -95,13 +97,14 @@ void Connection::attempt() {
   const conf::Address& to = address();
   io_.reset();
   fd_.reset(socket(to.raw.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd_) return passes(errno) ? wait_and_retry(Phase::no_socket, errno) : refuse(errno);
+  if (!fd_) return lacks_resources(errno) ? wait_and_retry(Phase::no_socket, errno) : refuse(errno);
   io_.emplace(shared_.loop, fd_.get(), *this, Call<&Connection::on_ready>{});
   if (!to.is_unix()) {
     int on = 1;
     setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  if (connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to.raw), to.raw_bytes) == 0) return connected();
+  if (connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to.raw), to.raw_bytes) == 0)
+    return connected();
   // After EINTR the connect goes on by itself (POSIX), like after EINPROGRESS.
   if (errno == EINPROGRESS || errno == EINTR) {
     phase_ = Phase::in_progress;
@@ -267,15 +270,16 @@ void Connection::end_of_input(int error) {
   finish(certainly_not_read(error) ? End::not_taken : End::lost);
 }
 
-// A reset is no proof: php-fpm runs a script with our last record unread, so a child that is killed in the script resets
-// the connection just like one that never looked at it.
+// A reset is no proof: php-fpm runs a script with our last record unread, so a child that is killed
+// in the script resets the connection just like one that never looked at it.
 bool Connection::certainly_not_read(int error) const {
   if (received_) return false;
   if (sent_ == 0) return true;
   if (error != 0) return false;
   // TCP: the server's FIN acknowledges none of our bytes, so it was sent before they arrived.
   if (!address().is_unix()) return unread_bytes() == sent_;
-  // Unix: it ended only its own output, after an earlier request; php-fpm then throws away what still comes in.
+  // Unix: it ended only its own output, after an earlier request; php-fpm then throws away what
+  // still comes in.
   return reused_ && half_closed();
 }
 
@@ -287,7 +291,8 @@ bool Connection::half_closed() const {
 
 bool Connection::starves(uint64_t now_ms) {
   if (exchange_ == nullptr || proven_) return false;
-  if (state_ == State::connecting && phase_ != Phase::in_progress) return phase_ == Phase::backlog_full;
+  if (state_ == State::connecting && phase_ != Phase::in_progress)
+    return phase_ == Phase::backlog_full;
   bool visible = address().is_unix() && shared_.unix_terminator_bytes > 0;
   if (!visible || state_ == State::connecting) return now_ms >= began_ms_ + kPatienceMs;
   proven_ = seen_by_server();
@@ -300,8 +305,9 @@ bool Connection::starves_long(uint64_t now_ms) {
   return now_ms >= began_ms_ + kPatienceMs && starves(now_ms);
 }
 
-// Unix: SIOCOUTQ counts what lies unread in the server's socket, each write with its kernel overhead until it is read to
-// its end. Less than we wrote, or no more than the terminator: somebody reads.
+// Unix: SIOCOUTQ counts what lies unread in the server's socket, each write with its kernel
+// overhead until it is read to its end. Less than we wrote, or no more than the terminator:
+// somebody reads.
 bool Connection::seen_by_server() const {
   size_t unread = unread_bytes();
   return unread < sent_ || (all_sent() && unread <= shared_.unix_terminator_bytes);
@@ -317,6 +323,10 @@ void Connection::set_waits(bool waits) {
   if (waits == waits_) return;
   waits_ = waits;
   waits ? shared_.stats.backend_waiting.add() : shared_.stats.backend_waiting.sub();
+}
+
+bool lacks_resources(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
 size_t measure_unix_terminator() {

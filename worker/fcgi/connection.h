@@ -1,12 +1,13 @@
 // worker/fcgi/connection.h - one connection to one server of a backend, and the request it carries.
 //
-// It knows bytes, deadlines and what is certain about a request that failed; the pool (its owner) knows servers, retries
-// and callers. The state table stands in pool.h.
+// It knows bytes, deadlines and what is certain about a request that failed; the pool (its owner)
+// knows servers, retries and callers. The state table stands in pool.h.
 //
 // Invariants
 //   I1  A connection carries a request in every state but idle and gone, and then owns it.
-//   I2  Every call to the owner but on_open() is the last thing a function here does: the owner may take the request away, give another
-//       one or retire the connection (Loop::defer_delete), but never destroys it during the call.
+//   I2  Every call to the owner but on_open() is the last thing a function here does: the owner may
+//       take the request away, give another one or retire the connection (Loop::defer_delete), but
+//       never destroys it during the call.
 //   I3  After close() nothing calls the owner any more.
 #pragma once
 
@@ -30,11 +31,11 @@ class Connection;
 
 // How a request ended on a connection.
 enum class End : uint8_t {
-  complete,     // END_REQUEST with REQUEST_COMPLETE; output() is the answer
-  not_taken,    // the connection ended, and certainly no server process has read any of the request
-  overloaded,   // END_REQUEST said FCGI_OVERLOADED or FCGI_CANT_MPX_CONN before any output
-  unknown_role, // END_REQUEST said FCGI_UNKNOWN_ROLE: not run, and no server would
-  lost,         // the connection ended, or its bytes made no sense; the request may have run
+  complete,    // END_REQUEST with REQUEST_COMPLETE; take_output() is the answer
+  not_taken,   // the connection ended, and certainly no server process has read any of the request
+  overloaded,  // END_REQUEST said FCGI_OVERLOADED or FCGI_CANT_MPX_CONN before any output
+  unknown_role,  // END_REQUEST said FCGI_UNKNOWN_ROLE: not run, and no server would
+  lost,          // the connection ended, or its bytes made no sense; the request may have run
   timed_out,
   too_large,
 };
@@ -43,10 +44,11 @@ class ConnectionOwner {
  public:
   // There is a connection now; the request is about to be sent. The owner only takes note of it.
   virtual void on_open(Connection& connection) = 0;
-  // No connection. The request is still carried. in_time: connect_timeout has not passed, and tick() tries again unless
-  // the owner takes the request.
+  // No connection. The request is still carried. in_time: connect_timeout has not passed, and
+  // tick() tries again unless the owner takes the request.
   virtual void on_refused(Connection& connection, int error, bool in_time) = 0;
-  // The request has ended and is still carried; unless `end` is complete, the connection is of no more use.
+  // The request has ended and is still carried; unless `end` is complete, the connection is of no
+  // more use.
   virtual void on_end(Connection& connection, End end) = 0;
   // An idle connection ended.
   virtual void on_idle_end(Connection& connection) = 0;
@@ -65,7 +67,7 @@ struct ConnectionShared {
   StderrLog& stderr_log;
   ConnectionOwner& owner;
   std::span<char> scratch;
-  size_t unix_terminator_bytes;  // SIOCOUTQ of a unix socket with only the terminator unread; 0: unknown
+  size_t unix_terminator_bytes;  // measure_unix_terminator()
 };
 
 class Connection final : private RecordSink {
@@ -85,7 +87,8 @@ class Connection final : private RecordSink {
   void tick(uint64_t now_ms);
   // complete -> idle.
   void rest(uint64_t now_ms);
-  // Closes without a word to the owner. `answered`: nothing is owed either way, so TCP needs no TIME_WAIT here.
+  // Closes without a word to the owner. `answered`: nothing is owed either way, so TCP needs no
+  // TIME_WAIT here.
   void close(bool answered = false);
 
   State state() const { return state_; }
@@ -99,11 +102,13 @@ class Connection final : private RecordSink {
   bool still_open() const;
   // Whether another request may follow the one that is complete.
   bool reusable() const;
-  // Whether its request still waits for a server process, as far as we can see (pool.h, "Starvation").
+  // Whether its request still waits for a server process, as far as we can see (pool.h,
+  // "Starvation").
   bool starves(uint64_t now_ms);
 
  private:
-  // Of a connect: under way, or to be tried again because the server's backlog was full, it refused, or we had no socket.
+  // Of a connect: under way, or to be tried again because the server's backlog was full, it
+  // refused, or we had no socket.
   enum class Phase : uint8_t { in_progress, backlog_full, refused, no_socket };
 
   bool on_stdout(std::string_view bytes) override;
@@ -135,32 +140,35 @@ class Connection final : private RecordSink {
 
   const ConnectionShared& shared_;
   const size_t server_;
-  UniqueFd fd_;                // before the event that watches it
+  UniqueFd fd_;  // before the event that watches it
   std::optional<IoEvent> io_;
   State state_ = State::connecting;
   Phase phase_ = Phase::in_progress;
-  int error_ = 0;              // of the last connect, or of a write
+  int error_ = 0;  // of the last connect, or of a write
   ExchangePtr exchange_;
   RecordReader reader_;
-  std::string output_;         // STDOUT so far
-  std::string stderr_line_;    // the line that has no end yet
-  size_t sent_ = 0;            // of exchange_->bytes
+  std::string output_;                    // STDOUT so far
+  std::string stderr_line_;               // the line that has no end yet
+  size_t sent_ = 0;                       // of exchange_->bytes
   std::optional<ProtocolStatus> status_;  // END_REQUEST has come
-  uint64_t began_ms_ = 0;      // of this request on this connection
+  uint64_t began_ms_ = 0;                 // of this request on this connection
   uint64_t sign_of_life_ms_ = 0;
   uint64_t born_ms_ = 0;
   uint64_t idle_since_ms_ = 0;
-  bool keep_ = false;          // FCGI_KEEP_CONN was asked for
-  bool counted_ = false;       // in backend.connections
-  bool waits_ = false;         // in backend.waiting
-  bool proven_ = false;        // a server process has this connection
-  bool received_ = false;      // any byte of this request's answer
-  bool reused_ = false;        // an earlier request was answered on it
-  bool spoiled_ = false;       // bytes after END_REQUEST
+  bool keep_ = false;      // FCGI_KEEP_CONN was asked for
+  bool counted_ = false;   // in backend.connections
+  bool waits_ = false;     // in backend.waiting
+  bool proven_ = false;    // a server process has this connection
+  bool received_ = false;  // any byte of this request's answer
+  bool reused_ = false;    // an earlier request was answered on it
+  bool spoiled_ = false;   // bytes after END_REQUEST
   bool too_large_ = false;
 };
 
-// What SIOCOUTQ says of a unix socket whose other side has only the terminator unread; 0: it cannot be told.
+// Whether a connect failed for want of descriptors or memory here: that says nothing of the server.
+bool lacks_resources(int error);
+// What SIOCOUTQ says of a unix socket whose other side has left only the terminator unread; 0 where
+// it cannot be told.
 size_t measure_unix_terminator();
 
 }  // namespace holdfast::fcgi

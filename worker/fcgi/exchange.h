@@ -17,7 +17,7 @@ struct Exchange;
 using ExchangeIndex = std::multimap<std::pair<const Caller*, uint64_t>, Exchange*>;
 
 struct Exchange {
-  std::string bytes;    // encode_request(); kept whole until the answer begins, for a retry
+  std::string bytes;  // encode_request(); kept whole until the answer begins, for a retry
   std::string session;
   Caller* caller = nullptr;  // null: forgotten
   uint64_t ticket = 0;
@@ -25,7 +25,7 @@ struct Exchange {
   uint64_t submitted_ms = 0;
   std::optional<size_t> avoid;  // the server that did not take it
   bool retried = false;
-  bool counted = false;         // as backend.requests
+  bool counted = false;           // as backend.requests
   ExchangeIndex::iterator place;  // valid while caller is not null
 };
 

@@ -17,26 +17,38 @@ constexpr size_t kScratchBytes = 64 * 1024;
 
 Outcome outcome_of(End how) {
   switch (how) {
-    case End::complete: return Outcome::answered;
-    case End::overloaded: return Outcome::overloaded;
-    case End::timed_out: return Outcome::timed_out;
-    case End::too_large: return Outcome::too_large;
+    case End::complete:
+      return Outcome::answered;
+    case End::overloaded:
+      return Outcome::overloaded;
+    case End::timed_out:
+      return Outcome::timed_out;
+    case End::too_large:
+      return Outcome::too_large;
     case End::not_taken:
     case End::unknown_role:
-    case End::lost: break;
+    case End::lost:
+      break;
   }
   return Outcome::lost;
 }
 
 const char* reason(End how) {
   switch (how) {
-    case End::complete: break;
-    case End::overloaded: return "the server says it is overloaded; give it more processes";
-    case End::timed_out: return "no sign of life for read_timeout; its connection is closed";
-    case End::too_large: return "the answer passed max_response; its connection is closed";
-    case End::not_taken: return "the connection ended twice before the server read the request";
-    case End::unknown_role: return "the server is no FastCGI responder";
-    case End::lost: return "the connection or a readable answer was lost; see the server's log";
+    case End::complete:
+      break;
+    case End::overloaded:
+      return "the server says it is overloaded; give it more processes";
+    case End::timed_out:
+      return "no sign of life for read_timeout; its connection is closed";
+    case End::too_large:
+      return "the answer passed max_response; its connection is closed";
+    case End::not_taken:
+      return "the connection ended twice before the server read the request";
+    case End::unknown_role:
+      return "the server is no FastCGI responder";
+    case End::lost:
+      return "the connection or a readable answer was lost; see the server's log";
   }
   return "";
 }
@@ -45,7 +57,8 @@ const char* reason(End how) {
 
 std::string_view Answer::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
-    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) return value;
+    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0)
+      return value;
   }
   return {};
 }
@@ -118,7 +131,8 @@ void Pool::Impl::forget(const Caller* caller, uint64_t ticket) {
 void Pool::Impl::tick(uint64_t at_ms) {
   last_tick_ms_ = std::max(at_ms, now_ms());
   others_wait_ = others_waiting_();
-  std::vector<Connection*> all;  // a tick may retire and add connections; retired ones live until the turn ends
+  std::vector<Connection*>
+      all;  // a tick may retire and add connections; retired ones live until the turn ends
   for (const auto& connection : connections_) all.push_back(connection.get());
   for (Connection* connection : all) connection->tick(last_tick_ms_);
   close_idle(!keep_ || others_wait_);
@@ -141,12 +155,13 @@ void Pool::Impl::on_open(Connection& connection) {
 
 void Pool::Impl::on_refused(Connection& connection, int error, bool in_time) {
   size_t server = connection.server();
-  choice_.failed(server, now_ms());
+  if (!lacks_resources(error)) choice_.failed(server, now_ms());
   if (uint64_t n = refused_gate_.pass()) {
     log_warn("backend server not reached backend={} server={} times={}: {}; is it running?",
              backend_.name, server_name(server), n, std::strerror(error));
   }
-  bool elsewhere = choice_.best_ready(now_ms(), server).has_value() && !connection.exchange().retried;
+  bool elsewhere =
+      choice_.best_ready(now_ms(), server).has_value() && !connection.exchange().retried;
   bool hope = in_time && !choice_.down_for(server, now_ms(), backend_.connect_timeout_ms);
   if (hope && !elsewhere) return;  // the connection tries again
   ExchangePtr exchange = take_from(connection);
@@ -175,13 +190,16 @@ void Pool::Impl::on_end(Connection& connection, End end) {
   deliver();
 }
 
-void Pool::Impl::on_idle_end(Connection& connection) { retire(connection); }
+void Pool::Impl::on_idle_end(Connection& connection) {
+  retire(connection);
+}
 
 // --- what becomes of a request ---
 
 void Pool::Impl::complete(ExchangePtr exchange, size_t server, std::string output) {
   CgiHead head;
-  if (parse_cgi_head(output, &head) != CgiParse::complete) return fail(std::move(exchange), server, End::lost);
+  if (parse_cgi_head(output, &head) != CgiParse::complete)
+    return fail(std::move(exchange), server, End::lost);
   output.erase(0, head.body_offset);
   end(std::move(exchange), {.outcome = Outcome::answered,
                             .status = head.status,
@@ -210,13 +228,16 @@ void Pool::Impl::retry(ExchangePtr exchange, size_t server) {
 }
 
 void Pool::Impl::end_queued_too_long() {
-  while (!queue_.empty() && now_ms() - queue_.front()->submitted_ms >= backend_.read_timeout_ms) {  // I4
+  while (!queue_.empty() &&
+         now_ms() - queue_.front()->submitted_ms >= backend_.read_timeout_ms) {  // I4
     ExchangePtr exchange = std::move(queue_.front());
     queue_.pop_front();
     stats_.backend_queued.sub();
     if (uint64_t n = queue_gate_.pass()) {
-      log_warn("backend request waited read_timeout in the queue backend={} session={} times={}; given up",
-               backend_.name, exchange->session, n);
+      log_warn(
+          "backend request waited read_timeout in the queue backend={} session={} times={}; given "
+          "up",
+          backend_.name, exchange->session, n);
     }
     end(std::move(exchange), {.outcome = Outcome::overloaded});
   }
@@ -233,16 +254,22 @@ void Pool::Impl::count(const Answer& answer, const Exchange& exchange) {
       (answer.status < 500 ? stats_.backend_answers : stats_.backend_errors_5xx).add();
       stats_.backend_request_us.record(monotonic_ns() / 1000 - exchange.submitted_us);
       break;
-    case Outcome::overloaded: stats_.backend_overloaded.add(); break;
-    case Outcome::timed_out: stats_.backend_timed_out.add(); break;
+    case Outcome::overloaded:
+      stats_.backend_overloaded.add();
+      break;
+    case Outcome::timed_out:
+      stats_.backend_timed_out.add();
+      break;
     case Outcome::no_server:
     case Outcome::lost:
-    case Outcome::too_large: stats_.backend_failed.add(); break;
+    case Outcome::too_large:
+      stats_.backend_failed.add();
+      break;
   }
 }
 
-// I2. What its callers add to done_ waits for the next event or tick, so that one who asks again at once does not keep
-// the loop here.
+// I2. What its callers add to done_ waits for the next event or tick, so that one who asks again at
+// once does not keep the loop here.
 void Pool::Impl::deliver() {
   if (delivering_) return;
   delivering_ = true;
@@ -261,7 +288,9 @@ void Pool::Impl::count_sent(Exchange& exchange) {
   exchange.counted = true;
 }
 
-uint64_t Pool::Impl::now_ms() const { return std::max(monotonic_ms(), last_tick_ms_); }
+uint64_t Pool::Impl::now_ms() const {
+  return std::max(monotonic_ms(), last_tick_ms_);
+}
 
 // --- the door ---
 
@@ -269,11 +298,23 @@ Pool::Pool(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBloc
            std::function<bool()> others_waiting)
     : impl_(std::make_unique<Impl>(loop, backend, share, stats, std::move(others_waiting))) {}
 Pool::~Pool() = default;
-bool Pool::submit(Request request) { return impl_->submit(std::move(request)); }
-void Pool::forget(const Caller* caller, uint64_t ticket) { impl_->forget(caller, ticket); }
-void Pool::tick(uint64_t now_ms) { impl_->tick(now_ms); }
-void Pool::keep_no_connections() { impl_->keep_no_connections(); }
-size_t Pool::in_flight() const { return impl_->in_flight(); }
-size_t Pool::queued() const { return impl_->queued(); }
+bool Pool::submit(Request request) {
+  return impl_->submit(std::move(request));
+}
+void Pool::forget(const Caller* caller, uint64_t ticket) {
+  impl_->forget(caller, ticket);
+}
+void Pool::tick(uint64_t now_ms) {
+  impl_->tick(now_ms);
+}
+void Pool::keep_no_connections() {
+  impl_->keep_no_connections();
+}
+size_t Pool::in_flight() const {
+  return impl_->in_flight();
+}
+size_t Pool::queued() const {
+  return impl_->queued();
+}
 
 }  // namespace holdfast::fcgi

@@ -1,62 +1,68 @@
-// worker/fcgi/pool.h - requests to the servers of one backend, over a bounded number of FastCGI connections.
+// worker/fcgi/pool.h - requests to one backend's servers, over a bounded number of connections.
 //
-// One Pool per backend and worker. It gets `share` of the backend's max_connections and queue. The server comes first:
-// (requests in flight + 1) / weight, lowest first; one that refused a connection is left out for a back-off of 100 ms
-// doubling to 5 s unless no other is left. Then an idle kept connection to it, else a new one if the share allows, else an
-// idle one to another server, else the request waits in the queue, first in, first out, for at most read_timeout.
+// One Pool per backend and worker. It gets `share` of the backend's max_connections and queue. The
+// server comes first: (requests in flight + 1) / weight, lowest first; one that refused a
+// connection is left out for a back-off of 100 ms doubling to 5 s unless no other is left. Then an
+// idle kept connection to it, else a new one if the share allows, else an idle one to another
+// server, else the request waits in the queue, first in, first out, for at most read_timeout.
 //
-// What ends a request (Outcome), exactly once for each accepted submit(), never from inside submit():
-//   answered       END_REQUEST with REQUEST_COMPLETE and a readable CGI header; status is set
-//   overloaded     it waited in the queue for read_timeout; or END_REQUEST with FCGI_OVERLOADED or FCGI_CANT_MPX_CONN,
-//                  and no other server took it
-//   no_server      no connection within connect_timeout, on two servers or on the only one; at once where that server has
-//                  accepted nothing for longer than connect_timeout already. (So a restart of php-fpm that is shorter
-//                  than connect_timeout loses nothing that was not yet sent.)
-//   timed_out      no sign of life for read_timeout: no byte received, none of ours taken
-//   lost           the connection ended, or its bytes made no sense, before END_REQUEST; or a header nobody can read
-//   too_large      the answer's output passed max_response
-// php-fpm knows no abort record: a request that is given up is aborted by closing its connection.
+// What ends a request (Outcome), exactly once for each accepted submit(), never inside submit():
+//   answered     END_REQUEST with REQUEST_COMPLETE and a readable CGI header; status is set
+//   overloaded   it waited in the queue for read_timeout; or END_REQUEST with FCGI_OVERLOADED or
+//                FCGI_CANT_MPX_CONN, and no other server took it
+//   no_server    no connection within connect_timeout, on two servers or on the only one; at once
+//                where that server has accepted nothing for longer than connect_timeout already
+//   timed_out    no sign of life for read_timeout: no byte received, none of ours taken
+//   lost         before END_REQUEST the connection ended or its bytes made no sense; or END_REQUEST
+//                with FCGI_UNKNOWN_ROLE; or a CGI header nobody can read
+//   too_large    the answer's output passed max_response
+// So a restart of php-fpm shorter than connect_timeout loses nothing that was not sent yet. There
+// is no abort record, for php-fpm knows none: a request is aborted by closing its connection.
 //
 // Retry: once, and only where no server process can have read the request:
-//   R1  no connection came about, or not one byte could be written
-//   R2  FCGI_OVERLOADED or FCGI_CANT_MPX_CONN, before any output
-//   R3  TCP: the server ended the connection in order, and has acknowledged none of our bytes (SIOCOUTQ)
-//   R4  unix: on a kept connection, the server ended only its own output (POLLRDHUP without POLLHUP) before any byte of
-//       the answer. php-fpm does so when a child has served pm.max_requests; what still comes in is thrown away.
-// ECONNRESET is no reason for a retry: php-fpm runs a script with the last STDIN record unread, and a child that is killed
-// in the script resets the connection as well (fcgi_php_fpm_test shows it). Such a request ends as lost.
+//   R1  No connection came about, or not one byte could be written.
+//   R2  FCGI_OVERLOADED or FCGI_CANT_MPX_CONN before any output.
+//   R3  TCP: the server ended the connection in order and has acknowledged none of our bytes.
+//   R4  unix: on a kept connection the server ended its own output only (POLLRDHUP, no POLLHUP)
+//       before any byte of the answer. So does a php-fpm child that has served pm.max_requests,
+//       and throws away what still comes in.
+// ECONNRESET is no reason for a retry: php-fpm runs a script with the last STDIN record unread, and
+// a child that is killed in its script resets the connection too (php_fpm_test shows it): lost.
 //
-// Keep-alive. A kept connection pins one php-fpm child, so it is kept for at most kMaxAgeMs (1 s) and then closed after
-// its request; whoever else uses these children gets its turn. An answer does not tell that the child is ready for more
-// (it may be about to end), so a kept connection rests for kRestMs (10 ms), in which its end would show, before it takes
-// another request. With requests in the queue a connection is not kept: a new one is safe at once and costs less.
+// Keep-alive. A kept connection pins one php-fpm child, so it is closed when it is kMaxAgeMs (1 s)
+// old; whoever else uses these children gets his turn. An answer does not say that the child is
+// ready for more (it may be about to end), so a kept connection rests for kRestMs (10 ms), in which
+// its end would show, before it takes another request. With requests in the queue no connection is
+// kept: a new one is safe at once.
 //
-// Starvation. A connection that no child has accepted yet waits in the listen backlog while kept ones hold the children.
-// Such a request is recognised on unix sockets exactly (SIOCOUTQ: nothing has been read), on TCP by patience: no answer 20 ms
-// after it began. While one waits for a server, answers of that server end their connections; and on every tick idle
-// connections of all servers are closed while any worker has one that waits longer (others_waiting(), from the shared gauges
-// `backend.waiting`, which tick() keeps). The price: over TCP, scripts slower than 20 ms that run on new connections keep
-// keep-alive off. Then a connect of some 50 us comes to each request of more than 20 ms; fast scripts are not affected,
-// for they answer within the patience.
+// Starvation. A connection that no child has accepted yet waits in the listen backlog while kept
+// ones hold the children. On unix sockets such a request is recognised exactly (SIOCOUTQ: nothing
+// of it has been read), on TCP by patience: no answer 20 ms after it began. While one waits for a
+// server, answers of that server end their connections and each tick closes its idle ones; and each
+// tick closes those to all servers while any worker has one that waits (others_waiting(), from the
+// gauges `backend.waiting`, which tick() keeps). The price: over TCP, new connections with scripts
+// slower than 20 ms switch keep-alive off. That costs a connect of some 50 us for each request of
+// more than 20 ms; fast scripts stay unaffected, for they answer within the patience.
 //
-// State of a connection (rows are walked by fcgi_pool_test):
-//   state       event                          -> state        action
-//   connecting  connected                         sending      send what is prepared
-//   connecting  EAGAIN (unix: backlog full)       connecting   tried again on each tick
-//   connecting  refused                           gone         retry on another server; or
-//                                                 connecting   without another: tried again on each tick
-//   connecting  connect_timeout                   gone         retry on another server, else no_server
-//   sending     all sent                          waiting      -
-//   sending     reset / EPIPE, nothing received   gone         retry (R1, R3, R4) or lost
-//   sending     bytes                             answering    what is left is still sent
-//   waiting     bytes                             answering    parse; STDERR lines to the log (rate limited)
-//   waiting     EOF, reset                        gone         retry (R3, R4) or lost
-//   waiting     read_timeout                      gone         timed_out (not retried: it may be at work)
-//   answering   END_REQUEST                       idle | gone  answered; kept if allowed and all was sent
-//   answering   EOF, error, nonsense              gone         lost
-//   answering   max_response passed               gone         too_large
-//   idle        request                           sending      -
-//   idle        EOF, any byte, too old, starvation gone        -
+// State of a connection (the rows are walked by pool_states_test and pool_retry_test):
+//   state       event                    -> state       action
+//   connecting  connected                   sending     send what is prepared
+//   connecting  EAGAIN (backlog full)       connecting  another attempt on each tick
+//   connecting  refused                     gone        retry, if there is another server
+//   connecting  refused, no other server    connecting  another attempt on each tick
+//   connecting  connect_timeout             gone        retry on another server, or no_server
+//   sending     all sent                    waiting     -
+//   sending     EPIPE, EOF, reset           gone        retry (R1, R3, R4) or lost
+//   sending     bytes                       answering   what is left is still sent
+//   waiting     bytes                       answering   parse; STDERR to the log (rate limited)
+//   waiting     EOF, reset                  gone        retry (R3, R4) or lost
+//   (last two)  read_timeout                gone        timed_out; no retry, it may be at work
+//   answering   END_REQUEST                 idle, gone  answered; kept if allowed and all was sent
+//   answering   EOF, reset, nonsense        gone        lost
+//   answering   max_response passed         gone        too_large
+//   idle        request                     sending     -
+//   idle        EOF, any byte               gone        -
+//   idle        too old, starvation, drain  gone        -
 #pragma once
 
 #include <cstddef>
@@ -78,11 +84,14 @@ enum class Outcome : uint8_t { answered, overloaded, no_server, timed_out, lost,
 
 struct Answer {
   Outcome outcome = Outcome::lost;
-  int status = 0;                                            // CgiHead::status; 0 unless answered
-  std::vector<std::pair<std::string, std::string>> headers;  // CGI headers as sent, "Status" left out
+  int status = 0;  // CgiHead::status; 0 unless answered
+  // As sent, "Status" left out.
+  std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  bool may_have_run = false;  // false: certainly no server process has run, or will run, the request
-  std::string_view header(std::string_view name) const;  // first of that name, case-insensitive, or ""
+  // False: certainly no server process has run the request, or will.
+  bool may_have_run = false;
+  // The first of that name, in whatever case, or "".
+  std::string_view header(std::string_view name) const;
 };
 
 // Somebody who waits for an answer. Alive until it gets it, or has called Pool::forget().
@@ -96,11 +105,11 @@ class Caller {
 };
 
 struct Request {
-  std::string params;   // encoded name-value pairs (codec.h: append_param)
+  std::string params;  // encoded name-value pairs (codec.h: append_param)
   std::string body;
-  std::string session;  // for log lines
+  std::string session;       // for log lines
   Caller* caller = nullptr;  // null: nobody wants the answer
-  uint64_t ticket = 0;  // the caller's own name for it
+  uint64_t ticket = 0;       // the caller's own name for it
 };
 
 class Pool {
@@ -112,8 +121,8 @@ class Pool {
     unsigned connections;  // >= 1
     unsigned queue;
   };
-  // others_waiting: true while any worker's requests have waited for a server process for longer than a tick. `backend`
-  // lives as long as the pool.
+  // others_waiting: true while any worker's requests have waited for a server process for longer
+  // than a tick. `backend` lives as long as the pool.
   Pool(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBlock& stats,
        std::function<bool()> others_waiting);
   ~Pool();  // open requests are dropped without an answer
@@ -124,7 +133,8 @@ class Pool {
   bool submit(Request request);
   // The caller of `ticket` goes away; its request goes on, its answer is thrown away.
   void forget(const Caller* caller, uint64_t ticket);
-  // From the worker's 100 ms tick: deadlines, back-offs, idle connections. now_ms is monotonic_ms(), or later.
+  // From the worker's 100 ms tick: deadlines, back-offs, idle connections. now_ms is
+  // monotonic_ms(), or later.
   void tick(uint64_t now_ms);
   // No connection is kept any more (the worker drains).
   void keep_no_connections();

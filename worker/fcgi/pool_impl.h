@@ -1,9 +1,11 @@
 // worker/fcgi/pool_impl.h - the inside of a Pool: who carries what, and who gets which answer.
 //
 // Invariants
-//   I1  An exchange is in exactly one place: queue, a connection, or done. From done it goes to its caller.
-//   I2  Callers are called from deliver() only, when everything else is in order: they may submit and forget.
-//   I3  A connection is in connections_ until it is retired; a retired one is closed and calls nobody.
+//   I1  An exchange is in exactly one place: queue, a connection, or done. From done it goes to its
+//       caller.
+//   I2  Callers are called from deliver() only, when everything else is in order: they may submit
+//       and forget.
+//   I3  A connection is in connections_ until it is retired; a retired one is closed and silent.
 //   I4  The queue is in the order of submission, so its deadlines pass from the front.
 #pragma once
 
@@ -74,7 +76,9 @@ struct Pool::Impl final : ConnectionOwner {
   void count(const Answer& answer, const Exchange& exchange);
   void count_sent(Exchange& exchange);
   void deliver();
-  const std::string& server_name(size_t server) const { return backend_.servers[server].address.text; }
+  const std::string& server_name(size_t server) const {
+    return backend_.servers[server].address.text;
+  }
 
   Loop& loop_;
   const conf::Backend& backend_;
@@ -89,11 +93,11 @@ struct Pool::Impl final : ConnectionOwner {
   std::deque<ExchangePtr> queue_;
   std::deque<Done> done_;
   ExchangeIndex index_;
-  size_t carried_ = 0;          // exchanges on connections
+  size_t carried_ = 0;  // exchanges on connections
   uint64_t last_tick_ms_ = 0;
   bool keep_ = true;
-  bool others_wait_ = false;    // as of the last tick
-  bool delivering_ = false;     // or must not, inside submit()
+  bool others_wait_ = false;  // as of the last tick
+  bool delivering_ = false;   // or must not, inside submit()
   bool running_queue_ = false;
   LogGate refused_gate_, failed_gate_, queue_gate_;
 };

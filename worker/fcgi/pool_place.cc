@@ -15,7 +15,8 @@ bool Pool::Impl::place(ExchangePtr& exchange) {
   size_t server = choice_.best(now_ms(), exchange->avoid);
   Connection* idle = rested_idle(server, {});
   if (idle != nullptr) return carry(*idle, exchange), true;
-  // One that still rests makes room for a new one, so that no more children are pinned than there are requests.
+  // One that still rests makes room for a new one, so that no more children are pinned than there
+  // are requests.
   idle = oldest_idle(server);
   if (idle == nullptr && connections_.size() >= share_.connections) {
     idle = rested_idle({}, exchange->avoid);
@@ -28,16 +29,20 @@ bool Pool::Impl::place(ExchangePtr& exchange) {
   return true;
 }
 
-// The idle connection used last, so that those not needed grow old; dead ones are retired on the way.
+// The idle connection used last, so that those not needed grow old; dead ones are retired on the
+// way.
 Connection* Pool::Impl::rested_idle(std::optional<size_t> server, std::optional<size_t> avoid) {
+  uint64_t now = now_ms();
   while (true) {
     Connection* best = nullptr;
     for (const auto& connection : connections_) {
       if (connection->state() != Connection::State::idle) continue;
       if (server && connection->server() != *server) continue;
-      if (avoid && connection->server() == *avoid && backend_.servers.size() > 1) continue;
-      if (now_ms() < connection->idle_since_ms() + kRestMs) continue;
-      if (best == nullptr || connection->idle_since_ms() > best->idle_since_ms()) best = connection.get();
+      if (connection->server() == avoid) continue;
+      if (now < connection->idle_since_ms() + kRestMs) continue;
+      if (best == nullptr || connection->idle_since_ms() > best->idle_since_ms()) {
+        best = connection.get();
+      }
     }
     if (best == nullptr || best->still_open()) return best;
     retire(*best);
@@ -75,7 +80,8 @@ ExchangePtr Pool::Impl::take_from(Connection& connection) {
   return connection.take_exchange();
 }
 
-// A server that refuses at once would have this call itself for each request of the queue, hence the flag.
+// A server that refuses at once would have this call itself for each request of the queue, hence
+// the flag.
 void Pool::Impl::run_queue() {
   if (running_queue_) return;
   running_queue_ = true;
@@ -97,7 +103,9 @@ void Pool::Impl::put_back(ExchangePtr exchange) {
   stats_.backend_queued.add();
 }
 
-bool Pool::Impl::wants_kept() const { return keep_ && !others_wait_ && queue_.empty(); }
+bool Pool::Impl::wants_kept() const {
+  return keep_ && !others_wait_ && queue_.empty();
+}
 
 bool Pool::Impl::may_keep(Connection& connection) {
   return wants_kept() && connection.reusable() && now_ms() < connection.born_ms() + kMaxAgeMs &&
@@ -105,17 +113,21 @@ bool Pool::Impl::may_keep(Connection& connection) {
 }
 
 bool Pool::Impl::starves(size_t server) {
+  uint64_t now = now_ms();
   for (const auto& connection : connections_) {
-    if (connection->server() == server && connection->starves(now_ms())) return true;
+    if (connection->server() == server && connection->starves(now)) return true;
   }
   return false;
 }
 
 void Pool::Impl::close_idle(bool all) {
+  std::vector<bool> starving(backend_.servers.size(), all);
+  for (size_t server = 0; server < starving.size() && !all; ++server)
+    starving[server] = starves(server);
   std::vector<Connection*> old;
   for (const auto& connection : connections_) {
     if (connection->state() != Connection::State::idle) continue;
-    if (all || now_ms() >= connection->born_ms() + kMaxAgeMs || starves(connection->server())) {
+    if (starving[connection->server()] || now_ms() >= connection->born_ms() + kMaxAgeMs) {
       old.push_back(connection.get());
     }
   }

@@ -33,7 +33,9 @@ std::optional<size_t> ServerChoice::best_ready(uint64_t now_ms, std::optional<si
 size_t ServerChoice::best(uint64_t now_ms, std::optional<size_t> avoid) {
   if (std::optional<size_t> other = best_ready(now_ms, avoid)) return *other;
   if (std::optional<size_t> any = best_ready(now_ms)) return *any;
-  auto sooner = [](const Server& a, const Server& b) { return a.left_out_until_ms < b.left_out_until_ms; };
+  auto sooner = [](const Server& a, const Server& b) {
+    return a.left_out_until_ms < b.left_out_until_ms;
+  };
   return size_t(std::min_element(servers_.begin(), servers_.end(), sooner) - servers_.begin());
 }
 
@@ -41,8 +43,8 @@ void ServerChoice::failed(size_t i, uint64_t now_ms) {
   Server& server = servers_[i];
   if (server.down_since_ms == 0) server.down_since_ms = now_ms;
   if (now_ms < server.left_out_until_ms) return;  // I1
-  server.backoff_ms = server.backoff_ms == 0 ? kFirstBackoffMs
-                                             : std::min(server.backoff_ms * 2, kLongestBackoffMs);
+  server.backoff_ms =
+      server.backoff_ms == 0 ? kFirstBackoffMs : std::min(server.backoff_ms * 2, kLongestBackoffMs);
   server.left_out_until_ms = now_ms + server.backoff_ms;
 }
 

@@ -1,10 +1,12 @@
 // worker/fcgi/server_choice.h - which server of a backend takes the next request.
 //
-// Lowest (requests in flight + 1) / weight first; equals take turns. A server that failed is left out for a back-off of
-// 100 ms doubling to 5 s while another is left. Each worker counts its own requests and failures.
+// Lowest (requests in flight + 1) / weight first; equals take turns. A server that failed is left
+// out for a back-off of 100 ms doubling to 5 s while another is left. Each worker counts its own
+// requests and failures.
 //
 // Invariants
-//   I1  Failures within one back-off are one failure: many requests that fail together do not multiply it.
+//   I1  Failures within one back-off are one failure: many requests that fail together do not
+//       multiply it.
 //   I2  A server that accepted a connection has no back-off.
 #pragma once
 
@@ -38,9 +40,9 @@ class ServerChoice {
   struct Server {
     unsigned weight;
     unsigned in_flight = 0;
-    uint64_t backoff_ms = 0;        // 0: none
+    uint64_t backoff_ms = 0;  // 0: none
     uint64_t left_out_until_ms = 0;
-    uint64_t down_since_ms = 0;     // 0: it is not
+    uint64_t down_since_ms = 0;  // 0: it is not
   };
 
   std::vector<Server> servers_;

@@ -44,13 +44,15 @@ void StderrLog::line(std::string_view text, std::string_view session) {
   if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
   if (text.empty()) return;
   stats_.backend_stderr_lines.add();
-  if (may_speak()) log_warn("backend stderr backend={} session={}: {}", backend_, session, printable(text));
+  if (may_speak())
+    log_warn("backend stderr backend={} session={}: {}", backend_, session, printable(text));
 }
 
 bool StderrLog::may_speak() {
   uint64_t now = monotonic_ms();
   if (now - second_began_ms_ >= 1000) {
-    if (kept_back_ > 0) log_warn("backend stderr backend={}: {} more lines left out", backend_, kept_back_);
+    if (kept_back_ > 0)
+      log_warn("backend stderr backend={}: {} more lines left out", backend_, kept_back_);
     second_began_ms_ = now;
     lines_ = 0;
     kept_back_ = 0;

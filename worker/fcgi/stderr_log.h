@@ -15,7 +15,8 @@ class StderrLog {
   static constexpr unsigned kLinesPerSecond = 20;
   static constexpr size_t kMaxLineBytes = 1024;  // the rest of a longer line is left out
 
-  StderrLog(std::string backend, shm::StatsBlock& stats) : backend_(std::move(backend)), stats_(stats) {}
+  StderrLog(std::string backend, shm::StatsBlock& stats)
+      : backend_(std::move(backend)), stats_(stats) {}
 
   // `partial` is the request's own: the line that has no end yet.
   void write(std::string& partial, std::string_view bytes, std::string_view session);
@@ -29,7 +30,7 @@ class StderrLog {
   std::string backend_;
   shm::StatsBlock& stats_;
   uint64_t second_began_ms_ = 0;
-  unsigned lines_ = 0;       // in this second
+  unsigned lines_ = 0;  // in this second
   uint64_t kept_back_ = 0;
 };
 

@@ -38,7 +38,8 @@ TEST(FcgiParams, ShortLengthsTakeOneByteAndLongOnesFour) {
   append_param(out, std::string(128, 'm'), std::string(70'000, 'w'));
   std::string want = std::string("\x01\x00", 2) + "A";
   want += std::string("\x7f\x80\x00\x00\x80", 5) + std::string(127, 'n') + std::string(128, 'v');
-  want += std::string("\x80\x00\x00\x80\x80\x01\x11\x70", 8) + std::string(128, 'm') + std::string(70'000, 'w');
+  want += std::string("\x80\x00\x00\x80\x80\x01\x11\x70", 8) + std::string(128, 'm') +
+          std::string(70'000, 'w');
   EXPECT_EQ(out, want);
 }
 
@@ -46,7 +47,10 @@ TEST(FcgiEncode, RequestIsTheBytesOfTheSpecification) {
   std::string params;
   append_param(params, "A", "bc");
   std::string begin("\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01\x01\x00\x00\x00\x00\x00", 16);
-  std::string param_record("\x01\x04\x00\x01\x00\x05\x03\x00\x01\x02" "Abc\x00\x00\x00", 16);
+  std::string param_record(
+      "\x01\x04\x00\x01\x00\x05\x03\x00\x01\x02"
+      "Abc\x00\x00\x00",
+      16);
   std::string no_params("\x01\x04\x00\x01\x00\x00\x00\x00", 8);
   std::string body("\x01\x05\x00\x01\x00\x02\x06\x00hi\x00\x00\x00\x00\x00\x00", 16);
   std::string no_body("\x01\x05\x00\x01\x00\x00\x00\x00", 8);
@@ -65,7 +69,8 @@ TEST(FcgiEncode, KeepFlagCanBeChangedAfterwards) {
 // Each PARAMS record must stand alone: php-fpm refuses a pair that goes on in the next one.
 TEST(FcgiEncode, RecordsEndBetweenPairs) {
   std::string params;
-  for (int n = 0; n < 40; ++n) append_param(params, "NAME" + std::to_string(n), std::string(5'000, 'v'));
+  for (int n = 0; n < 40; ++n)
+    append_param(params, "NAME" + std::to_string(n), std::string(5'000, 'v'));
   std::string request = encode_request(params, "", true);
   std::string joined;
   for (size_t at = 16; request[at + 1] == 4;) {
@@ -102,14 +107,17 @@ TEST(FcgiEncode, PairLargerThanARecordGoesOnInTheNext) {
 }
 
 TEST(FcgiEncode, BytesThatAreNoPairsPassUnchanged) {
-  for (std::string params : {std::string("\x05"), std::string("\x80\x00", 2), std::string("\x7f\x7f" "ab")}) {
+  for (std::string params : {std::string("\x05"), std::string("\x80\x00", 2),
+                             std::string("\x7f\x7f"
+                                         "ab")}) {
     std::string request = encode_request(params, "", false);
     EXPECT_EQ(request.substr(16 + 8, params.size()), params);
   }
 }
 
-const std::string kAnswer = record(10, "values", 2, 0) + record(6, "Status: 200\r\n", 3) + record(7, "oops\n", 1) +
-                            record(6, "\r\nhello", 0) + record(6, "", 4) + record(7, "") +
+const std::string kAnswer = record(10, "values", 2, 0) + record(6, "Status: 200\r\n", 3) +
+                            record(7, "oops\n", 1) + record(6, "\r\nhello", 0) + record(6, "", 4) +
+                            record(7, "") +
                             record(3, std::string("\x00\x00\x01\x02\x00\x00\x00\x00", 8), 5);
 const std::string kAnswerNotes = "|o:Status: 200\r\n|e:oops\n|o:\r\nhello|end 258 0";
 
@@ -161,16 +169,19 @@ TEST(FcgiRecordReader, NonsenseIsRefusedAtEveryDivision) {
   bad_version[0] = 2;
   const std::string nonsense[] = {
       bad_version,
-      record(6, "x", 0, 2),                            // of another request
+      record(6, "x", 0, 2),  // of another request
       record(6, "x", 0, 256),
-      record(6, "x", 0, 0),                            // a stream is never management
+      record(6, "x", 0, 0),  // a stream is never management
       record(3, std::string(8, '\0'), 0, 0),
-      record(3, std::string(7, '\0')),                 // too short
+      record(3, std::string(7, '\0')),  // too short
       record(3, std::string(9, '\0')),
-      end_record(0, 4),                                // no such status
-      record(1, std::string(8, '\0')),                 // ours to send
-      record(5, "x"), record(8, "x"), record(11, "x"), record(200, "x"),
-      end_record() + "x",                              // nothing follows the end
+      end_record(0, 4),                 // no such status
+      record(1, std::string(8, '\0')),  // ours to send
+      record(5, "x"),
+      record(8, "x"),
+      record(11, "x"),
+      record(200, "x"),
+      end_record() + "x",  // nothing follows the end
       end_record() + end_record(),
       "HTTP/1.1 400 Bad Request\r\n\r\n",
   };
@@ -189,7 +200,8 @@ TEST(FcgiRecordReader, NonsenseIsRefusedAtEveryDivision) {
 TEST(FcgiRecordReader, UnknownManagementRecordsAreSkipped) {
   RecordReader reader;
   Notes notes;
-  std::string bytes = record(11, "\x63\x00\x00\x00\x00\x00\x00\x00", 3, 0) + record(77, "", 0, 0) + record(10, "v", 7, 0);
+  std::string bytes = record(11, "\x63\x00\x00\x00\x00\x00\x00\x00", 3, 0) + record(77, "", 0, 0) +
+                      record(10, "v", 7, 0);
   ASSERT_TRUE(reader.feed(bytes + end_record(), notes));
   EXPECT_EQ(notes.text, "|end 0 0");
 }
@@ -198,7 +210,8 @@ TEST(FcgiRecordReader, StopsWhenTheSinkSaysSo) {
   RecordReader reader;
   Notes notes;
   notes.stop_after = 9;
-  EXPECT_FALSE(reader.feed(stdout_record("abc") + stdout_record("def") + stdout_record("ghi"), notes));
+  EXPECT_FALSE(
+      reader.feed(stdout_record("abc") + stdout_record("def") + stdout_record("ghi"), notes));
   EXPECT_EQ(notes.text, "|o:abcdef");
 }
 
@@ -216,7 +229,8 @@ TEST(FcgiRecordReader, NoBytesAtAllBreakIt) {
   std::mt19937 random(2);
   for (int round = 0; round < 20'000; ++round) {
     std::string bytes = kAnswer;
-    for (int flips = int(random() % 4); flips >= 0; --flips) bytes[random() % bytes.size()] = char(random());
+    for (int flips = int(random() % 4); flips >= 0; --flips)
+      bytes[random() % bytes.size()] = char(random());
     RecordReader whole, cut;
     Notes whole_notes, cut_notes;
     bool whole_ok = whole.feed(bytes, whole_notes);
@@ -278,7 +292,8 @@ TEST(FcgiCgiHead, ReadsWhatProgramsWrite) {
 TEST(FcgiCgiHead, KeepsOrderAndRepetitionAndTrimsValues) {
   CgiHead head;
   ASSERT_EQ(parse_cgi_head("B: 1\r\nA:  two words \r\nB: 3\r\n\r\n", &head), CgiParse::complete);
-  std::vector<std::pair<std::string, std::string>> want = {{"B", "1"}, {"A", "two words"}, {"B", "3"}};
+  std::vector<std::pair<std::string, std::string>> want = {
+      {"B", "1"}, {"A", "two words"}, {"B", "3"}};
   EXPECT_EQ(head.headers, want);
 }
 

@@ -22,7 +22,9 @@ uint64_t timeout_ms() {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : 5'000;
 }
 
-unsigned byte_at(const std::string& text, size_t at) { return static_cast<unsigned char>(text[at]); }
+unsigned byte_at(const std::string& text, size_t at) {
+  return static_cast<unsigned char>(text[at]);
+}
 
 size_t length_at(const std::string& text, size_t& at) {
   size_t length = byte_at(text, at++);
@@ -68,22 +70,39 @@ TempDir::~TempDir() {
 }
 
 std::string record(int type, std::string_view content, size_t padding, int id) {
-  std::string out = {1, char(type), char(id >> 8), char(id), char(content.size() >> 8), char(content.size()),
-                     char(padding), 0};
+  std::string out = {1,
+                     char(type),
+                     char(id >> 8),
+                     char(id),
+                     char(content.size() >> 8),
+                     char(content.size()),
+                     char(padding),
+                     0};
   return out.append(content).append(padding, 'p');
 }
 
-std::string stdout_record(std::string_view content) { return record(6, content); }
-std::string stderr_record(std::string_view content) { return record(7, content); }
+std::string stdout_record(std::string_view content) {
+  return record(6, content);
+}
+std::string stderr_record(std::string_view content) {
+  return record(7, content);
+}
 
 std::string end_record(uint32_t app_status, int protocol_status) {
-  std::string body = {char(app_status >> 24), char(app_status >> 16), char(app_status >> 8), char(app_status),
-                      char(protocol_status), 0, 0, 0};
+  std::string body = {char(app_status >> 24),
+                      char(app_status >> 16),
+                      char(app_status >> 8),
+                      char(app_status),
+                      char(protocol_status),
+                      0,
+                      0,
+                      0};
   return record(3, body);
 }
 
 std::string answer(std::string_view body, std::string_view header) {
-  return stdout_record(std::string(header) + "\r\n" + std::string(body)) + stdout_record("") + end_record();
+  return stdout_record(std::string(header) + "\r\n" + std::string(body)) + stdout_record("") +
+         end_record();
 }
 
 ReceivedRequest FakeConnection::read_request() {
@@ -114,7 +133,8 @@ void FakeConnection::read_bytes(size_t bytes) {
   bool all = turn_until(loop_, [&] {
     char buffer[65536];
     while (got.size() < bytes) {
-      ssize_t n = recv(fd_.get(), buffer, std::min(sizeof buffer, bytes - got.size()), MSG_DONTWAIT);
+      ssize_t n =
+          recv(fd_.get(), buffer, std::min(sizeof buffer, bytes - got.size()), MSG_DONTWAIT);
       if (n <= 0) break;
       got.append(buffer, size_t(n));
     }
@@ -139,7 +159,9 @@ void FakeConnection::reset() {
   fd_.reset();
 }
 
-void FakeConnection::end_output() { shutdown(fd_.get(), SHUT_WR); }
+void FakeConnection::end_output() {
+  shutdown(fd_.get(), SHUT_WR);
+}
 
 bool FakeConnection::ended() {
   return turn_until(loop_, [&] {
@@ -198,6 +220,12 @@ FakeConnection FakeServer::accept() {
   });
   EXPECT_TRUE(fd) << "the pool did not connect";
   return {loop_, std::move(fd)};
+}
+
+FakeConnection FakeServer::accept_behind_its_back() {
+  pollfd state{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(poll(&state, 1, int(timeout_ms())), 1);
+  return {loop_, UniqueFd(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC))};
 }
 
 bool FakeServer::nobody_waits() {

@@ -1,7 +1,9 @@
-// tests/unit/fcgi/fake_server.h - a FastCGI server that does what a test says, step by step, in the test's own thread.
+// tests/unit/fcgi/fake_server.h - a FastCGI server that does what a test says, step by step, in the
+// test's own thread.
 //
-// Every wait turns the loop meanwhile and is bounded by HF_TEST_TIMEOUT_MS (default 5,000). It reads requests with a
-// parser of its own, so that it does not share mistakes with worker/fcgi/codec.
+// Every wait turns the loop meanwhile and is bounded by HF_TEST_TIMEOUT_MS (default 5,000). It
+// reads requests with a parser of its own, so that it does not share mistakes with
+// worker/fcgi/codec.
 #pragma once
 
 #include <functional>
@@ -72,6 +74,8 @@ class FakeServer {
   enum class Kind { unix, tcp };
   FakeServer(Loop& loop, Kind kind, int backlog = 64);
   FakeConnection accept();
+  // The same, but the loop stands still meanwhile.
+  FakeConnection accept_behind_its_back();
   bool nobody_waits();
   // No longer listens; a unix socket's file is gone.
   void stop();

@@ -1,7 +1,8 @@
-// The pool against real php-fpm: children fewer than connections, children that end, restarts and kills under load.
+// The pool against real php-fpm: children fewer than connections, children that end, restarts and
+// kills under load.
 //
-// The script notes the name of each request it runs. So it can be told that every request has exactly one outcome, that
-// none runs twice, and that one which "certainly has not run" has not.
+// The script notes the name of each request it runs. So it can be told that every request has
+// exactly one outcome, that none runs twice, and that one which "certainly has not run" has not.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -53,8 +54,8 @@ class PhpFpm {
     choose_address();
     write(dir_.path() + "/fpm.conf",
           "[global]\nerror_log = /proc/self/fd/2\n" + global + "[app]\nlisten = " + listen_ +
-              "\nlisten.backlog = 511\npm = static\npm.max_children = " + std::to_string(children) + "\n" +
-              (geteuid() == 0 ? "user = root\ngroup = root\n" : "") + pool);
+              "\nlisten.backlog = 511\npm = static\npm.max_children = " + std::to_string(children) +
+              "\n" + (geteuid() == 0 ? "user = root\ngroup = root\n" : "") + pool);
     start();
   }
   ~PhpFpm() { stop(SIGQUIT); }
@@ -64,7 +65,8 @@ class PhpFpm {
   void start() {
     pid_ = fork();
     if (pid_ == 0) run();
-    EXPECT_TRUE(wait_until([&] { return accepts(); })) << "php-fpm did not start: " << text_of("/fpm.out");
+    EXPECT_TRUE(wait_until([&] { return accepts(); }))
+        << "php-fpm did not start: " << text_of("/fpm.out");
   }
   // The master ends with its children.
   void stop(int signal) {
@@ -103,7 +105,9 @@ class PhpFpm {
   std::string script() const { return dir_.path() + "/script.php"; }
 
  private:
-  static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+  static void write(const std::string& path, const std::string& text) {
+    std::ofstream(path) << text;
+  }
   static bool wait_until(const std::function<bool()>& done) {
     Loop loop;
     return turn_until(loop, done);
@@ -125,15 +129,18 @@ class PhpFpm {
   }
   bool accepts() const {
     UniqueFd fd(socket(address_.raw.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address_.raw), address_.raw_bytes) == 0;
+    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address_.raw),
+                   address_.raw_bytes) == 0;
   }
   [[noreturn]] void run() const {
     setpgid(0, 0);
-    int out = open((dir_.path() + "/fpm.out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int out =
+        open((dir_.path() + "/fpm.out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dup2(out, 1);
     dup2(out, 2);
     std::string conf = dir_.path() + "/fpm.conf";
-    execl("/usr/sbin/php-fpm8.2", "php-fpm8.2", "-n", "-F", "-O", "-R", "-y", conf.c_str(), nullptr);
+    execl("/usr/sbin/php-fpm8.2", "php-fpm8.2", "-n", "-F", "-O", "-R", "-y", conf.c_str(),
+          nullptr);
     _exit(127);
   }
 
@@ -151,12 +158,15 @@ class Load : public Caller {
       : fpm_(fpm), connections_(connections) {
     backend_.name = "app";
     backend_.servers = {{.address = fpm.address()}};
-    others_waiting_ = others_waiting ? others_waiting : [this] { return stats().backend_waiting.get() > 0; };
-    pool_ = std::make_unique<Pool>(loop, backend_, Pool::Share{connections_, 10'000}, *stats_, others_waiting_);
+    others_waiting_ =
+        others_waiting ? others_waiting : [this] { return stats().backend_waiting.get() > 0; };
+    pool_ = std::make_unique<Pool>(loop, backend_, Pool::Share{connections_, 10'000}, *stats_,
+                                   others_waiting_);
   }
   void submit(std::vector<std::pair<std::string, std::string>> more = {}, std::string body = "b") {
     Request request{.body = std::move(body), .session = "s", .caller = this, .ticket = next_++};
-    more.insert(more.end(), {{"SCRIPT_FILENAME", fpm_.script()}, {"REQUEST_METHOD", "POST"},
+    more.insert(more.end(), {{"SCRIPT_FILENAME", fpm_.script()},
+                             {"REQUEST_METHOD", "POST"},
                              {"CONTENT_TYPE", "application/octet-stream"},
                              {"CONTENT_LENGTH", std::to_string(request.body.size())},
                              {"NAME", name_of(request.ticket)}});
@@ -164,11 +174,13 @@ class Load : public Caller {
     EXPECT_TRUE(pool_->submit(std::move(request)));
   }
   void on_answer(uint64_t ticket, Answer&& answer) override {
-    EXPECT_TRUE(answers_.emplace(ticket, std::move(answer)).second) << "a second outcome for " << ticket;
+    EXPECT_TRUE(answers_.emplace(ticket, std::move(answer)).second)
+        << "a second outcome for " << ticket;
     if (next_ < total_) submit(more_);
   }
   // Submits `total`, `at_once` of them now and the others as answers come.
-  void begin(uint64_t total, unsigned at_once, std::vector<std::pair<std::string, std::string>> more = {}) {
+  void begin(uint64_t total, unsigned at_once,
+             std::vector<std::pair<std::string, std::string>> more = {}) {
     total_ = total;
     more_ = std::move(more);
     for (unsigned n = 0; n < at_once && next_ < total_; ++n) submit(more_);
@@ -183,7 +195,9 @@ class Load : public Caller {
     }
     return answers_.size() == next_ && next_ >= total_;
   }
-  std::string name_of(uint64_t ticket) const { return std::to_string(connections_) + "-" + std::to_string(ticket); }
+  std::string name_of(uint64_t ticket) const {
+    return std::to_string(connections_) + "-" + std::to_string(ticket);
+  }
   size_t count(Outcome outcome) const {
     size_t n = 0;
     for (const auto& [ticket, answer] : answers_) n += answer.outcome == outcome ? 1 : 0;
@@ -227,12 +241,15 @@ class FcgiPhpFpm : public ::testing::TestWithParam<Kind> {
   Loop loop_;
 };
 INSTANTIATE_TEST_SUITE_P(Sockets, FcgiPhpFpm, ::testing::Values(Kind::unix, Kind::tcp),
-                         [](const auto& kind) { return kind.param == Kind::unix ? "Unix" : "Tcp"; });
+                         [](const auto& kind) {
+                           return kind.param == Kind::unix ? "Unix" : "Tcp";
+                         });
 
 TEST_P(FcgiPhpFpm, EchoesBodiesOfEverySize) {
   PhpFpm fpm(GetParam(), 2);
   Load one = load(fpm);
-  for (size_t bytes : {0, 1, 7, 8, 9, 8'191, 8'192, 65'527, 65'528, 65'529, 65'535, 65'536, 200'000, 1'000'000}) {
+  for (size_t bytes :
+       {0, 1, 7, 8, 9, 8'191, 8'192, 65'527, 65'528, 65'529, 65'535, 65'536, 200'000, 1'000'000}) {
     std::string body(bytes, 'x');
     uint64_t ticket = one.answers().size();
     one.submit({}, body);
@@ -247,7 +264,8 @@ TEST_P(FcgiPhpFpm, TakesManyAndLongParameters) {
   PhpFpm fpm(GetParam(), 1);
   Load one = load(fpm);
   std::vector<std::pair<std::string, std::string>> many;
-  for (int n = 0; n < 300; ++n) many.emplace_back("HTTP_X_" + std::to_string(n), std::string(size_t(n), 'v'));
+  for (int n = 0; n < 300; ++n)
+    many.emplace_back("HTTP_X_" + std::to_string(n), std::string(size_t(n), 'v'));
   many.emplace_back("WORK", "length");
   many.emplace_back("LONG", std::string(60'000, 'l'));
   one.submit(many);
@@ -271,13 +289,15 @@ TEST_P(FcgiPhpFpm, ErrorStreamStatusAndLimitArriveAsTheyShould) {
   EXPECT_EQ(one.answers().at(3).outcome, Outcome::too_large);
 }
 
-// Seen elsewhere: with 32 kept connections and 16 children, 984 of 1,000 requests got neither answer nor error.
+// Seen elsewhere: with 32 kept connections and 16 children, 984 of 1,000 requests got neither
+// answer nor error.
 TEST_P(FcgiPhpFpm, MoreConnectionsThanChildrenLoseNothing) {
   for (unsigned children : {16u, 2u}) {
     PhpFpm fpm(GetParam(), children);
     Load one = load(fpm, 32);
     one.begin(1'000, 1'000);
-    ASSERT_TRUE(until_done(one)) << one.answers().size() << " of 1000 answered by " << children << " children";
+    ASSERT_TRUE(until_done(one)) << one.answers().size() << " of 1000 answered by " << children
+                                 << " children";
     EXPECT_EQ(one.count(Outcome::answered), 1'000u);
     one.expect_outcomes_to_be_true(fpm.runs());
     EXPECT_EQ(one.pool().in_flight() + one.pool().queued(), 0u);
@@ -359,9 +379,11 @@ TEST_P(FcgiPhpFpm, ReloadUnderLoadLosesNothing) {
   one.begin(kEndless, 12, {{"WORK", "sleep"}, {"MICROSECONDS", "500"}});
   for (size_t reloads = 1; reloads <= 3; ++reloads) {
     size_t before = one.answers().size();
-    ASSERT_TRUE(turn_until(loop_, [&] { return one.done() || one.answers().size() >= before + 300; }));
+    ASSERT_TRUE(
+        turn_until(loop_, [&] { return one.done() || one.answers().size() >= before + 300; }));
     fpm.signal(SIGUSR2);
-    ASSERT_TRUE(turn_until(loop_, [&] { return one.done() || fpm.times_said("reloading: ") == reloads; }));
+    ASSERT_TRUE(
+        turn_until(loop_, [&] { return one.done() || fpm.times_said("reloading: ") == reloads; }));
   }
   one.finish();
   ASSERT_TRUE(until_done(one));
@@ -376,10 +398,12 @@ TEST_P(FcgiPhpFpm, KillAndStartUnderLoadGiveEveryRequestOneTrueOutcome) {
   one.begin(kEndless, 20, {{"WORK", "sleep"}, {"MICROSECONDS", "500"}});
   for (int kills = 1; kills <= 3; ++kills) {
     size_t before = one.count(Outcome::answered);
-    ASSERT_TRUE(turn_until(loop_, [&] { return one.done() || one.count(Outcome::answered) >= before + 300; }));
+    ASSERT_TRUE(turn_until(
+        loop_, [&] { return one.done() || one.count(Outcome::answered) >= before + 300; }));
     fpm.kill_all();
     uint64_t refused = one.stats().backend_connect_errors.get();
-    ASSERT_TRUE(turn_until(loop_, [&] { return one.done() || one.stats().backend_connect_errors.get() > refused; }));
+    ASSERT_TRUE(turn_until(
+        loop_, [&] { return one.done() || one.stats().backend_connect_errors.get() > refused; }));
     fpm.start();
   }
   one.finish();

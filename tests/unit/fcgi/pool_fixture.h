@@ -1,4 +1,5 @@
-// tests/unit/fcgi/pool_fixture.h - a pool, its fake servers and its callers, all in the test's thread.
+// tests/unit/fcgi/pool_fixture.h - a pool, its fake servers and its callers, all in the test's
+// thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,10 +43,13 @@ class PoolTest : public ::testing::Test {
     backend_.name = "app";
     pool_ = std::make_unique<Pool>(loop_, backend_, Pool::Share{connections, queue}, *stats_,
                                    [this] { return others_waiting_; });
+    pool_->tick(clock_ms_);
     return *pool_;
   }
   bool submit(uint64_t ticket, std::string body = {}, Caller* caller = nullptr) {
-    Request request{.body = std::move(body), .session = "0123", .caller = caller != nullptr ? caller : &inbox_,
+    Request request{.body = std::move(body),
+                    .session = "0123",
+                    .caller = caller != nullptr ? caller : &inbox_,
                     .ticket = ticket};
     append_param(request.params, "TICKET", std::to_string(ticket));
     return pool_->submit(std::move(request));
@@ -59,8 +63,8 @@ class PoolTest : public ::testing::Test {
   }
   // Lets `ms` pass for the pool.
   void pass(uint64_t ms) {
-    passed_ms_ += ms;
-    pool_->tick(monotonic_ms() + passed_ms_);
+    clock_ms_ += ms;
+    pool_->tick(clock_ms_);
   }
   // One request, from submit() to its answer, on `connection`.
   void serve(FakeConnection& connection, uint64_t ticket) {
@@ -91,7 +95,8 @@ class PoolTest : public ::testing::Test {
   bool others_waiting_ = false;
   Inbox inbox_;
   std::unique_ptr<Pool> pool_;
-  uint64_t passed_ms_ = 0;
+  // Ahead of the real clock, so that the pool's stands still between two pass().
+  uint64_t clock_ms_ = monotonic_ms() + 3'600'000;
 };
 
 }  // namespace holdfast::fcgi

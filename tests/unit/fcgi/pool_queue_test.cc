@@ -169,14 +169,16 @@ TEST_F(FcgiPoolQueue, WholeQueueIsAnsweredWhenTheServerIsGone) {
   for (uint64_t ticket = 1; ticket <= 5'000; ++ticket) ASSERT_TRUE(submit(ticket));
   pass(backend_.connect_timeout_ms);
   ASSERT_TRUE(turn_until(loop_, [&] { return pass(0), inbox_.answers.size() == 5'000; }));
-  for (const auto& [ticket, got] : inbox_.answers) EXPECT_EQ(got.outcome, Outcome::no_server) << ticket;
+  for (const auto& [ticket, got] : inbox_.answers)
+    EXPECT_EQ(got.outcome, Outcome::no_server) << ticket;
   EXPECT_EQ(stats_->backend_failed.get(), 5'000u);
   expect_quiet();
 }
 
 // --- starvation: children are pinned by kept connections while new ones wait in the backlog ---
 
-// A server of `children` processes, each of which serves one connection at a time until it is closed.
+// A server of `children` processes, each of which serves one connection at a time until it is
+// closed.
 TEST_F(FcgiPoolQueue, RequestInTheBacklogMakesAnswersEndTheirConnections) {
   start(4);
   submit(1);

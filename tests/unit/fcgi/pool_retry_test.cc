@@ -1,4 +1,5 @@
-// What is retried, what is not, and what several servers share (worker/fcgi/pool.h, "Retry": R1 to R4).
+// What is retried, what is not, and what several servers share (worker/fcgi/pool.h, "Retry": R1 to
+// R4).
 #include <sys/socket.h>
 
 #include "tests/unit/fcgi/pool_fixture.h"
@@ -48,7 +49,8 @@ TEST_F(FcgiPoolRetry, ConnectTimeoutGoesToTheOtherServer) {
   std::vector<UniqueFd> fill;
   for (int n = 0; n < 4; ++n) {
     fill.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    ::connect(fill.back().get(), reinterpret_cast<const sockaddr*>(&full.address().raw), full.address().raw_bytes);
+    ::connect(fill.back().get(), reinterpret_cast<const sockaddr*>(&full.address().raw),
+              full.address().raw_bytes);
   }
   start();
   submit(1);
@@ -137,7 +139,22 @@ TEST_F(FcgiPoolRetry, SecondOverloadedServerEndsIt) {
   EXPECT_EQ(stats_->backend_retried.get(), 1u);
 }
 
-// php-fpm's child has served pm.max_requests: it ends its output and throws away what still comes in.
+// The server's end has arrived before our bytes leave: nobody can have read them.
+TEST_F(FcgiPoolRetry, TcpServerThatEndedBeforeOurBytesCameIsTriedAgain) {  // R3
+  FakeServer& server = add_server(Kind::tcp);
+  start();
+  submit(1, "body");
+  FakeConnection ended = server.accept_behind_its_back();
+  ended.close();
+  FakeConnection next = server.accept();
+  EXPECT_EQ(next.read_request().body, "body");
+  next.write(answer("done"));
+  EXPECT_EQ(answer_to(1).body, "done");
+  EXPECT_EQ(stats_->backend_retried.get(), 1u);
+}
+
+// php-fpm's child has served pm.max_requests: it ends its output and throws away what still comes
+// in.
 TEST_F(FcgiPoolRetry, ChildThatEndsAsWeSendIsReplaced) {  // R4
   FakeServer& server = add_server(Kind::unix);
   start();
@@ -167,8 +184,8 @@ TEST_F(FcgiPoolRetry, ChildThatEndsAsWeSendIsReplacedOnceOnly) {
   EXPECT_TRUE(server.nobody_waits());
 }
 
-// On its first request it is no leftover of an earlier one, and on TCP it cannot be told from a full close.
-TEST_F(FcgiPoolRetry, EndOfOutputAloneIsNoProofOnAFirstRequestNorOnTcp) {
+// On its first request it is no leftover of an earlier one.
+TEST_F(FcgiPoolRetry, EndOfOutputAloneIsNoProofOnAFirstRequest) {
   FakeServer& server = add_server(Kind::unix);
   start();
   submit(1);
@@ -179,6 +196,7 @@ TEST_F(FcgiPoolRetry, EndOfOutputAloneIsNoProofOnAFirstRequestNorOnTcp) {
   EXPECT_EQ(stats_->backend_retried.get(), 0u);
 }
 
+// There it cannot be told from a full close.
 TEST_F(FcgiPoolRetry, EndOfOutputOnTcpAfterOurBytesArrivedIsLost) {
   FakeServer& server = add_server(Kind::tcp);
   start();
@@ -191,8 +209,8 @@ TEST_F(FcgiPoolRetry, EndOfOutputOnTcpAfterOurBytesArrivedIsLost) {
   EXPECT_EQ(stats_->backend_retried.get(), 0u);
 }
 
-// Our bytes went into the server's socket, unread, and it was closed: php-fpm's children leave that behind whether they
-// ran the script or not.
+// Our bytes went into the server's socket, unread, and it was closed: php-fpm's children leave that
+// behind whether they ran the script or not.
 TEST_F(FcgiPoolRetry, ResetWithUnreadBytesIsNotRetried) {
   for (Kind kind : {Kind::unix, Kind::tcp}) {
     backend_.servers.clear();

@@ -80,7 +80,8 @@ TEST_F(FcgiStderrLog, LongLineIsCutAndTakesNoMoreMemory) {
 TEST_F(FcgiStderrLog, FloodIsCountedButNotAllLogged) {
   for (int n = 0; n < 10'000; ++n) log_.write(partial_, "again\n", "s");
   EXPECT_EQ(stats_->backend_stderr_lines.get(), 10'000u);
-  // However slow this machine is, no second has more than its share and the line that says how many were left out.
+  // However slow this machine is, no second has more than its share and the line that says how many
+  // were left out.
   EXPECT_GE(lines().size(), StderrLog::kLinesPerSecond);
   EXPECT_LT(lines().size(), 5'000u);
 }

@@ -59,7 +59,7 @@ RunningMaster::RunningMaster(const MasterOptions& options) {
 RunningMaster::~RunningMaster() {
   if (process_ && !process_->ended()) {
     process_->signal(SIGTERM);
-    EXPECT_NE(process_->exit_status(), -1) << "did not stop";
+    EXPECT_EQ(process_->exit_status(), 0) << "did not stop cleanly";
   }
   if (testing::Test::HasFailure())
     std::printf("---- log of %s\n%s----\n", instance_.c_str(), log().c_str());

@@ -1,5 +1,6 @@
 // Runtime directory, descriptor arithmetic, doorbells, exit texts, and the note to the service
 // manager.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 
 #include <fstream>
 
+#include "conf/load.h"
 #include "master/descriptor_limit.h"
 #include "master/doorbells.h"
 #include "master/instance.h"
@@ -74,12 +76,16 @@ TEST(Doorbells, LeaveAWorkerOnlyItsOwnReadEnd) {
 }
 
 TEST(Capacities, LetTheLargestMessageThroughAMailbox) {
-  for (size_t largest : {size_t(1), size_t(64 * 1024), size_t(5'000'000)}) {
-    conf::Config config;
-    config.limits.max_message_size = largest;
-    auto capacities = capacities_of(config);
-    EXPECT_GT(shm::MailboxRing::max_body(capacities.mailbox_bytes), largest);
-    EXPECT_EQ(capacities.mailbox_bytes & (capacities.mailbox_bytes - 1), 0u);
+  for (const char* largest : {"1 B", "64 KiB", "5 MiB"}) {
+    std::string listen = "[[listen]]\naddress = \"127.0.0.1:0\"\nbackend = \"echo\"\n";
+    auto loaded = conf::load_text(
+        fmt::format("[server]\nmax_workers = 8\n[limits]\nmax_message_size = \"{}\"\n{}", largest,
+                    listen),
+        "t.toml");
+    ASSERT_TRUE(loaded) << loaded.problems[0].text();
+    auto ring = capacities_of(loaded.config).mailbox_bytes;
+    EXPECT_GT(shm::MailboxRing::max_body(ring), loaded.config.limits.max_message_size);
+    EXPECT_EQ(ring & (ring - 1), 0u);
   }
 }
 
