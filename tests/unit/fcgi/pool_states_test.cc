@@ -373,6 +373,7 @@ TEST_P(FcgiPoolStates, ServerThatStaysAwayIsNoServer) {
   start();
   server_.stop();
   submit(1);
+  ASSERT_TRUE(turn_until(loop_, [&] { return stats_->backend_connect_errors.get() >= 1; }));
   pass(backend_.connect_timeout_ms);
   EXPECT_EQ(answer_to(1).outcome, Outcome::no_server);
   EXPECT_FALSE(answer_to(1).may_have_run);
