@@ -27,7 +27,8 @@ bool ChannelFilter::maybe_member(uint32_t worker, std::string_view name) const {
 }
 
 void ChannelFilter::clear_column(uint32_t worker) {
-  // Only counts that are not 0 are written, so that pages nobody has used stay untouched.
+  // Only counts that are not 0 are written, so that the other workers' cache lines mostly stay
+  // where they are.
   for (uint64_t bucket = 0; bucket <= mask_; ++bucket) {
     std::atomic<uint16_t>& count = counts_[bucket * workers_ + worker];
     if (count.load(kRelaxed) != 0) count.store(0, std::memory_order_release);

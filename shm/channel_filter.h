@@ -1,14 +1,16 @@
 // shm/channel_filter.h - which workers might have a member of a channel.
 //
-// A counting filter, not a map: bucket[hash(name)] x worker -> how many channels of that bucket the worker has members
-// of. A publisher reads one bucket and wakes only workers with a count above zero; a collision costs one wasted hop.
+// A counting filter, not a map: bucket[hash(name)] x worker -> how many channels of that bucket the
+// worker has members of. A publisher reads one bucket and wakes only workers with a count above
+// zero; a collision costs one wasted hop.
 //
-// Who writes: each worker its own column (the master, for a slot whose process is dead). Who reads: anyone.
+// Who writes: each worker its own column (the master, for a slot whose process is dead). Who reads:
+// anyone.
 //
 // Invariants
 //   I1  raise() before the first member can miss a publish; lower() after the last is gone.
-//   I2  A count that reached 65,535 stays there until the column is cleared: too many wake-ups, never too few.
-//   I3  After clear_column(w) the filter holds nothing of w.
+//   I2  A count that reached 65,535 stays there until the column is cleared: too many wake-ups,
+//   never too few. I3  After clear_column(w) the filter holds nothing of w.
 #pragma once
 
 #include <atomic>

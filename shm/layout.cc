@@ -1,5 +1,7 @@
 #include "shm/layout.h"
 
+#include <bit>
+
 #include "shm/channel_filter.h"
 #include "shm/mailbox.h"
 #include "shm/session_directory.h"
@@ -7,18 +9,38 @@
 
 namespace holdfast::shm {
 namespace {
-size_t page_up(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+constexpr uint32_t kMaxWorkers = 4096;  // keeps every product below in 64 bits
+
+size_t page_up(size_t bytes) {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
+
 }  // namespace
 
+static_assert(sizeof(Header) <= kPage);
+static_assert(sizeof(StatsBlock) % kPage == 0);
+
+bool Layout::possible(const Capacities& c) {
+  if (c.max_workers < 1 || c.max_workers > kMaxWorkers || c.max_sessions < 1) return false;
+  if (uint64_t(c.max_workers) * c.max_sessions > UINT32_MAX) return false;
+  if (!std::has_single_bit(c.filter_buckets)) return false;
+  if (!std::has_single_bit(c.mailbox_bytes) || c.mailbox_bytes < kMinMailboxBytes) return false;
+  return of(c).total <= kMaxTotal;
+}
+
+// The largest part is the rings: 4096 x 4096 of 2 GiB and a page are less than 2^56 bytes.
 Layout Layout::of(const Capacities& c) {
   Layout layout{};
-  layout.capacities = c;
   size_t workers = c.max_workers;
+  layout.capacities = c;
+  layout.ring_stride = page_up(sizeof(RingHead) + c.mailbox_bytes);
   layout.slot_heads = page_up(sizeof(Header));
   layout.stats = layout.slot_heads + page_up(workers * sizeof(SlotHead));
-  layout.filter = layout.stats + page_up(workers * sizeof(StatsBlock));
-  layout.mailboxes = layout.filter + page_up(workers * c.filter_buckets * sizeof(std::atomic<uint16_t>));
-  layout.directory = layout.mailboxes + workers * workers * page_up(sizeof(RingHead) + c.mailbox_bytes);
+  layout.filter = layout.stats + workers * sizeof(StatsBlock);
+  layout.mailboxes =
+      layout.filter + page_up(workers * c.filter_buckets * sizeof(std::atomic<uint16_t>));
+  layout.directory = layout.mailboxes + workers * workers * layout.ring_stride;
   layout.total = layout.directory + page_up(workers * c.max_sessions * sizeof(DirectoryEntry));
   return layout;
 }

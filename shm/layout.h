@@ -1,20 +1,24 @@
 // shm/layout.h - what lies where in the segment, and who may write it.
 //
-// One segment per instance, /dev/shm/holdfast.INSTANCE. The master lays it out completely before the first fork.
-// The three rules:
+// One segment per instance, /dev/shm/holdfast.INSTANCE. The master lays it out completely before
+// the first fork. The three rules:
 //   R1  Nothing is allocated in, or freed from, the segment after that, and there is no lock in it.
-//   R2  Every word has one writer: the process serving the slot that owns it; the master for its own part and for
-//       a slot whose process is dead. The one exception is SlotHead::sleeping, changed by atomic exchange.
+//   R2  Every word has one writer: the process serving the slot that owns it; the master for its
+//       own part and for a slot whose process is dead. The one exception is SlotHead::sleeping,
+//       changed by atomic exchange.
 //   R3  A writer publishes last: data first, then one release store that makes it visible.
 //
-// The capacities decide every offset; Layout::of() computes them, and both sides compute the same because the header
-// carries the capacities. Parts are page-aligned. Sparse: a page costs memory once it is touched.
+// The capacities decide every offset; Layout::of() computes them, and both sides compute the same
+// because the header carries the capacities. Parts are page-aligned. Sparse: a page costs memory
+// once it is touched - by a load just as by a store, for a shared mapping fills its holes on
+// either. So nobody walks a part without a bound (see Slab's high water).
 //
 //   header | slot heads | stats blocks | channel filter | mailbox rings | session directory
 //
-// After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as it left them
-// at its last publishing store. The master marks the slot dead and clears its filter column; the successor sweeps
-// the slab. After a crash of the master: the segment stays; the next master recognises it by its lock being free.
+// After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as
+// it left them at its last publishing store. The master marks the slot dead and clears its filter
+// column; the successor sweeps the slab. After a crash of the master: the segment stays; the next
+// master recognises it by its lock being free.
 #pragma once
 
 #include <atomic>
@@ -45,27 +49,28 @@ struct Header {
   Capacities capacities;
   uint64_t total_bytes;
   std::atomic<uint32_t> master_pid;
-  std::atomic<uint32_t> generation;    // counts successful (re)loads, from 1
+  std::atomic<uint32_t> generation;  // counts successful (re)loads, from 1
   std::atomic<uint64_t> started_wall_ms;
   std::atomic<uint64_t> reloaded_wall_ms;
-  char build[48];                      // version, NUL-ended
-  char instance[40];                   // NUL-ended
-  char runtime_dir[256];               // NUL-ended: where holdfastctl finds the sockets
+  char build[48];         // version, NUL-ended
+  char instance[40];      // NUL-ended
+  char runtime_dir[256];  // NUL-ended: where holdfastctl finds the sockets
 };
 
-// What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free (master, after
-// reaping); any -> dead (master, after reaping a crash) -> starting.
+// What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free
+// (master, after reaping); any -> dead (master, after reaping a crash) -> starting.
 enum class SlotState : uint32_t { free = 0, starting = 1, serving = 2, draining = 3, dead = 4 };
 
 // Writer: the worker that serves the slot; the master while no process does (R2).
 struct alignas(kCacheLine) SlotHead {
   std::atomic<SlotState> state;
   std::atomic<uint32_t> pid;
-  std::atomic<uint32_t> generation;      // of the configuration it runs
-  std::atomic<uint32_t> restarts;        // crashes of this slot so far; master only
-  std::atomic<uint64_t> heartbeat_ms;    // monotonic_ms() of the worker's last turn
+  std::atomic<uint32_t> generation;    // of the configuration it runs
+  std::atomic<uint32_t> restarts;      // crashes of this slot so far; master only
+  std::atomic<uint64_t> heartbeat_ms;  // monotonic_ms() of the worker's last turn
   std::atomic<uint64_t> started_wall_ms;
-  alignas(kCacheLine) std::atomic<uint32_t> sleeping;  // 1: ring the doorbell after writing to a mailbox (mailbox.h)
+  // 1: ring the doorbell after writing to a mailbox (mailbox.h).
+  alignas(kCacheLine) std::atomic<uint32_t> sleeping;
 };
 static_assert(sizeof(SlotHead) == 2 * kCacheLine);
 
@@ -73,9 +78,18 @@ static_assert(sizeof(SlotHead) == 2 * kCacheLine);
 struct Layout {
   Capacities capacities;
   size_t slot_heads, stats, filter, mailboxes, directory, total;
-  static Layout of(const Capacities& capacities);
-};
+  size_t
+      ring_stride;  // ring (from, to) lies at mailboxes + (from * max_workers + to) * ring_stride
 
-static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<uint32_t>::is_always_lock_free);
+  // False for capacities whose offsets would not fit: powers of two that are none, a directory
+  // index of more than 32 bits, more than kMaxTotal bytes.
+  static bool possible(const Capacities& capacities);
+  static Layout of(const Capacities& capacities);  // needs possible()
+};
+inline constexpr size_t kMaxTotal = size_t{1} << 44;
+inline constexpr uint32_t kMinMailboxBytes = 1024;
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free &&
+              std::atomic<uint32_t>::is_always_lock_free);
 
 }  // namespace holdfast::shm

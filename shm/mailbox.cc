@@ -12,7 +12,14 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-size_t record_bytes(size_t body) { return kRecordHead + (body + 7) / 8 * 8; }
+// Everything in a ring begins at a multiple of 8.
+uint64_t aligned(uint64_t bytes) {
+  return (bytes + 7) / 8 * 8;
+}
+
+uint64_t record_bytes(size_t body) {
+  return kRecordHead + aligned(body);
+}
 
 struct RecordHead {
   uint32_t body_bytes;
@@ -20,51 +27,62 @@ struct RecordHead {
 };
 static_assert(sizeof(RecordHead) == kRecordHead);
 
+void put_head(char* to, uint64_t body_bytes, uint32_t kind) {
+  RecordHead head{uint32_t(body_bytes), kind};
+  std::memcpy(to, &head, sizeof head);
+}
+
 }  // namespace
 
+// The acquire of tail pairs with pop()'s release: the consumer has read what is about to be
+// overwritten.
 bool MailboxRing::push(uint32_t kind, std::string_view body) {
   uint64_t capacity = mask_ + 1;
   HF_CHECK(kind != kPadding && body.size() <= max_body(uint32_t(capacity)));
-  uint64_t head = head_->head.load(kRelaxed);
+  uint64_t head = aligned(
+      head_->head.load(kRelaxed));  // aligned already, unless somebody scribbled on it  // I5
   uint64_t used = head - head_->tail.load(std::memory_order_acquire);
   uint64_t need = record_bytes(body.size());
   uint64_t to_end = capacity - (head & mask_);
   uint64_t padding = need > to_end ? to_end : 0;
   if (used > capacity || used + padding + need > capacity) return false;
   if (padding != 0) {
-    RecordHead pad{uint32_t(padding - kRecordHead), kPadding};
-    std::memcpy(bytes_ + (head & mask_), &pad, sizeof pad);
+    put_head(bytes_ + (head & mask_), padding - kRecordHead, kPadding);
     head += padding;
   }
-  RecordHead record{uint32_t(body.size()), kind};
   char* to = bytes_ + (head & mask_);
-  std::memcpy(to, &record, sizeof record);
+  put_head(to, body.size(), kind);
   if (!body.empty()) std::memcpy(to + kRecordHead, body.data(), body.size());
   head_->head.store(head + need, std::memory_order_release);  // I1
   return true;
 }
 
+// The acquire of head pairs with push()'s release: the bytes below head are there.
 std::optional<Record> MailboxRing::front(bool* broken) {
   *broken = false;
   for (;;) {
+    uint64_t head = head_->head.load(std::memory_order_acquire);
     uint64_t tail = head_->tail.load(kRelaxed);
-    uint64_t filled = head_->head.load(std::memory_order_acquire) - tail;
-    if (filled == 0) return {};
-    uint64_t at = tail & mask_;
+    if (head == tail) return {};
+    tail = aligned(tail);
+    uint64_t filled = head - tail;  // huge if tail is past head
+    uint64_t at = tail & mask_;     // at most capacity - 8
     RecordHead record;
     std::memcpy(&record, bytes_ + at, sizeof record);
     uint64_t need = record_bytes(record.body_bytes);
-    if (filled > mask_ + 1 || need > filled || at + need > mask_ + 1) {
+    if (filled > mask_ + 1 || need > filled || at + need > mask_ + 1) {  // I5
       *broken = true;
       return {};
     }
-    if (record.kind != kPadding) return Record{record.kind, {bytes_ + at + kRecordHead, record.body_bytes}};
+    if (record.kind != kPadding)
+      return Record{record.kind, {bytes_ + at + kRecordHead, record.body_bytes}};
     head_->tail.store(tail + need, std::memory_order_release);
   }
 }
 
+// A length scribbled on since front() leads past head, which the next front() calls broken.
 void MailboxRing::pop() {
-  uint64_t tail = head_->tail.load(kRelaxed);
+  uint64_t tail = aligned(head_->tail.load(kRelaxed));
   uint32_t body_bytes;
   std::memcpy(&body_bytes, bytes_ + (tail & mask_), sizeof body_bytes);
   head_->tail.store(tail + record_bytes(body_bytes), std::memory_order_release);  // I2
@@ -74,32 +92,53 @@ void MailboxRing::discard() {
   head_->tail.store(head_->head.load(std::memory_order_acquire), std::memory_order_release);
 }
 
-bool MailboxRing::empty() const { return used_bytes() == 0; }
-
-uint64_t MailboxRing::used_bytes() const {
-  return head_->head.load(std::memory_order_acquire) - head_->tail.load(kRelaxed);
+bool MailboxRing::empty() const {
+  return used_bytes() == 0;
 }
 
-// I4 is Dekker's pattern: each side stores its own word, passes a full fence, reads the other's. The consumer stores
-// `sleeping` and reads the heads; the producer stores head and reads `sleeping`. At least one sees the other.
+uint64_t MailboxRing::used_bytes() const {
+  uint64_t tail = head_->tail.load(std::memory_order_acquire);
+  return head_->head.load(std::memory_order_acquire) - tail;
+}
+
+// I3 and I4 are both Dekker's pattern: each side stores its own word, passes a full fence, reads
+// the other's; at least one then sees the other. Without the fences both could read first, since a
+// processor lets a load overtake a store.
+//   I3  producer: waiting = 1 | tail       consumer: tail | waiting
+//   I4  consumer: sleeping = 1 | heads     producer: head | sleeping
+void MailboxRing::set_waiting(bool waiting) {
+  head_->waiting.store(waiting ? 1 : 0, kRelaxed);
+  if (waiting) std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+bool MailboxRing::producer_waits() const {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return head_->waiting.load(kRelaxed) != 0;
+}
+
 void announce_sleep(SlotHead& me) {
-  me.sleeping.store(1, std::memory_order_seq_cst);
+  me.sleeping.store(1, kRelaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-void announce_awake(SlotHead& me) { me.sleeping.store(0, std::memory_order_seq_cst); }
+void announce_awake(SlotHead& me) {
+  me.sleeping.exchange(0, std::memory_order_acq_rel);
+}
 
 bool ring_doorbell(SlotHead& other, int doorbell_write_fd) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (other.sleeping.load(kRelaxed) == 0 || other.sleeping.exchange(0, std::memory_order_seq_cst) == 0) return false;
+  // The load spares the exchange, which would take the cache line from a consumer that is awake.
+  if (other.sleeping.load(kRelaxed) == 0) return false;
+  if (other.sleeping.exchange(0, std::memory_order_acq_rel) == 0) return false;
   char byte = 1;
   ssize_t written;
   do {
     written = write(doorbell_write_fd, &byte, 1);
   } while (written == -1 && errno == EINTR);
-  // EAGAIN: the pipe is full of bells already, one of them wakes it.
-  HF_CHECK(written == 1 || errno == EAGAIN);
-  return true;
+  // EAGAIN: the pipe is full of bells already, one of them wakes it. EPIPE: its worker and the
+  // master are dead.
+  HF_CHECK(written == 1 || errno == EAGAIN || errno == EPIPE);
+  return written == 1;
 }
 
 void drain_doorbell(int doorbell_read_fd) {

@@ -1,7 +1,7 @@
 // shm/mailbox.h - records from one worker to another: a byte ring per ordered pair, and doorbells.
 //
-// Ring: single producer (`from`), single consumer (`to`). head and tail count bytes since creation and never wrap
-// (64 bit); position in the ring = count & mask. A record is
+// Ring: single producer (`from`), single consumer (`to`). head and tail count bytes since creation
+// and never wrap (64 bit); position in the ring = count & mask. A record is
 //
 //   0               4               8
 //   +---------------+---------------+---------------------------+
@@ -11,15 +11,23 @@
 // and never wraps: where the rest of the ring is too short, a record of kind kPadding fills it.
 //
 // Who writes
-//   head     `from`, after the bytes it makes visible (release)                                      // I1
-//   tail     `to`, after it has used the record (release): a record half-used at a crash is seen again    // I2
-//   waiting  `from`: 1 while it keeps records that did not fit, so `to` rings its doorbell after making room // I3
-// A producer killed before its store of head leaves bytes nobody can see; one started later goes on from head.
+//   head     `from`, after the bytes it makes visible (release)                           // I1
+//   tail     `to`, after it has used the record (release): one half-used at a crash is
+//            seen again                                                                   // I2
+//   waiting  `from`: 1 while it keeps records that did not fit, so `to` rings its doorbell
+//            after making room                                                            // I3
+// A producer killed before its store of head leaves bytes nobody can see; one started later goes
+// on from head. Neither side trusts what the other wrote: whatever head, tail and the lengths say,
+// no access leaves the ring.                                                              // I5
 //
-// Doorbell: one pipe per slot, made by the master before any fork, both ends non-blocking. A consumer about to sleep
-// stores SlotHead::sleeping = 1 (seq_cst), looks once more at its rings, and only then sleeps; a producer, after its store of head and a
-// full fence, exchanges sleeping to 0 and writes one byte if it was 1. So either the consumer sees the record or the
-// producer sees the flag.                                                                               // I4
+// Doorbell: one pipe per slot, made by the master before any fork, both ends non-blocking. A
+// consumer about to sleep stores SlotHead::sleeping = 1, passes a full fence, looks once more at
+// its rings, and only then sleeps; a producer, after its store of head and a full fence, exchanges
+// sleeping to 0 and writes one byte if it was 1. So either the consumer sees the record or the
+// producer sees the flag.                                                                 // I4
+// A producer killed between its exchange and its write takes the bell with it: the record then
+// waits for the consumer's next turn, so a consumer must not sleep without a bound (a worker turns
+// with every tick of its timing wheel).
 #pragma once
 
 #include <atomic>
@@ -58,17 +66,18 @@ class MailboxRing {
 
   // Producer. False: no room now (nothing written). kind != kPadding, body_bytes <= max_body.
   bool push(uint32_t kind, std::string_view body);
-  void set_waiting(bool waiting) { head_->waiting.store(waiting ? 1 : 0, std::memory_order_seq_cst); }
+  // I3: after set_waiting(true) the caller must try once more; room made before rang no bell.
+  void set_waiting(bool waiting);
 
-  // Consumer. The oldest record, or empty. A ring whose bytes make no sense (a length past head) answers
-  // empty and sets `broken`: the caller counts it and calls discard().
+  // Consumer. The oldest record, or empty. A ring whose bytes make no sense (a length past head)
+  // answers empty and sets `broken`: the caller counts it and calls discard().
   std::optional<Record> front(bool* broken);
   void pop();      // the record front() gave
   void discard();  // all that is in it
   bool empty() const;
-  bool producer_waits() const { return head_->waiting.load(std::memory_order_seq_cst) != 0; }
+  bool producer_waits() const;  // asked after pop(): does somebody wait for the room?  // I3
 
-  uint64_t used_bytes() const;
+  uint64_t used_bytes() const;  // either side
 
  private:
   RingHead* head_;
@@ -79,7 +88,9 @@ class MailboxRing {
 // Consumer side of I4: announces sleep. The caller must look at its rings once more afterwards.
 void announce_sleep(SlotHead& me);
 void announce_awake(SlotHead& me);
-// Producer side of I4: wakes the slot if it sleeps. True: a byte was written.
+// Producer side of I4: wakes the slot if it sleeps. True: a byte was written. False: it is awake,
+// its pipe is full of bells, or no process has the pipe's other end any more (SIGPIPE must be
+// ignored).
 bool ring_doorbell(SlotHead& other, int doorbell_write_fd);
 // Empties a doorbell pipe.
 void drain_doorbell(int doorbell_read_fd);

@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/interprocess/mapped_region.hpp>
 #include <boost/interprocess/shared_memory_object.hpp>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <string_view>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -17,51 +20,66 @@ namespace holdfast::shm {
 
 namespace bip = boost::interprocess;
 
-struct Segment::Impl {
-  std::string name;
-  bip::shared_memory_object object;  // holds the lock: closing it would drop it
-  bip::mapped_region region;
-  Layout layout{};
-  bool owner = false;
-
-  char* at(size_t offset) const { return static_cast<char*>(region.get_address()) + offset; }
-  int fd() const { return object.get_mapping_handle().handle; }
-};
-
 namespace {
 
-std::string object_name(const std::string& instance) { return "holdfast." + instance; }
+// Every round lost means that another master got on, so few are enough.
+constexpr int kRounds = 100;
 
-int handle_of(const bip::shared_memory_object& object) { return object.get_mapping_handle().handle; }
-
-Error failed(const std::string& what, const bip::interprocess_exception& e) {
-  return {e.get_error_code() == bip::not_found_error ? Errc::gone : Errc::io, e.get_native_error(), what};
+std::string object_name(const std::string& instance) {
+  return "holdfast." + instance;
 }
 
-// 0: we have it. Otherwise the pid of whoever does (or -1: unknown).
-pid_t try_lock(int fd) {
+int handle_of(const bip::shared_memory_object& object) {
+  return object.get_mapping_handle().handle;
+}
+
+// False once the name was taken from the file (shm_unlink); nobody links it a second time.
+bool has_name(int fd) {
+  struct stat status {};
+  return fstat(fd, &status) == 0 && status.st_nlink > 0;
+}
+
+struct flock whole_file() {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (fcntl(fd, F_SETLK, &lock) == 0) return 0;
-  lock.l_type = F_WRLCK;
-  if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) return lock.l_pid;
-  return -1;
+  return lock;
 }
 
-Error busy(const std::string& instance, pid_t pid) {
+enum class LockOutcome { ours, theirs, failed };
+
+struct LockAnswer {
+  LockOutcome outcome;
+  pid_t holder = 0;  // theirs: 0 if it just let go or lives in another pid namespace
+  int sys = 0;       // failed
+};
+
+LockAnswer try_lock(int fd) {
+  struct flock lock = whole_file();
+  if (fcntl(fd, F_SETLK, &lock) == 0) return {LockOutcome::ours};
+  if (errno != EAGAIN && errno != EACCES) return {LockOutcome::failed, 0, errno};
+  lock = whole_file();
+  bool known = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0;
+  return {LockOutcome::theirs, known ? lock.l_pid : 0};
+}
+
+Error failed(std::string what, const bip::interprocess_exception& e) {
+  bool gone = e.get_error_code() == bip::not_found_error;
+  return {gone ? Errc::gone : Errc::io, e.get_native_error(), std::move(what)};
+}
+
+Error unlocked(const std::string& instance, const LockAnswer& lock) {
+  if (lock.outcome == LockOutcome::failed)
+    return {Errc::io, lock.sys, fmt::format("lock segment {}", object_name(instance))};
+  std::string pid = lock.holder > 0 ? fmt::format(", master pid {}", lock.holder) : "";
   return {Errc::busy, 0,
-          fmt::format("instance \"{}\" is already running, master pid {}; stop it or choose another server.instance",
+          fmt::format("instance \"{}\" is already running{}; stop it or choose another "
+                      "server.instance",
                       instance, pid)};
 }
 
-// Offsets must not overflow, and a directory index has 32 bits.
-bool sensible(const Capacities& c) {
-  auto power_of_two = [](uint32_t n) { return n != 0 && (n & (n - 1)) == 0; };
-  return c.max_workers >= 1 && c.max_workers <= 4096 && c.max_sessions >= 1 &&
-         uint64_t(c.max_workers) * c.max_sessions <= UINT32_MAX && power_of_two(c.filter_buckets) &&
-         c.filter_buckets <= (1u << 24) && power_of_two(c.mailbox_bytes) && c.mailbox_bytes >= 1024 &&
-         c.mailbox_bytes <= (1u << 30);
+Error incompatible(const std::string& name, std::string_view why) {
+  return {Errc::incompatible, 0, fmt::format("attach segment {}: {}", name, why)};
 }
 
 void copy_text(char* to, size_t room, const std::string& text) {
@@ -84,22 +102,110 @@ void fill_header(Header& header, const SegmentIdentity& identity, const Layout& 
   header.magic.store(kMagic, std::memory_order_release);  // R3: now it is there
 }
 
-// Removes what a killed master left. The left-over's lock is held until our own segment is locked, so that of two
-// masters starting at once only one comes past this.
-Result<bip::shared_memory_object> replace_leftover(const std::string& instance) {
+// Takes the name from what a killed master left. The answer says whose the name is: `ours` if it is
+// free to be created. May throw.
+LockAnswer remove_leftover(const std::string& name) {
   bip::shared_memory_object leftover;
   try {
-    bip::shared_memory_object(bip::open_only, object_name(instance).c_str(), bip::read_write).swap(leftover);
+    bip::shared_memory_object(bip::open_only, name.c_str(), bip::read_write).swap(leftover);
   } catch (const bip::interprocess_exception& e) {
-    if (e.get_error_code() == bip::not_found_error) return leftover;
-    return failed(fmt::format("open segment {}", object_name(instance)), e);
+    if (e.get_error_code() != bip::not_found_error) throw;
+    return {LockOutcome::ours};
   }
-  if (pid_t pid = try_lock(handle_of(leftover)); pid != 0) return busy(instance, pid);
-  bip::shared_memory_object::remove(object_name(instance).c_str());
-  return leftover;
+  LockAnswer lock = try_lock(handle_of(leftover));
+  // Another master may have replaced it between our opening and locking: then the name is that
+  // one's. // I1
+  if (lock.outcome == LockOutcome::ours && has_name(handle_of(leftover)))
+    bip::shared_memory_object::remove(name.c_str());
+  return lock;
+}
+
+// One attempt to own a fresh, empty, locked file with the name; nothing in `object` and `ours`: try
+// again.
+LockAnswer create_locked(const std::string& name, bip::shared_memory_object* object) {
+  LockAnswer lock = remove_leftover(name);
+  if (lock.outcome != LockOutcome::ours) return lock;
+  bip::shared_memory_object fresh;
+  try {
+    bip::permissions mode(0600);
+    bip::shared_memory_object(bip::create_only, name.c_str(), bip::read_write, mode).swap(fresh);
+  } catch (const bip::interprocess_exception& e) {
+    if (e.get_error_code() != bip::already_exists_error) throw;
+    return {LockOutcome::ours};
+  }
+  lock = try_lock(handle_of(fresh));
+  // Between creating and locking it looks like a left-over; one that took it for that has unlinked
+  // it. // I1
+  if (lock.outcome == LockOutcome::ours && has_name(handle_of(fresh))) object->swap(fresh);
+  return lock;
 }
 
 }  // namespace
+
+struct Segment::Impl {
+  std::string name;
+  bip::shared_memory_object object;  // holds the lock: closing it would drop it
+  bip::mapped_region region;
+  Layout layout{};
+  pid_t creator = 0;   // holds the lock; a forked child differs from it
+  bool named = false;  // the creator has not taken the name away yet
+
+  char* at(size_t offset) const { return static_cast<char*>(region.get_address()) + offset; }
+  int fd() const { return handle_of(object); }
+  bool is_creator() const { return creator == getpid(); }
+
+  LockAnswer own(const std::string& instance);
+  void lay_out(const SegmentIdentity& identity);
+  Result<void> read_layout(const std::string& instance);
+  void unlink();
+};
+
+// On success the file is ours: locked, empty, with the name. May throw.
+LockAnswer Segment::Impl::own(const std::string& instance) {
+  name = object_name(instance);
+  for (int round = 0; round < kRounds; ++round) {
+    LockAnswer lock = create_locked(name, &object);
+    if (lock.outcome != LockOutcome::ours) return lock;
+    if (handle_of(object) == -1) continue;
+    creator = getpid();
+    named = true;
+    return lock;
+  }
+  return {LockOutcome::theirs};
+}
+
+// Sparse: truncate() allocates nothing, and of the pages only the header's is touched here. May
+// throw.
+void Segment::Impl::lay_out(const SegmentIdentity& identity) {
+  object.truncate(bip::offset_t(layout.total));
+  bip::mapped_region(object, bip::read_write, 0, layout.total).swap(region);
+  fill_header(*new (at(0)) Header, identity, layout);
+}
+
+// Of the header only what is checked is used, and each word of it is read once.
+Result<void> Segment::Impl::read_layout(const std::string& instance) {
+  const auto& header = *reinterpret_cast<const Header*>(at(0));
+  if (header.magic.load(std::memory_order_acquire) != kMagic)
+    return incompatible(name, "not laid out (yet)");
+  if (uint32_t version = header.layout_version; version != kLayoutVersion)
+    return incompatible(name,
+                        fmt::format("layout {}, this binary wants {}", version, kLayoutVersion));
+  std::string_view of(header.instance, strnlen(header.instance, sizeof header.instance));
+  if (of != instance) return incompatible(name, "its header names another instance");
+  Capacities capacities = header.capacities;
+  if (!Layout::possible(capacities)) return incompatible(name, "senseless capacities");
+  layout = Layout::of(capacities);
+  if (header.total_bytes != layout.total || region.get_size() < layout.total)
+    return incompatible(name, fmt::format("{} bytes mapped, {} by its header, {} by its layout",
+                                          region.get_size(), header.total_bytes, layout.total));
+  return {};
+}
+
+void Segment::Impl::unlink() {
+  // The name may be another's if somebody removed our file by hand.
+  if (is_creator() && std::exchange(named, false) && has_name(fd()))
+    bip::shared_memory_object::remove(name.c_str());
+}
 
 Segment::Segment(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Segment::Segment(Segment&&) noexcept = default;
@@ -114,28 +220,22 @@ Segment::~Segment() {
 }
 
 Result<Segment> Segment::create(const SegmentIdentity& identity, const Capacities& capacities) {
-  if (!sensible(capacities)) return Error{Errc::limit, 0, "segment capacities out of range"};
+  if (!Layout::possible(capacities))
+    return Error{Errc::limit, 0, "the segment's capacities are out of range"};
+  if (identity.instance.size() >= sizeof(Header::instance))
+    return Error{Errc::limit, 0, "server.instance is longer than 39 bytes"};
   if (identity.runtime_dir.size() >= sizeof(Header::runtime_dir))
     return Error{Errc::limit, 0, "server.runtime_dir is longer than 255 bytes"};
-  auto leftover = replace_leftover(identity.instance);
-  if (!leftover) return std::move(leftover.error());
   auto impl = std::make_unique<Impl>();
-  impl->name = object_name(identity.instance);
   impl->layout = Layout::of(capacities);
   try {
-    bip::permissions mode(0600);
-    bip::shared_memory_object(bip::create_only, impl->name.c_str(), bip::read_write, mode).swap(impl->object);
-    if (pid_t pid = try_lock(impl->fd()); pid != 0) return busy(identity.instance, pid);
-    impl->owner = true;
-    // Sparse: ftruncate allocates nothing, a page is there once it is touched.
-    impl->object.truncate(bip::offset_t(impl->layout.total));
-    bip::mapped_region(impl->object, bip::read_write, 0, impl->layout.total).swap(impl->region);
+    LockAnswer lock = impl->own(identity.instance);
+    if (lock.outcome != LockOutcome::ours) return unlocked(identity.instance, lock);
+    impl->lay_out(identity);
   } catch (const bip::interprocess_exception& e) {
-    if (impl->owner) bip::shared_memory_object::remove(impl->name.c_str());
-    if (e.get_error_code() == bip::already_exists_error) return busy(identity.instance, -1);
+    impl->unlink();
     return failed(fmt::format("create segment {} of {} bytes", impl->name, impl->layout.total), e);
   }
-  fill_header(*new (impl->at(0)) Header, identity, impl->layout);
   return Segment(std::move(impl));
 }
 
@@ -143,45 +243,42 @@ Result<Segment> Segment::attach(const std::string& instance) {
   auto impl = std::make_unique<Impl>();
   impl->name = object_name(instance);
   try {
-    bip::shared_memory_object(bip::open_only, impl->name.c_str(), bip::read_only).swap(impl->object);
+    bip::shared_memory_object(bip::open_only, impl->name.c_str(), bip::read_only)
+        .swap(impl->object);
     bip::offset_t size = 0;
     if (!impl->object.get_size(size) || size < bip::offset_t(sizeof(Header)))
-      return Error{Errc::incompatible, 0, fmt::format("segment {} is not laid out", impl->name)};
+      return incompatible(impl->name, "not laid out (yet)");
     bip::mapped_region(impl->object, bip::read_only).swap(impl->region);
   } catch (const bip::interprocess_exception& e) {
-    return failed(fmt::format("attach segment {}: no such instance", impl->name), e);
+    bool gone = e.get_error_code() == bip::not_found_error;
+    return failed(fmt::format("attach segment {}{}", impl->name, gone ? ": no such instance" : ""),
+                  e);
   }
-  const auto& header = *reinterpret_cast<const Header*>(impl->at(0));
-  if (header.magic.load(std::memory_order_acquire) != kMagic)
-    return Error{Errc::incompatible, 0, fmt::format("segment {} is not laid out", impl->name)};
-  if (header.layout_version != kLayoutVersion)
-    return Error{Errc::incompatible, 0,
-                 fmt::format("attach segment {}: layout {}, this binary wants {}", impl->name, header.layout_version,
-                             kLayoutVersion)};
-  if (!sensible(header.capacities))
-    return Error{Errc::incompatible, 0, fmt::format("segment {} has senseless capacities", impl->name)};
-  impl->layout = Layout::of(header.capacities);
-  if (header.total_bytes != impl->layout.total || impl->region.get_size() < impl->layout.total)
-    return Error{Errc::incompatible, 0, fmt::format("segment {} has the wrong size", impl->name)};
+  if (auto read = impl->read_layout(instance); !read) return std::move(read.error());
   return Segment(std::move(impl));
 }
 
-void Segment::disown() { impl_->owner = false; }
+void Segment::disown() {
+  impl_->creator = 0;
+  impl_->named = false;
+}
 
 void Segment::unlink() {
-  if (std::exchange(impl_->owner, false)) bip::shared_memory_object::remove(impl_->name.c_str());
+  impl_->unlink();
 }
 
 bool Segment::master_alive() const {
-  if (impl_->owner) return true;
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
+  if (impl_->is_creator()) return true;
+  struct flock lock = whole_file();
   return fcntl(impl_->fd(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-Header& Segment::header() const { return *reinterpret_cast<Header*>(impl_->at(0)); }
-const Capacities& Segment::capacities() const { return impl_->layout.capacities; }
+Header& Segment::header() const {
+  return *reinterpret_cast<Header*>(impl_->at(0));
+}
+const Capacities& Segment::capacities() const {
+  return impl_->layout.capacities;
+}
 
 SlotHead& Segment::slot(uint32_t index) const {
   return reinterpret_cast<SlotHead*>(impl_->at(impl_->layout.slot_heads))[index];
@@ -192,18 +289,19 @@ StatsBlock& Segment::stats(uint32_t slot) const {
 }
 
 SessionDirectory Segment::directory() const {
-  return {reinterpret_cast<DirectoryEntry*>(impl_->at(impl_->layout.directory)), capacities().max_workers,
-          capacities().max_sessions};
+  return {reinterpret_cast<DirectoryEntry*>(impl_->at(impl_->layout.directory)),
+          capacities().max_workers, capacities().max_sessions,
+          reinterpret_cast<const StatsBlock*>(impl_->at(impl_->layout.stats))};
 }
 
 ChannelFilter Segment::filter() const {
-  return {reinterpret_cast<std::atomic<uint16_t>*>(impl_->at(impl_->layout.filter)), capacities().filter_buckets,
-          capacities().max_workers};
+  return {reinterpret_cast<std::atomic<uint16_t>*>(impl_->at(impl_->layout.filter)),
+          capacities().filter_buckets, capacities().max_workers};
 }
 
 MailboxRing Segment::ring(uint32_t from, uint32_t to) const {
-  size_t stride = (sizeof(RingHead) + capacities().mailbox_bytes + kPage - 1) / kPage * kPage;
-  char* ring = impl_->at(impl_->layout.mailboxes + (size_t(from) * capacities().max_workers + to) * stride);
+  size_t number = size_t(from) * capacities().max_workers + to;
+  char* ring = impl_->at(impl_->layout.mailboxes + number * impl_->layout.ring_stride);
   return {reinterpret_cast<RingHead*>(ring), ring + sizeof(RingHead), capacities().mailbox_bytes};
 }
 

@@ -1,7 +1,19 @@
-// shm/segment.h - the shared segment as a resource: made by the master, inherited by workers, read by holdfastctl.
+// shm/segment.h - the shared segment as a resource: made by the master, inherited by workers, read
+// by holdfastctl.
 //
-// The master holds a lock (fcntl F_SETLK, so children do not inherit it) on the segment's file for as long as it
-// lives. create() uses it to tell "another master runs" from "left over by a killed one".
+// The master holds a lock (fcntl F_SETLK, so children do not inherit it) on the segment's file for
+// as long as it lives. create() uses it to tell "another master runs" from "left over by a killed
+// one".
+//
+// Invariants
+//   I1  Only who holds the lock of the file that has the name may take the name away, and a master
+//       is one whose locked file has the name. So of several that start at once one gets on.
+//   I2  A process drops the lock when it closes any descriptor of the file, and does not exclude
+//       itself: the master's process must neither attach() to its own segment nor create() twice.
+//   I3  attach() writes nothing and never waits; what it accepts lies within the file's real size.
+//
+// After a crash of the master: the kernel drops the lock, the file stays; attach() still works,
+// master_alive() says no.
 #pragma once
 
 #include <memory>
@@ -25,11 +37,13 @@ struct SegmentIdentity {
 
 class Segment {
  public:
-  // Lays out a new segment and takes its lock. Errc::busy with the running master's pid in the text if the name
-  // is in use; a left-over one (lock free) is unlinked and replaced, whatever its layout version.
+  // Lays out a new segment and takes its lock. Errc::busy with the running master's pid in the text
+  // if the name is in use; a left-over one (lock free) is unlinked and replaced, whatever its
+  // layout version. Errc::limit for capacities that Layout::possible() refuses and texts too long
+  // for the header. // I1
   static Result<Segment> create(const SegmentIdentity& identity, const Capacities& capacities);
-  // Maps an existing one read-only, for holdfastctl and tests. Errc::gone: no such instance. Errc::incompatible:
-  // other layout version, or not finished.
+  // Maps an existing one read-only, for holdfastctl and tests. Errc::gone: no such instance.
+  // Errc::incompatible: other layout version, not finished, or not as long as it says. // I3
   static Result<Segment> attach(const std::string& instance);
 
   Segment(Segment&&) noexcept;

@@ -1,16 +1,20 @@
 #include "shm/session_directory.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "shm/stats.h"
 
 namespace holdfast::shm {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-bool is_state(unsigned value) { return value <= unsigned(SessionState::closing); }
+bool is_state(unsigned value) {
+  return value <= unsigned(SessionState::closing);
+}
 
 Control load_control(const DirectoryEntry& entry, std::memory_order order) {
   return Control::unpack(entry.control.load(order));
@@ -55,20 +59,30 @@ Control Control::unpack(uint64_t word) {
   return c;
 }
 
+uint32_t SessionDirectory::used(uint32_t slot) const {
+  if (stats_ == nullptr) return per_slab_;
+  return std::min(stats_[slot].slab_high_water.load(std::memory_order_acquire), per_slab_);
+}
+
+bool SessionDirectory::in_use(uint32_t index) const {
+  return index < size() && index % per_slab_ < used(index / per_slab_);  // I6
+}
+
 std::optional<uint16_t> SessionDirectory::find(const SessionId& id) const {
-  if (id.index() >= size()) return {};
+  if (!in_use(id.index())) return {};
   const DirectoryEntry& e = entries_[id.index()];
   uint64_t before = e.control.load(std::memory_order_acquire);
   Control c = Control::unpack(before);
   if (c.state != SessionState::connecting && c.state != SessionState::open) return {};
-  // The owner decides in the end (I3), so one look is enough: a change in between shows as another id or another word.
+  // The owner decides in the end (I3), so one look is enough: a change in between shows as another
+  // id or another word.
   bool same = e.id_hi.load(kRelaxed) == id.hi && e.id_lo.load(kRelaxed) == id.lo;
   if (!same || c.owner >= slots_) return {};
   return c.owner;
 }
 
 std::optional<SessionView> SessionDirectory::view(uint32_t index) const {
-  if (index >= size()) return {};
+  if (!in_use(index)) return {};
   const DirectoryEntry& e = entries_[index];
   for (int tries = 0; tries < 3; ++tries) {
     uint64_t before = e.control.load(std::memory_order_acquire);
@@ -82,7 +96,8 @@ std::optional<SessionView> SessionDirectory::view(uint32_t index) const {
   return {};
 }
 
-Slab::Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water)
+Slab::Slab(SessionDirectory directory, uint16_t slot, uint16_t node,
+           std::atomic<uint32_t>& high_water)
     : directory_(directory), slot_(slot), node_(node), high_water_(high_water) {
   HF_CHECK(slot < directory.slots());
   uint32_t first = slot_ * directory_.per_slab();
@@ -105,18 +120,27 @@ void Slab::sweep(uint32_t index) {
   c.state = SessionState::closing;
   c.flags |= kCrashed;
   store(e, c);
-  if (std::optional<SessionView> view = directory_.view(index)) orphans_.push_back(*std::move(view));
+  if (std::optional<SessionView> view = directory_.view(index))
+    orphans_.push_back(*std::move(view));
   ++in_use_;
 }
 
+// The word makes visible what was stored before it (release). The fence keeps what is stored after
+// it behind it: a reader that sees one of those later fields then also sees this word or a newer
+// one, so its two looks differ.
 void Slab::store(DirectoryEntry& entry, Control control) {
   ++control.version;
   entry.control.store(control.packed(), std::memory_order_release);  // I1
+  std::atomic_thread_fence(std::memory_order_release);
 }
 
+// Our own table names the sessions here, so a wrong id is our bug.
 DirectoryEntry& Slab::mine(const SessionId& id) {
+  HF_CHECK(id.index() < directory_.size());
   DirectoryEntry& e = directory_.entry(id.index());
-  HF_CHECK(id.index() < directory_.size() && e.id_hi.load(kRelaxed) == id.hi && e.id_lo.load(kRelaxed) == id.lo);
+  Control c = load_control(e, kRelaxed);
+  HF_CHECK(c.state != SessionState::free && c.owner == slot_);
+  HF_CHECK(e.id_hi.load(kRelaxed) == id.hi && e.id_lo.load(kRelaxed) == id.lo);
   return e;
 }
 
@@ -135,7 +159,8 @@ std::optional<SessionId> Slab::claim(const SessionOrigin& origin) {
   SessionId id = SessionId::make(node_, index);
   e.id_hi.store(id.hi, kRelaxed);
   e.id_lo.store(id.lo, kRelaxed);
-  e.connected.store(wall_ms() / 1000 << 32 | uint64_t(origin.listener) << 16 | origin.peer_port, kRelaxed);
+  e.connected.store(wall_ms() / 1000 << 32 | uint64_t(origin.listener) << 16 | origin.peer_port,
+                    kRelaxed);
   uint64_t peer[2];
   std::memcpy(peer, &origin.peer, sizeof peer);
   e.peer_hi.store(peer[0], kRelaxed);
@@ -169,8 +194,6 @@ void Slab::set_user(const SessionId& id, std::string_view user) {
   Control c = load_control(e, kRelaxed);
   c.user_bytes = 0;
   store(e, c);  // I4
-  // The words must not become visible before the length is 0.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   char padded[kMaxUserBytes] = {};
   if (!user.empty()) std::memcpy(padded, user.data(), user.size());
   for (size_t i = 0; i < kMaxUserBytes / 8; ++i) {
@@ -183,7 +206,8 @@ void Slab::set_user(const SessionId& id, std::string_view user) {
   store(e, c);
 }
 
-void Slab::set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out, uint32_t unsent_bytes) {
+void Slab::set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out,
+                      uint32_t unsent_bytes) {
   DirectoryEntry& e = mine(id);
   e.messages_in.store(messages_in, kRelaxed);
   e.messages_out.store(messages_out, kRelaxed);

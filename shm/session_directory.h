@@ -1,27 +1,33 @@
 // shm/session_directory.h - which worker holds which session, and what must outlive that worker.
 //
-// A fixed array of entries, two cache lines each. Every slot owns a slab of max_sessions entries (virtual memory; a
-// page costs something once it is used, and low indexes are used first). The index is part of the session id, so a lookup
-// is one array access and a comparison of the whole id.
+// A fixed array of entries, two cache lines each. Every slot owns a slab of max_sessions entries
+// (virtual memory; a page costs something once it is used, and low indexes are used first). The
+// index is part of the session id, so a lookup is one array access and a comparison of the whole
+// id.
 //
 // Who writes
-//   an entry   the worker named by its owner field; an entry that is free: the slot whose slab it lies in.
-//              For a dead slot: the successor (Slab's sweep).
+//   an entry   the worker named by its owner field; an entry that is free: the slot whose slab it
+//              lies in. For a dead slot: the successor (Slab's sweep).
 // Who reads: anyone, at any time, without waiting.
 //
 // Invariants
-//   I1  `control` (owner, state, flags, user length, version) is one 64-bit word, stored last (release) in every change,
-//       with a version one higher. A reader loads it before and after; equal means what it read in between fits.
+//   I1  `control` (owner, state, flags, user length, version) is one 64-bit word, stored last
+//       (release) in every change, with a version one higher. A reader loads it before and after;
+//       equal means what it read in between fits.
 //   I2  An entry whose state is `free` has no meaning apart from its version.
-//   I3  A lookup is a hint that is almost always right: the addressee compares the id again in its own table,
-//       and a mismatch ends as `no_session`, never as a wrong delivery.
-//   I4  The user's name is changed by storing control with length 0, then the bytes, then control with the length: a
-//       writer killed in between leaves "no user", never a mixture.
-//   I5  No call here blocks, allocates in the segment or enters the kernel.
+//   I3  A lookup is a hint that is almost always right: the addressee compares the id again in its
+//       own table, and a mismatch ends as `no_session`, never as a wrong delivery.
+//   I4  The user's name is changed by storing control with length 0, then the bytes, then control
+//       with the length: a writer killed in between leaves "no user", never a mixture.
+//   I5  No call here blocks, allocates in the segment or enters the kernel, except claim(), which
+//       asks getrandom(2) for the id.
+//   I6  No reader touches an entry at or above its slab's high water: ids come from outside, and
+//       reading a page that nobody has used allocates it. A writer raises the high water before it
+//       publishes the entry.
 //
-// After a crash: entries of the dead worker keep naming it. find() still answers them, the mailbox record is answered
-// by the successor with `no_session`. The successor's Slab sweeps: an entry that owes a close event becomes `closing`
-// and is listed in orphans(); every other one is freed.
+// After a crash: entries of the dead worker keep naming it. find() still answers them, the mailbox
+// record is answered by the successor with `no_session`. The successor's Slab sweeps: an entry that
+// owes a close event becomes `closing` and is listed in orphans(); every other one is freed.
 #pragma once
 
 #include <netinet/in.h>
@@ -37,25 +43,29 @@
 
 namespace holdfast::shm {
 
+struct StatsBlock;
+
 inline constexpr size_t kMaxUserBytes = 64;
 
 enum class SessionState : uint8_t {
   free = 0,
   connecting = 1,  // connect event under way: can be pushed to, gets it after the hand-shake
   open = 2,
-  closing = 3,     // connection gone, close event owed; cannot be pushed to
+  closing = 3,  // connection gone, close event owed; cannot be pushed to
 };
 
 // Entry flags.
-inline constexpr uint8_t kOwesClose = 1;     // the connect event was delivered (or none is configured), the close event not yet
-inline constexpr uint8_t kCrashed = 2;       // its worker died; the close event says so
+// The connect event was delivered (or none is configured), the close event not yet.
+inline constexpr uint8_t kOwesClose = 1;
+inline constexpr uint8_t kCrashed = 2;  // its worker died; the close event says so
 
 // 128 bytes. Words are atomics because readers race with the writer; relaxed except control.
 struct alignas(128) DirectoryEntry {
-  std::atomic<uint64_t> control;    // see Control
+  std::atomic<uint64_t> control;  // see Control
   std::atomic<uint64_t> id_hi, id_lo;
   std::atomic<uint64_t> connected;  // seconds since 1970 : 32 | listener : 16 | port : 16
-  std::atomic<uint64_t> peer_hi, peer_lo;  // IPv6 address, or IPv4-mapped, network order; 0 for unix
+  // IPv6 address, or IPv4-mapped, network order; 0 for unix.
+  std::atomic<uint64_t> peer_hi, peer_lo;
   std::atomic<uint32_t> messages_in, messages_out, unsent_bytes;
   std::atomic<uint32_t> reserved;
   std::atomic<uint64_t> user[kMaxUserBytes / 8];
@@ -64,20 +74,20 @@ static_assert(sizeof(DirectoryEntry) == 128);
 
 // The control word, unpacked.
 struct Control {
-  uint32_t version = 0;     // bits 32..63
-  uint16_t owner = 0;       // bits 16..31: slot
+  uint32_t version = 0;                     // bits 32..63
+  uint16_t owner = 0;                       // bits 16..31: slot
   SessionState state = SessionState::free;  // bits 12..15
-  uint8_t flags = 0;        // bits 8..11
-  uint8_t user_bytes = 0;   // bits 0..7
+  uint8_t flags = 0;                        // bits 8..11
+  uint8_t user_bytes = 0;                   // bits 0..7
   uint64_t packed() const;
   static Control unpack(uint64_t word);
 };
 
 // What is known of a session at its start.
 struct SessionOrigin {
-  in6_addr peer{};         // IPv4 mapped (::ffff:a.b.c.d), all zero for a unix socket
+  in6_addr peer{};  // IPv4 mapped (::ffff:a.b.c.d), all zero for a unix socket
   uint16_t peer_port = 0;
-  uint16_t listener = 0;   // index in Config::listens
+  uint16_t listener = 0;  // index in Config::listens
 };
 
 // A consistent copy of one entry, for reading.
@@ -93,29 +103,37 @@ struct SessionView {
 // The whole array; a value that points into the segment. Reading side.
 class SessionDirectory {
  public:
-  SessionDirectory(DirectoryEntry* entries, uint32_t slots, uint32_t per_slab)
-      : entries_(entries), slots_(slots), per_slab_(per_slab) {}
+  // `stats`: the slots' blocks, for the high waters; without them every entry counts as used. // I6
+  SessionDirectory(DirectoryEntry* entries, uint32_t slots, uint32_t per_slab,
+                   const StatsBlock* stats = nullptr)
+      : entries_(entries), slots_(slots), per_slab_(per_slab), stats_(stats) {}
 
   // The slot that holds the session (state connecting or open), or empty.
   std::optional<uint16_t> find(const SessionId& id) const;
   // A copy of entry `index`; empty if it is free or kept changing under three tries.
   std::optional<SessionView> view(uint32_t index) const;
 
+  // How many entries of the slab, from its first, have ever been used.
+  uint32_t used(uint32_t slot) const;
   uint32_t size() const { return slots_ * per_slab_; }
   uint32_t slots() const { return slots_; }
   uint32_t per_slab() const { return per_slab_; }
   DirectoryEntry& entry(uint32_t index) const { return entries_[index]; }
 
  private:
+  bool in_use(uint32_t index) const;
+
   DirectoryEntry* entries_;
   uint32_t slots_, per_slab_;
+  const StatsBlock* stats_;
 };
 
 // The writing side: one worker's own slab and the free list over it (in the worker's memory).
 class Slab {
  public:
-  // Takes over slot's slab: sweeps what a dead predecessor left (see above). `high_water` is a word in the segment that
-  // only this class changes: entries at or above it have never been used, so a sweep of an unused slab touches nothing.
+  // Takes over slot's slab: sweeps what a dead predecessor left (see above). `high_water` is a word
+  // in the segment that only this class changes: entries at or above it have never been used, so a
+  // sweep of an unused slab touches nothing.
   Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water);
 
   // A new session in state `connecting` with a fresh id; empty when the slab is full.
@@ -124,11 +142,13 @@ class Slab {
   void set_flags(const SessionId& id, uint8_t flags);
   // At most kMaxUserBytes; "" takes the user away. // I4
   void set_user(const SessionId& id, std::string_view user);
-  void set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out, uint32_t unsent_bytes);
-  // The entry becomes free, its index the next to be claimed.
+  void set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out,
+                  uint32_t unsent_bytes);
+  // The entry becomes free, its index the next to be claimed. No call here knows the id any more.
   void release(const SessionId& id);
 
-  // Sessions a dead predecessor owed a close event, now `closing` with kCrashed set and owned by this slot.
+  // Sessions a dead predecessor owed a close event, now `closing` with kCrashed set and owned by
+  // this slot.
   const std::vector<SessionView>& orphans() const { return orphans_; }
   // Sessions (connecting or open) the sweep found, which their worker's death has ended.
   uint32_t lost() const { return lost_; }
@@ -137,7 +157,7 @@ class Slab {
  private:
   void sweep(uint32_t index);
   DirectoryEntry& mine(const SessionId& id);
-  void store(DirectoryEntry& entry, Control control);  // version + 1, release  // I1
+  static void store(DirectoryEntry& entry, Control control);  // version + 1, release  // I1
 
   SessionDirectory directory_;
   uint16_t slot_, node_;

@@ -57,7 +57,8 @@ std::optional<SessionId> SessionId::parse(std::string_view text) {
     if (digit < 0) return {};
     shift_in(id, unsigned(digit), 6);
   }
-  // 21 digits carry 126 bits; the last carries 2 and four zeros (RFC 4648 section 3.5: other bits are an error).
+  // 21 digits carry 126 bits; the last carries 2 and four zeros (RFC 4648 section 3.5: other bits
+  // are an error).
   int last = base64_digit(text[21]);
   if (last < 0 || (last & 0x0f) != 0) return {};
   shift_in(id, unsigned(last) >> 4, 2);

@@ -5,8 +5,9 @@
 //   | node          | directory index               | random, from getrandom(2)             |
 //   +---------------+-------------------------------+---------------------------------------+
 //
-// Printed as 32 lower-case hex digits; the 22-digit base64url form (RFC 4648 section 5, no padding) is accepted
-// as well. The index makes a lookup one array access, the random part makes it unguessable and never reused.
+// Printed as 32 lower-case hex digits; the 22-digit base64url form (RFC 4648 section 5, no padding)
+// is accepted as well. The index makes a lookup one array access, the random part makes it
+// unguessable and never reused.
 #pragma once
 
 #include <cstdint>

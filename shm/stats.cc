@@ -1,8 +1,10 @@
 #include "shm/stats.h"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <cstddef>
+
+#include "shm/segment.h"
 
 namespace holdfast::shm {
 namespace {
@@ -10,7 +12,8 @@ namespace {
 constexpr StatInfo kStats[] = {
 #define HF_COUNTER(ident, name, help) {StatKind::counter, name, help, offsetof(StatsBlock, ident)},
 #define HF_GAUGE(ident, name, help) {StatKind::gauge, name, help, offsetof(StatsBlock, ident)},
-#define HF_HISTOGRAM(ident, name, help) {StatKind::histogram, name, help, offsetof(StatsBlock, ident)},
+#define HF_HISTOGRAM(ident, name, help) \
+  {StatKind::histogram, name, help, offsetof(StatsBlock, ident)},
 #include "shm/counters.def"
 #undef HF_COUNTER
 #undef HF_GAUGE
@@ -41,7 +44,9 @@ void Histogram::record(uint64_t us) {
   buckets[bucket_of(us)].add();
 }
 
-std::span<const StatInfo> all_stats() { return kStats; }
+std::span<const StatInfo> all_stats() {
+  return kStats;
+}
 
 const Cell& cell_of(const StatsBlock& block, const StatInfo& info) {
   return *reinterpret_cast<const Cell*>(reinterpret_cast<const char*>(&block) + info.offset);
@@ -61,11 +66,20 @@ void clear_gauges(StatsBlock& block) {
 #undef HF_HISTOGRAM
 }
 
+uint64_t sum(const Segment& segment, const StatInfo& info) {
+  uint64_t all = 0;
+  for (uint32_t slot = 0; slot < segment.capacities().max_workers; ++slot)
+    all += cell_of(segment.stats(slot), info).get();  // a Histogram begins with its count
+  return all;
+}
+
 uint64_t percentile(std::span<const uint64_t> buckets, double q) {
   uint64_t total = 0;
   for (uint64_t n : buckets) total += n;
   if (total == 0) return 0;
-  uint64_t wanted = std::max<uint64_t>(1, uint64_t(q * double(total) + 0.5));
+  // Rounded up, but 0.07 of 100 is 7 and not the 7.000...01 that the product gives.
+  double share = std::clamp(q, 0.0, 1.0) * double(total);
+  uint64_t wanted = std::max<uint64_t>(1, uint64_t(std::ceil(share * (1 - 1e-12))));
   uint64_t seen = 0;
   for (unsigned b = 0; b < buckets.size(); ++b)
     if ((seen += buckets[b]) >= wanted) return Histogram::upper_bound(b);

@@ -1,8 +1,10 @@
-// shm/stats.h - what is counted, as data: counters.def makes the struct, the tool's table, /metrics and the man page.
+// shm/stats.h - what is counted, as data: counters.def makes the struct, the tool's table, /metrics
+// and the man page.
 //
-// One block per slot. Writer: the worker that serves the slot, relaxed stores (it is alone, so no atomic add is needed).
-// Readers sum over all slots. Counters are never set back while the segment lives, so a slot's next process goes
-// on counting where the last one stopped; gauges are set to 0 when the slot's process is gone (master).
+// One block per slot. Writer: the worker that serves the slot, relaxed stores (it is alone, so no
+// atomic add is needed). Readers sum over all slots. Counters are never set back while the segment
+// lives, so a slot's next process goes on counting where the last one stopped; gauges are set to 0
+// when the slot's process is gone (master).
 #pragma once
 
 #include <atomic>
@@ -19,8 +21,12 @@ namespace holdfast::shm {
 // One word with one writer.
 class Cell {
  public:
-  void add(uint64_t n = 1) { v_.store(v_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  void sub(uint64_t n = 1) { v_.store(v_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed); }
+  void add(uint64_t n = 1) {
+    v_.store(v_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void sub(uint64_t n = 1) {
+    v_.store(v_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
   void set(uint64_t n) { v_.store(n, std::memory_order_relaxed); }
   uint64_t get() const { return v_.load(std::memory_order_relaxed); }
 
@@ -28,7 +34,8 @@ class Cell {
   std::atomic<uint64_t> v_;
 };
 
-// Log-linear: 8 buckets to each power of two, exact below 8; values are microseconds. At most 12.5% off.
+// Log-linear: 8 buckets to each power of two, exact below 8; values are microseconds. At most 12.5%
+// off.
 struct Histogram {
   static constexpr unsigned kBuckets = 8 + 8 * 29;  // up to 2^32 us
   Cell count, sum;
@@ -46,8 +53,9 @@ struct alignas(kPage) StatsBlock {
 #undef HF_COUNTER
 #undef HF_GAUGE
 #undef HF_HISTOGRAM
-  // Not shown: the slab's high-water mark (see Slab).
-  std::atomic<uint32_t> slab_high_water;
+  // Not shown: the slab's high-water mark (see Slab). On a line of its own, because every lookup
+  // reads it.
+  alignas(kCacheLine) std::atomic<uint32_t> slab_high_water;
 };
 
 enum class StatKind : uint8_t { counter, gauge, histogram };
@@ -61,7 +69,11 @@ struct StatInfo {
 std::span<const StatInfo> all_stats();
 const Cell& cell_of(const StatsBlock& block, const StatInfo& info);
 const Histogram& histogram_of(const StatsBlock& block, const StatInfo& info);
-// Smallest bucket bound such that a share `q` (0..1) of the records is at most it; 0 without records.
+class Segment;
+// One stat over all slots: a counter's or gauge's value, a histogram's count.
+uint64_t sum(const Segment& segment, const StatInfo& info);
+// Smallest bucket bound such that a share `q` (0..1) of the records is at most it; 0 without
+// records.
 uint64_t percentile(std::span<const uint64_t> buckets, double q);
 // Sets every gauge to 0. Master, for a slot without a process.
 void clear_gauges(StatsBlock& block);

@@ -30,7 +30,9 @@ void ApiConnection::work() {
   if (working_) return;  // a reply that came at once: the loop below goes on
   working_ = true;
   size_t used = 0;
-  while (phase_ == Phase::reading && used < pending_.size() && unsent() < kMaxUnsent) {
+  // Whatever stops this loop early leaves an answer to be sent or to come, and that calls again.
+  for (unsigned n = 0; n < kTurnRequests && phase_ == Phase::reading && used < pending_.size() && unsent() < kMaxUnsent;
+       ++n) {
     bool fresh = !reader_.started();
     size_t consumed = 0;
     auto status = reader_.feed(std::string_view(pending_).substr(used), &consumed);
@@ -51,7 +53,8 @@ void ApiConnection::work() {
   pending_.erase(0, used);
   if (pending_.empty() && pending_.capacity() > 64 * 1024) pending_.shrink_to_fit();
   working_ = false;
-  if (!retired() && phase_ != Phase::lingering) read_on(phase_ == Phase::reading && unsent() < kMaxUnsent);
+  if (!retired() && phase_ != Phase::lingering)
+    read_on(phase_ == Phase::reading && pending_.empty() && unsent() < kMaxUnsent);
 }
 
 void ApiConnection::handle_request() {
@@ -84,7 +87,7 @@ void ApiConnection::on_reply(std::string&& response) {
 void ApiConnection::linger() {
   phase_ = Phase::lingering;
   read_on(true);
-  arm(runtime_.now_ms + kLingerMs);
+  arm(runtime_.now_ms + kSendMs);
   if (output_empty()) on_drained();
 }
 
@@ -92,7 +95,9 @@ void ApiConnection::on_drained() {
   if (phase_ == Phase::reading && !pending_.empty()) return work();
   if (phase_ == Phase::reading) return read_on(true);
   if (phase_ != Phase::lingering || shut_) return;
+  if (!reading()) return on_end();  // the other side has ended already
   shut_ = true;
+  arm(runtime_.now_ms + kLingerMs);
   shut_down_writing();
 }
 
@@ -101,12 +106,19 @@ void ApiConnection::on_end() {
   retire();
 }
 
+void ApiConnection::on_end_of_input() {
+  if (output_empty()) return on_end();
+  phase_ = Phase::lingering;
+  arm(runtime_.now_ms + kSendMs);
+  read_on(false);
+}
+
 void ApiConnection::on_deadline() {
   if (phase_ == Phase::answering) return;  // the router's deadline answers
   on_end();
 }
 
-void ApiConnection::wind_up() {
+void ApiConnection::wind_up(WindUp) {
   if (phase_ == Phase::reading && pending_.empty() && !reader_.started()) linger();
 }
 

@@ -8,6 +8,9 @@
 //   reading    idle or header deadline, EOF      (gone)
 //   answering  EOF or error                      (gone)     the reply is thrown away; what was carried out stays so
 //   lingering  all sent                          lingering  shutdown(SHUT_WR), then EOF or deadline: gone
+//   reading, lingering   EOF, answers queued     lingering  they are sent, then gone
+//
+// Requests that came in one piece (pipelining) are answered kTurnRequests a turn.
 #pragma once
 
 #include <cstdint>
@@ -36,16 +39,19 @@ class ApiConnection final : public Connection {
   ApiConnection(ApiHome& home, UniqueFd fd);
   ~ApiConnection() override;
   void start();
-  void wind_up() override;
+  void wind_up(WindUp what) override;
 
  private:
   enum class Phase : uint8_t { reading, answering, lingering };
   static constexpr uint64_t kIdleMs = 75'000;
   static constexpr uint64_t kRequestMs = 30'000;  // from a request's first byte to its last
-  static constexpr uint64_t kLingerMs = 2'000;
+  static constexpr uint64_t kSendMs = 30'000;     // for the last answer to be taken
+  static constexpr uint64_t kLingerMs = 2'000;    // then for the other side to end
+  static constexpr unsigned kTurnRequests = 32;
 
   void on_bytes(std::span<char> bytes) override;
   void on_end() override;
+  void on_end_of_input() override;
   void on_drained() override;
   void on_deadline() override;
   void work();  // on what has been read

@@ -16,7 +16,11 @@ class BuiltinBackend : public Backend {
   BuiltinBackend(Runtime& runtime, Sessions& sessions, Hub& hub)
       : runtime_(runtime), sessions_(sessions), hub_(hub) {}
   void gone(Session& session) override { sessions_.forget(session); }
-  void adopt(Session& session, const shm::SessionView&) override { sessions_.forget(session); }
+  // Owed to an application that a reload has taken from this listener.
+  void adopt(Session& session, const shm::SessionView&) override {
+    runtime_.stats.events_close_lost.add();
+    sessions_.forget(session);
+  }
 
  protected:
   Runtime& runtime_;

@@ -165,11 +165,7 @@ void Client::accept(std::string_view extra_headers) {
 void Client::refuse(int status, std::string_view body, EndReason reason) {
   HF_CHECK(phase_ == Phase::connecting);
   drop_output();
-  if (session_ != nullptr) {
-    Session& session = *session_;
-    session_ = nullptr;
-    home_.sessions.end(session, reason, uint16_t(0));
-  }
+  if (session_ != nullptr) end_session(reason, 0);
   hold_output(false);
   if (!websocket()) return linger();
   std::string extra = status == 503 ? retry_after(runtime_.now_ms) : std::string();
@@ -203,6 +199,7 @@ bool Client::received(bool binary, std::string_view data) {
   if (phase_ != Phase::open) return phase_ == Phase::closing;
   ++session_->messages_in;
   runtime_.stats.messages_in.add();
+  home_.sessions.publish_counts(*session_);
   home_.backend.message(*session_, binary, data);
   return !retired();
 }
@@ -241,9 +238,7 @@ bool Client::on_pong(std::string_view) {
 void Client::on_close(uint16_t code, std::string_view) {
   if (phase_ == Phase::open) {
     enqueue(BufferRef::concat(ws::encode_close(code == 1005 ? 0 : code, {})), Urgency::urgent);
-    Session& session = *session_;
-    session_ = nullptr;
-    home_.sessions.end(session, EndReason::client_closed, code);
+    end_session(EndReason::client_closed, code);
   }
   linger();
 }
@@ -278,15 +273,20 @@ bool Client::before_flush() {
 void Client::close(uint16_t code, std::string_view text, EndReason reason) {
   if (phase_ == Phase::connecting) return refuse(503, text, reason);
   if (phase_ != Phase::open) return;
-  if (reason == EndReason::slow) drop_output();
+  if (reason == EndReason::slow) drop_output(websocket());  // the 101 must be there before the close frame
   phase_ = Phase::closing;
-  Session& session = *session_;
-  session_ = nullptr;
   if (websocket()) enqueue(BufferRef::concat(ws::encode_close(code, text)), Urgency::urgent);
-  home_.sessions.end(session, reason, code);
+  end_session(reason, code);
   if (!websocket()) return linger();
   read_on(true);  // the other side's close frame must be seen, also where the backend had paused reading
   arm(runtime_.now_ms + home_.listen.close_timeout_ms);
+}
+
+// From here on nothing reaches the session by this client, nor this client by the session.
+void Client::end_session(EndReason reason, uint16_t code) {
+  Session& session = *session_;
+  session_ = nullptr;
+  home_.sessions.end(session, reason, code);
 }
 
 void Client::linger() {
@@ -299,21 +299,22 @@ void Client::linger() {
 
 void Client::on_drained() {
   if (phase_ != Phase::lingering || shut_) return;
+  if (!reading()) return retire();  // the other side has ended already
   shut_ = true;
   shut_down_writing();
 }
 
 void Client::on_end() {
-  if (session_ != nullptr) {
-    Session& session = *session_;
-    session_ = nullptr;
-    if (websocket()) {
-      home_.sessions.end(session, EndReason::connection_lost, 1006);
-    } else {
-      home_.sessions.end(session, EndReason::client_closed, 1000);  // TCP's way to say goodbye
-    }
-  }
+  if (session_ != nullptr) end_session(EndReason::connection_lost, 1006);
   retire();
+}
+
+void Client::on_end_of_input() {
+  bool goodbye = !websocket() && phase_ == Phase::open;  // TCP's way to say it
+  if (goodbye) end_session(EndReason::client_closed, 1000);
+  if (output_empty() || !(goodbye || phase_ == Phase::lingering)) return on_end();
+  linger();
+  read_on(false);
 }
 
 void Client::on_deadline() {
@@ -352,14 +353,19 @@ void Client::keep_alive_check() {
 }
 
 void Client::pause_reading(bool pause) {
-  if (phase_ == Phase::open) read_on(!pause);
+  if (phase_ != Phase::open) return;
+  // What came meanwhile is about to be read: its silence is counted from now.
+  if (!pause) last_in_ms_ = runtime_.now_ms;
+  read_on(!pause);
 }
 
-void Client::wind_up() {
+void Client::wind_up(WindUp what) {
   switch (phase_) {
     case Phase::handshake: return answer_and_linger(503, "text/plain", "the server is stopping", retry_after(runtime_.now_ms));
     case Phase::connecting: return refuse(503, "the server is stopping", EndReason::stop);
-    case Phase::open: return close(1001, "server stopping", EndReason::stop);
+    case Phase::open:
+      if (what == WindUp::all) close(1001, "server stopping", EndReason::stop);
+      return;
     case Phase::closing:
     case Phase::lingering: return;
   }

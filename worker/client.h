@@ -9,12 +9,12 @@
 //   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
 //   open        message                               open         Backend::message()
 //   open        ping                                  open         pong
-//   open        close frame, TCP end of file          lingering    close frame echoed, session ends
+//   open        close frame, TCP end of file          lingering    close frame echoed, session ends, what is queued goes out
 //   open        protocol error, kick, idle, slow ...  closing      close frame, session ends
 //   open        connection error                      (gone)       session ends
 //   closing     close frame of the other side         lingering    -
 //   lingering   everything sent                       lingering    shutdown(SHUT_WR)
-//   lingering   end of file                           (gone)       -
+//   lingering   end of file                           (gone)       when what is queued has gone
 //   closing, lingering   close_timeout                (gone)       -
 //
 // A TCP connection starts in `connecting` and has no close frame: closing is lingering there.
@@ -61,7 +61,7 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   void close(uint16_t code, std::string_view text, EndReason reason);
   // Back-pressure from the backend.
   void pause_reading(bool pause);
-  void wind_up() override;
+  void wind_up(WindUp what) override;
 
  private:
   enum class Phase : uint8_t { handshake, connecting, open, closing, lingering };
@@ -72,6 +72,7 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
 
   void on_bytes(std::span<char> bytes) override;
   void on_end() override;
+  void on_end_of_input() override;
   void on_drained() override;
   bool before_flush() override;
   void on_deadline() override;
@@ -82,6 +83,7 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   void answer_and_linger(int status, std::string_view type, std::string_view body, std::string_view extra);
   void feed_codec(std::span<char> bytes);
   void linger();
+  void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();
   void send_frame(ws::Opcode opcode, std::string_view payload);
   bool received(bool binary, std::string_view data);

@@ -43,7 +43,9 @@ void Connection::read_once() {
   } while (got == -1 && errno == EINTR);
   if (got > 0) {
     on_bytes(runtime_.scratch.first(size_t(got)));
-  } else if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+  } else if (got == 0) {
+    on_end_of_input();
+  } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
     on_end();
   }
 }
@@ -60,9 +62,9 @@ void Connection::enqueue_first(BufferRef buffer) {
   output_.push_front(std::move(buffer));
 }
 
-void Connection::drop_output() {
+void Connection::drop_output(bool keep_first) {
   size_t before = output_.bytes();
-  runtime_.stats.messages_dropped.add(output_.drop_unsent());
+  runtime_.stats.messages_dropped.add(output_.drop_unsent(keep_first && !wrote_));
   runtime_.stats.bytes_unsent.sub(before - output_.bytes());
 }
 
@@ -74,6 +76,7 @@ void Connection::hold_output(bool hold) {
 void Connection::flush() {
   if (retired_ || !before_flush() || held_) return;
   OutputQueue::Written done = output_.write_to(fd_.get(), kFlushBytes);
+  wrote_ |= done.bytes > 0;
   runtime_.stats.bytes_out.add(done.bytes);
   runtime_.stats.bytes_unsent.sub(done.bytes);
   runtime_.stats.writes.add(done.writes);

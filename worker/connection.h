@@ -23,6 +23,9 @@ namespace holdfast {
 
 class ConnectionTable;
 
+// What has to finish: connections without an open session (hand-shakes, idle API connections), or all.
+enum class WindUp : uint8_t { unopened, all };
+
 class Connection : public Flushable, public Deadline {
  public:
   Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd);
@@ -32,13 +35,16 @@ class Connection : public Flushable, public Deadline {
   size_t unsent() const { return output_.bytes(); }
   bool retired() const { return retired_; }
   // The worker ends or drains: finish what is under way and go.
-  virtual void wind_up() = 0;
+  virtual void wind_up(WindUp what) = 0;
 
  protected:
   // Bytes as they came; the span may be written to (unmasking) and is valid during the call.
   virtual void on_bytes(std::span<char> bytes) = 0;
-  // The other side is gone (end of file or error). Must retire.
+  // The connection broke (or, by default, end of file came). Must retire.
   virtual void on_end() = 0;
+  // End of file: the other side sends no more, but may still read. Must retire, or stop reading: the end would be
+  // told again and again.
+  virtual void on_end_of_input() { on_end(); }
   virtual void on_drained() {}
   // Before anything is written at the end of a turn; false: nothing is to be written now.
   virtual bool before_flush() { return true; }
@@ -48,8 +54,9 @@ class Connection : public Flushable, public Deadline {
   void hold_output(bool hold);
   // Puts a buffer before everything queued; only while output is held.
   void enqueue_first(BufferRef buffer);
-  // Throws away queued buffers, all but a partly sent one; counts them as messages.dropped.
-  void drop_output();
+  // Throws away queued buffers, all but a partly sent one, and with `keep_first` the first that ever was; counts them
+  // as messages.dropped.
+  void drop_output(bool keep_first = false);
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
   bool output_empty() const { return output_.empty(); }
@@ -76,6 +83,7 @@ class Connection : public Flushable, public Deadline {
   bool want_read_ = false;
   bool want_write_ = false;
   bool held_ = false;
+  bool wrote_ = false;  // some byte has gone
   bool retired_ = false;
 };
 

@@ -41,6 +41,7 @@ struct FcgiBackend::State final : BackendState {
   };
   std::string params;  // session_params()
   std::deque<Waiting> waiting;
+  size_t waiting_bytes = 0;
   unsigned in_flight = 0;
   bool owes_close = false;
   bool paused = false;      // reading from the client
@@ -48,7 +49,7 @@ struct FcgiBackend::State final : BackendState {
   uint64_t give_up_ms = 0;  // when the close event is lost
 };
 
-FcgiBackend::State& FcgiBackend::state(Session& session) {
+FcgiBackend::State& FcgiBackend::state(const Session& session) {
   return static_cast<State&>(*session.backend_state);
 }
 
@@ -110,8 +111,9 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
   if (conf_.event_connect) {
     if (!submit(session, AppEvent::connect, false, {})) {
       runtime_.stats.events_connect_failed.add();
-      session.client->refuse(503, "the application is overloaded");
+      return session.client->refuse(503, "the application is overloaded");
     }
+    if (conf_.event_close) sessions_.set_owes_close(session, true, true);  // for our successor, if we die before the answer
     return;
   }
   now_owes_close(session);
@@ -146,16 +148,25 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
 
 // ---- messages
 
+unsigned FcgiBackend::at_once(const Session& session) const {
+  return conf_.order == conf::Order::session ? 1 : session.listen->max_pending;
+}
+
+bool FcgiBackend::full(const Session& session) const {
+  const State& s = state(session);
+  return s.waiting.size() + s.in_flight >= session.listen->max_pending ||
+         s.waiting_bytes > runtime_.config.limits.max_message_size;
+}
+
 void FcgiBackend::message(Session& session, bool binary, std::string_view data) {
   State& s = state(session);
-  bool one_by_one = conf_.order == conf::Order::session;
-  if (one_by_one && (s.in_flight > 0 || !s.waiting.empty())) {
+  if (s.in_flight >= at_once(session) || !s.waiting.empty()) {
     s.waiting.push_back({binary, std::string(data)});
+    s.waiting_bytes += data.size();
   } else if (!submit(session, AppEvent::message, binary, std::string(data))) {
     return message_failed(session, 1013, "the application is overloaded");
   }
-  size_t pending = s.waiting.size() + s.in_flight;
-  if (!s.paused && pending >= session.listen->max_pending) {
+  if (!s.paused && full(session)) {
     s.paused = true;
     session.client->pause_reading(true);
   }
@@ -165,6 +176,7 @@ void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_vi
   State& s = state(session);
   runtime_.stats.backend_abandoned.add(s.waiting.size());
   s.waiting.clear();
+  s.waiting_bytes = 0;
   if (session.client != nullptr) session.client->close(code, why, EndReason::backend);
 }
 
@@ -187,14 +199,16 @@ void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer)
 // The session may be forgotten in here.
 void FcgiBackend::landed(Session& session) {
   State& s = state(session);
-  while (!s.waiting.empty() && s.in_flight == 1) {
+  while (!s.waiting.empty() && s.in_flight <= at_once(session)) {  // this one is still among them
     State::Waiting message = std::move(s.waiting.front());
     s.waiting.pop_front();
+    s.waiting_bytes -= message.data.size();
     if (!submit(session, AppEvent::message, message.binary, std::move(message.data)))
       message_failed(session, 1013, "the application is overloaded");
   }
   --s.in_flight;
-  if (s.paused && s.waiting.size() + s.in_flight <= session.listen->max_pending / 2) {
+  bool half_empty = s.waiting.size() + s.in_flight <= session.listen->max_pending / 2;
+  if (s.paused && half_empty && !full(session)) {
     s.paused = false;
     if (session.client != nullptr) session.client->pause_reading(false);
   }
@@ -260,6 +274,10 @@ void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
   fresh->params = orphan_params(conf_, view);
   fresh->owes_close = true;
   session.backend_state = std::move(fresh);
+  if ((view.control.flags & kConnectUnanswered) != 0) {
+    runtime_.stats.events_connect.add();  // I1
+    sessions_.set_owes_close(session, true);
+  }
   runtime_.stats.events_close_owed.add();
   finish(session);
 }
@@ -268,7 +286,7 @@ void FcgiBackend::tick() {
   pool_.tick(runtime_.now_ms);
   for (size_t n = 0; n < kRetriesPerTick && !close_retries_.empty(); ++n) {
     auto due = close_retries_.begin();
-    if (due->first > runtime_.now_ms || pool_.queued() >= close_room_) return;
+    if (due->first > runtime_.now_ms) return;
     Session* session = due->second;
     close_retries_.erase(due);
     send_close_event(*session);
@@ -276,11 +294,19 @@ void FcgiBackend::tick() {
 }
 
 void FcgiBackend::abandon() {
-  uint64_t owed = runtime_.stats.events_close_owed.get();
+  uint64_t owed = 0;
+  auto give_up = [&](Session& session) {
+    State& s = state(session);
+    if (session.phase != SessionPhase::ended || !std::exchange(s.owes_close, false)) return;
+    sessions_.set_owes_close(session, false);  // or the next process of this slot would send it after all
+    ++owed;
+  };
+  for (auto& [ticket, flight] : flights_) give_up(*flight.session);
+  for (auto& [due, session] : close_retries_) give_up(*session);
   if (owed == 0) return;
   runtime_.stats.events_close_lost.add(owed);
-  runtime_.stats.events_close_owed.set(0);
-  log_error("close events given up count={}: the server stops", owed);
+  runtime_.stats.events_close_owed.sub(owed);
+  log_error("close events given up count={} backend={}: the worker ends", owed, conf_.name);
 }
 
 }  // namespace holdfast

@@ -1,8 +1,9 @@
 // worker/fcgi_backend.h - sessions of an application behind FastCGI: which of its requests goes when, and what becomes
 // of the answers. The pool (fcgi/pool.h) knows servers and sockets; this knows sessions and events.
 //
-// Order `session` (default): one request of a session is in flight, the rest wait in its queue; when max_pending
-// wait, reading from that client pauses. Order `none`: all go at once, at most max_pending in flight.
+// Order `session` (default): one request of a session is in flight, the rest wait in its queue. Order `none`: all go at
+// once, at most max_pending in flight. When max_pending are in flight or wait, or those that wait are longer than
+// max_message_size together, reading from that client pauses; what one read brought is taken.
 //
 // What a failed request costs its session
 //   connect event, no answer          hand-shake refused: 502 lost, 503 no server or overloaded, 504 timed out
@@ -14,7 +15,8 @@
 //
 // Close events: a session owes one from the moment its connect event was delivered (or may have been: the request was
 // sent, the answer did not come), or from its start where only close events are configured. The directory entry
-// carries that fact, so that the successor of a dead worker sends what is missing (adopt()).
+// carries that fact, so that the successor of a dead worker sends what is missing (adopt()). A connect event that was under
+// way when its worker died may have been delivered: the successor counts it and sends the close event.
 //   I1  events.connect - events.close - events.close_lost = sessions that owe one (where both events are configured)
 //   I2  a session's close event follows its last message
 #pragma once
@@ -50,9 +52,11 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
     Session* session;
     AppEvent event;
   };
-  static State& state(Session& session);
+  static State& state(const Session& session);
 
   void on_answer(uint64_t ticket, fcgi::Answer&& answer) override;
+  unsigned at_once(const Session& session) const;
+  bool full(const Session& session) const;
   bool submit(Session& session, AppEvent event, bool binary, std::string body);
   void connect_answered(Session& session, const fcgi::Answer& answer);
   void message_answered(Session& session, const fcgi::Answer& answer);

@@ -22,12 +22,12 @@ void FlushQueue::Anchor::append(Flushable& item) {
   prev_->next_ = &item;
   prev_ = &item;
 }
-void FlushQueue::Anchor::take_all(Anchor& other) {
+void FlushQueue::Anchor::append_all(Anchor& other) {
   if (other.empty()) return;
-  next_ = other.next_;
+  other.next_->prev_ = prev_;
+  prev_->next_ = other.next_;
+  other.prev_->next_ = this;
   prev_ = other.prev_;
-  next_->prev_ = this;
-  prev_->next_ = this;
   other.prev_ = other.next_ = &other;
 }
 
@@ -40,20 +40,21 @@ void FlushQueue::add(Flushable& item, Urgency urgency) {
   (urgency == Urgency::urgent ? urgent_ : bulk_).append(item);
 }
 
+void FlushQueue::flush_first(Anchor& list) {
+  Flushable& item = list.first();
+  item.unlink();
+  item.flush();
+}
+
 bool FlushQueue::run() {
-  // What flush() adds belongs to the next turn, so the urgent list is walked as it stands now.
-  Anchor now;
-  now.take_all(urgent_);
-  while (!now.empty()) {
-    Flushable& item = now.first();
-    item.unlink();
-    item.flush();
-  }
-  for (size_t n = 0; n < kBulkSlice && !bulk_.empty(); ++n) {
-    Flushable& item = bulk_.first();
-    item.unlink();
-    item.flush();
-  }
+  // What flush() adds belongs to the next turn, so both lists are walked as they stand now.
+  Anchor urgent, bulk;
+  urgent.append_all(urgent_);
+  bulk.append_all(bulk_);
+  while (!urgent.empty()) flush_first(urgent);
+  for (size_t n = 0; n < kBulkSlice && !bulk.empty(); ++n) flush_first(bulk);
+  bulk.append_all(bulk_);  // behind those that waited longer
+  bulk_.append_all(bulk);
   return !urgent_.empty() || !bulk_.empty();
 }
 

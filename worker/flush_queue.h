@@ -53,8 +53,10 @@ class FlushQueue {
     bool empty() const;
     Flushable& first() const;
     void append(Flushable& item);
-    void take_all(Anchor& other);
+    void append_all(Anchor& other);
   };
+  static void flush_first(Anchor& list);
+
   Anchor urgent_, bulk_;
 };
 

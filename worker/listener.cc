@@ -97,7 +97,7 @@ void Listener::tick() {
 void Listener::stop(bool empty_queue) {
   event_.watch(0);
   paused_until_ms_ = 0;
-  while (empty_queue && accept_one()) {
+  for (unsigned n = 0; empty_queue && n < kLastAccepts && accept_one(); ++n) {
   }
   event_.watch(0);
   paused_until_ms_ = 0;

@@ -26,6 +26,7 @@ class Listener {
 
  private:
   static constexpr unsigned kTurnAccepts = 64;
+  static constexpr unsigned kLastAccepts = 65'536;  // as much as a backlog may be
   static constexpr uint64_t kPauseMs = 500;
   void on_ready(short);
   bool accept_one();  // false: nothing waits, or accepting has to pause

@@ -102,10 +102,10 @@ OutputQueue::Written OutputQueue::write_to(int fd, size_t budget) {
   return done;
 }
 
-size_t OutputQueue::drop_unsent() {
+size_t OutputQueue::drop_unsent(bool keep_first) {
   size_t dropped = rest_size();
   rest_.reset();
-  if (offset_ > 0) {
+  if (offset_ > 0 || (keep_first && first_)) {
     bytes_ = uint32_t(first_.size() - offset_);
     return dropped;
   }

@@ -28,8 +28,9 @@ class OutputQueue {
   // Sends until the queue is empty (drained), the socket is full (blocked), `budget` bytes went (more) or it
   // failed; errno tells why. Raises no signal.
   Written write_to(int fd, size_t budget);
-  // Throws away all but a partly sent first buffer; returns how many buffers went.
-  size_t drop_unsent();
+  // Throws away all but a partly sent first buffer, and with `keep_first` also that one unsent; returns how many
+  // buffers went.
+  size_t drop_unsent(bool keep_first = false);
   bool empty() const { return bytes_ == 0; }
   size_t bytes() const { return bytes_; }
 

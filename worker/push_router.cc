@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "worker/client.h"
 
 namespace holdfast {
@@ -15,8 +16,11 @@ bool counted_by_members(const Command& c) {
          c.op == Op::send_user || !c.users.empty() || (c.op == Op::kick && !c.channels.empty());
 }
 
+bool before(const shm::SessionId& a, const shm::SessionId& b) { return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo; }
+
+// A part's list is sorted: it is looked at for every member.
 bool excluded(const Command& part, const shm::SessionId& id) {
-  return std::find(part.exclude.begin(), part.exclude.end(), id) != part.exclude.end();
+  return std::binary_search(part.exclude.begin(), part.exclude.end(), id, before);
 }
 
 // Are `channels` the addressees (publish, kick), or arguments (join, leave)?
@@ -59,7 +63,8 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       hub_(hub),
       post_(runtime, heritage, *this),
       directory_(segment_.directory()),
-      filter_(segment_.filter()) {}
+      filter_(segment_.filter()),
+      next_token_(monotonic_ns()) {}
 
 // ---- dividing
 
@@ -70,7 +75,8 @@ Command& PushRouter::part_for(Parts& parts, const Command& whole, uint16_t slot)
   part.op = whole.op;
   part.binary = whole.binary;
   part.code = whole.code;
-  part.exclude = whole.exclude;
+  part.exclude = parts.empty() ? whole.exclude : parts.front().second.exclude;
+  if (parts.empty()) std::sort(part.exclude.begin(), part.exclude.end(), before);
   part.data = whole.data;
   part.reason = whole.reason;
   if (!channels_address(whole.op)) part.channels = whole.channels;
@@ -159,7 +165,7 @@ void PushRouter::reply(uint16_t to, uint64_t token, const CommandResult& result)
   do {
     std::string body, list;
     uint32_t listed = 0;
-    while (next < result.channels.size() && list.size() + 512 < post_.max_body() / 2) {
+    while (next < result.channels.size() && (listed == 0 || list.size() + 512 < post_.max_body() / 2)) {
       ByteWriter writer(list);
       writer.put_string(result.channels[next].name);
       writer.put(result.channels[next].members);
@@ -280,7 +286,10 @@ uint64_t PushRouter::apply_to(Session& session, const Command& part, Payload& pa
     case Op::leave:
       for (const std::string& channel : part.channels) hub_.leave(session, channel);
       return 1;
-    case Op::bind: sessions_.set_user(session, part.users.front()); return 1;
+    case Op::bind:
+      if (part.users.empty()) return 0;  // a record is another process's memory
+      sessions_.set_user(session, part.users.front());
+      return 1;
     case Op::unbind: sessions_.set_user(session, {}); return 1;
     case Op::kick: session.client->close(part.code, part.reason, EndReason::kicked); return 1;
     case Op::list_channels: return 0;
@@ -294,8 +303,8 @@ uint64_t PushRouter::fan_out(std::string_view name, Payload& payload, const Comm
   constexpr size_t kFew = 16;
   Urgency urgency = channel->members.size() > kFew ? Urgency::bulk : Urgency::urgent;
   uint64_t reached = 0;
-  bool moves_members = part.op == Op::join || part.op == Op::leave || part.op == Op::kick;
-  if (!moves_members) {
+  bool delivers = part.op == Op::publish || part.op == Op::send_user;
+  if (delivers) {  // everything else may change the list of members
     for (const Channel::Member& m : channel->members)
       if (!excluded(part, m.session->id)) reached += apply_to(*m.session, part, payload, urgency);
     return reached;

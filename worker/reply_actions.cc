@@ -86,8 +86,10 @@ void ReplyActions::session_header(Session& session, std::string_view name, std::
 void ReplyActions::body(Session& session, const fcgi::Answer& answer) {
   Command publish;
   publish.op = Op::publish;
+  bool to_channels = false;
   for (const auto& [name, value] : answer.headers) {
     if (!same_name(name, "Holdfast-Publish")) continue;
+    to_channels = true;
     for_each_item(value, [&](std::string_view channel) {
       if (!valid_channel(channel)) return bad(session, name, "no valid channel name");
       publish.channels.emplace_back(channel);
@@ -97,7 +99,8 @@ void ReplyActions::body(Session& session, const fcgi::Answer& answer) {
   if (answer.body.size() > runtime_.config.limits.max_message_size)
     return bad(session, "(body)", "longer than max_message_size");
   bool binary = is_binary(answer);
-  if (!publish.channels.empty()) {
+  if (to_channels) {
+    if (publish.channels.empty()) return;
     publish.binary = binary;
     publish.data = answer.body;
     router_.execute(publish, {});

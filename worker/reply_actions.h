@@ -3,7 +3,7 @@
 // Order: Holdfast-User, -Join, -Leave, -Data; then the body (to the sender, or with Holdfast-Publish to channels); then
 // Holdfast-Close. So an application that joins a room and publishes to it in one answer reaches the newcomer too.
 // A header that makes no sense (invalid name, no code) is left out, counted (backend.bad_headers) and logged; the others are
-// carried out.
+// carried out. With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
 #pragma once
 
 #include "worker/fcgi/pool.h"

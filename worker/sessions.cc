@@ -154,6 +154,8 @@ bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
   if (!session.client->deliver(framed, urgency)) return false;
   ++session.messages_out;
   runtime_.stats.messages_out.add();
+  // A fan-out leaves this to the keep-alive check: it would touch one more cache line for each recipient.
+  if (urgency == Urgency::urgent) publish_counts(session);
   return true;
 }
 
@@ -165,8 +167,11 @@ void Sessions::set_user(Session& session, std::string_view user) {
   if (!session.user.empty()) hub_.join(session, user_channel(session.user));
 }
 
-void Sessions::set_owes_close(Session& session, bool owes) {
-  slab_.set_flags(session.id, owes ? shm::kOwesClose : 0);
+void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswered) {
+  unsigned flags = owes ? shm::kOwesClose : 0;
+  if (connect_unanswered) flags |= kConnectUnanswered;
+  if (session.ended_by == EndReason::crashed) flags |= shm::kCrashed;
+  slab_.set_flags(session.id, uint8_t(flags));
 }
 
 void Sessions::publish_counts(Session& session) {

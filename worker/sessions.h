@@ -19,6 +19,10 @@ namespace holdfast {
 
 class Payload;
 
+// A flag of directory entries, beside kOwesClose and kCrashed: the connect event is under way, so it may have been
+// delivered.
+inline constexpr uint8_t kConnectUnanswered = 4;
+
 class Sessions {
  public:
   Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub);
@@ -40,7 +44,8 @@ class Sessions {
   bool deliver(Session& session, Payload& payload, Urgency urgency);
   // Binds to a user ("" unbinds); valid_user() or "".
   void set_user(Session& session, std::string_view user);
-  void set_owes_close(Session& session, bool owes);
+  // What a successor finds if this worker dies.
+  void set_owes_close(Session& session, bool owes, bool connect_unanswered = false);
   // Copies the counters the tool shows into the directory.
   void publish_counts(Session& session);
 

@@ -49,7 +49,8 @@ class Worker final : private TurnHook {
   void drain(Parting parting, bool empty_queues);
   void stop_now();
   void close_a_share();
-  void finish_if_done();
+  void wind_up(WindUp what);
+  bool is_done() const;
 
   const Heritage& heritage_;
   const conf::Config& config_;
@@ -156,9 +157,11 @@ void Worker::build_listeners() {
 void Worker::adopt_orphans() {
   std::vector<shm::SessionView> orphans = sessions_.orphans();
   for (const shm::SessionView& view : orphans) {
+    // A reload may have taken the listener away; then nobody is left to be told.
+    static const conf::Listen kNone;
     bool known = view.origin.listener < config_.listens.size();
-    const conf::Listen& listen = config_.listens[known ? view.origin.listener : 0];
-    Backend& backend = backend_of(listen);
+    const conf::Listen& listen = known ? config_.listens[view.origin.listener] : kNone;
+    Backend& backend = known ? backend_of(listen) : *backends_.at("relay");
     backend.adopt(sessions_.adopt(view, listen, backend), view);
   }
   if (!orphans.empty()) log_info("close events of a dead worker taken over count={}", orphans.size());
@@ -204,10 +207,14 @@ void Worker::on_tick() {
   router_.tick();
   for (auto& [name, backend] : backends_) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
-  if (parting_) {
-    close_a_share();
-    finish_if_done();
-  }
+  if (!parting_) return;
+  close_a_share();
+  bool late = runtime_.now_ms >= parting_->until_ms;
+  if (late || runtime_.stopping) wind_up(late ? WindUp::all : WindUp::unopened);
+  if (!is_done()) return;
+  for (auto& [name, backend] : backends_) backend->abandon();
+  log_info("worker ends slot={}", heritage_.slot);
+  loop_.stop();
 }
 
 // ---- going
@@ -243,22 +250,31 @@ void Worker::on_word(char word) {
 
 void Worker::on_signal(int signal) { on_word(signal == SIGTERM ? control_word::kTerm : control_word::kQuit); }
 
+// A later word may hurry what is under way, never slow it down: a stop does not become a drain when the master dies.
 void Worker::drain(Parting parting, bool empty_queues) {
+  bool stop = parting.reason == EndReason::stop;
+  if (runtime_.stopping && !stop) return;
+  if (parting_) parting.until_ms = std::min(parting.until_ms, parting_->until_ms);
+  runtime_.stopping = stop;
   if (!runtime_.draining) {
     runtime_.draining = true;
-    head_.state.store(shm::SlotState::draining, std::memory_order_release);
     for (Listener& listener : listeners_) listener.stop(empty_queues);
     listeners_.clear();
+    // Only now: the master closes the sockets of removed listeners when it reads this.
+    head_.state.store(shm::SlotState::draining, std::memory_order_release);
     for (auto& [name, backend] : backends_) backend->drain();
     log_info("worker drains slot={} sessions={}", heritage_.slot, sessions_.live());
   }
-  runtime_.stopping |= parting.reason == EndReason::stop;
   parting_ = parting;
 }
 
 void Worker::stop_now() {
   drain({runtime_.now_ms, 1001, EndReason::stop, false}, true);
-  connections_.for_each([](Connection& connection) { connection.wind_up(); });
+  wind_up(WindUp::all);
+}
+
+void Worker::wind_up(WindUp what) {
+  connections_.for_each([what](Connection& connection) { connection.wind_up(what); });
 }
 
 // Spread evenly over the time that is left, so that clients do not come back all at once.
@@ -268,27 +284,27 @@ void Worker::close_a_share() {
   uint64_t left = parting_->until_ms > runtime_.now_ms ? parting_->until_ms - runtime_.now_ms : 0;
   size_t ticks = size_t(left / TimingWheel::kTickMs) + 1;
   size_t share = (live + ticks - 1) / ticks;
+  // Who is just connecting would be refused: it is let in first, as long as there is time.
+  bool unopened_too = left == 0 || runtime_.stopping;
   std::vector<Session*> leaving;
   sessions_.for_each_live([&](Session& session) {
-    if (leaving.size() < share) leaving.push_back(&session);
+    if (leaving.size() < share && (unopened_too || session.phase == SessionPhase::open)) leaving.push_back(&session);
   });
   std::string_view text = parting_->reason == EndReason::reload ? "service restart" : "server stopping";
   for (Session* session : leaving)
     if (session->client != nullptr) session->client->close(parting_->code, text, parting_->reason);
 }
 
-void Worker::finish_if_done() {
-  bool late = runtime_.now_ms >= parting_->until_ms;
-  if (late || runtime_.stopping)
-    connections_.for_each([](Connection& connection) { connection.wind_up(); });
+bool Worker::is_done() const {
   uint64_t farewell = parting_->wait_for_close_events ? kFarewellMs : config_.server.stop_timeout_ms;
-  bool too_late = runtime_.now_ms >= parting_->until_ms + farewell;
-  bool connections_done = connections_.size() == 0 || too_late;
-  bool sessions_done = sessions_.size() == 0 || (too_late && !parting_->wait_for_close_events);
-  if (!connections_done || !sessions_done) return;
-  for (auto& [name, backend] : backends_) backend->abandon();
-  log_info("worker ends slot={}", heritage_.slot);
-  loop_.stop();
+  uint64_t events = 0;  // an application that never answers must not keep this process for ever
+  if (parting_->wait_for_close_events) {
+    for (const auto& [name, backend] : config_.backends) events = std::max(events, backend.close_retry_ms);
+  }
+  uint64_t give_up = parting_->until_ms + farewell;
+  bool connections_done = connections_.size() == 0 || runtime_.now_ms >= give_up;
+  bool sessions_done = sessions_.size() == 0 || runtime_.now_ms >= give_up + events;
+  return connections_done && sessions_done;
 }
 
 }  // namespace

@@ -131,8 +131,8 @@ void Pool::Impl::forget(const Caller* caller, uint64_t ticket) {
 void Pool::Impl::tick(uint64_t at_ms) {
   last_tick_ms_ = std::max(at_ms, now_ms());
   others_wait_ = others_waiting_();
-  std::vector<Connection*>
-      all;  // a tick may retire and add connections; retired ones live until the turn ends
+  // A connection's tick may retire and add others; retired ones live until the turn ends.
+  std::vector<Connection*> all;
   for (const auto& connection : connections_) all.push_back(connection.get());
   for (Connection* connection : all) connection->tick(last_tick_ms_);
   close_idle(!keep_ || others_wait_);

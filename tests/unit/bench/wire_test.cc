@@ -26,7 +26,8 @@ std::string answer(std::string_view accept) {
 }
 
 TEST(WsClient, HandshakeIsAcceptedWithTheRightAnswerOnly) {
-  HandshakeAnswer right = read_handshake(answer(kAccept) + "\x81", kKey);
+  std::string bytes = answer(kAccept) + "\x81";
+  HandshakeAnswer right = read_handshake(bytes, kKey);
   EXPECT_EQ(right.state, HandshakeState::accepted);
   EXPECT_EQ(right.session, "abc");
   EXPECT_EQ(right.head_bytes, answer(kAccept).size());
