@@ -10,7 +10,8 @@
 // Invariants
 //   I1  raise() before the first member can miss a publish; lower() after the last is gone.
 //   I2  A count that reached 65,535 stays there until the column is cleared: too many wake-ups,
-//   never too few. I3  After clear_column(w) the filter holds nothing of w.
+//       never too few.
+//   I3  After clear_column(w) the filter holds nothing of w.
 #pragma once
 
 #include <atomic>

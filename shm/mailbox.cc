@@ -39,8 +39,7 @@ void put_head(char* to, uint64_t body_bytes, uint32_t kind) {
 bool MailboxRing::push(uint32_t kind, std::string_view body) {
   uint64_t capacity = mask_ + 1;
   HF_CHECK(kind != kPadding && body.size() <= max_body(uint32_t(capacity)));
-  uint64_t head = aligned(
-      head_->head.load(kRelaxed));  // aligned already, unless somebody scribbled on it  // I5
+  uint64_t head = aligned(head_->head.load(kRelaxed));  // no change unless scribbled on  // I5
   uint64_t used = head - head_->tail.load(std::memory_order_acquire);
   uint64_t need = record_bytes(body.size());
   uint64_t to_end = capacity - (head & mask_);

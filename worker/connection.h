@@ -33,6 +33,8 @@ class Connection : public Flushable, public Deadline {
 
   int fd() const { return fd_.get(); }
   size_t unsent() const { return output_.bytes(); }
+  // Of these, what the kernel did not take; 0 where the rest just waits for the end of the turn.
+  size_t backlog() const { return want_write_ ? output_.bytes() : 0; }
   bool retired() const { return retired_; }
   // The worker ends or drains: finish what is under way and go.
   virtual void wind_up(WindUp what) = 0;

@@ -175,7 +175,7 @@ void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswer
 }
 
 void Sessions::publish_counts(Session& session) {
-  uint32_t unsent = session.client == nullptr ? 0 : uint32_t(session.client->unsent());
+  uint32_t unsent = session.client == nullptr ? 0 : uint32_t(session.client->backlog());
   slab_.set_counts(session.id, session.messages_in, session.messages_out, unsent);
 }
 

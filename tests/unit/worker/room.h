@@ -1,11 +1,14 @@
-// tests/unit/worker/room.h - the inside of a worker without its main function: real segment, real
-// hub, sessions and router; the test turns the loop and says how late it is.
+// tests/unit/worker/room.h - the inside of a worker without its main function: a real segment, hub,
+// sessions, router and clients on socket pairs. The test turns the loop and says how late it is.
 #pragma once
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -18,15 +21,15 @@
 
 namespace holdfast::test {
 
-// A segment of its own for each test and the doorbells of its slots.
+// A segment of its own for each test, and the doorbells of its slots.
 class Instance {
  public:
-  explicit Instance(shm::Capacities capacities = {.max_workers = 2,
-                                                  .max_sessions = 64,
-                                                  .filter_buckets = 64,
-                                                  .mailbox_bytes = 64 * 1024})
-      : segment(make(capacities)) {
-    for (uint32_t slot = 0; slot < capacities.max_workers; ++slot) {
+  explicit Instance(uint32_t mailbox_bytes = 64 * 1024)
+      : segment(make({.max_workers = 2,
+                      .max_sessions = 64,
+                      .filter_buckets = 64,
+                      .mailbox_bytes = mailbox_bytes})) {
+    for (uint32_t slot = 0; slot < 2; ++slot) {
       int ends[2];
       HF_CHECK(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
       read_ends.emplace_back(ends[0]);
@@ -42,17 +45,55 @@ class Instance {
  private:
   static shm::Segment make(const shm::Capacities& capacities) {
     static unsigned number = 0;
-    auto made = shm::Segment::create(
-        {.instance = fmt::format("worker-test-{}-{}", getpid(), ++number),
-         .runtime_dir = "/nowhere",
-         .node_id = 7},
-        capacities);
+    shm::SegmentIdentity identity{
+        .instance = fmt::format("worker-test-{}-{}", getpid(), ++number),
+        .runtime_dir = "/nowhere",
+        .node_id = 7,
+    };
+    auto made = shm::Segment::create(identity, capacities);
     if (!made) throw std::runtime_error(made.error().text());
     return *std::move(made);
   }
 };
 
-// A backend that accepts everybody and writes down what it is told.
+inline std::pair<UniqueFd, UniqueFd> socket_pair() {
+  int ends[2];
+  HF_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// The far end of a connection.
+class Peer {
+ public:
+  Peer(UniqueFd fd, Client* client) : client(client), fd_(std::move(fd)) {}
+  void send(std::string_view bytes) {
+    ASSERT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), ssize_t(bytes.size()));
+  }
+  // Reads what is there; everything that came so far.
+  const std::string& received() {
+    char bytes[65536];
+    for (;;) {
+      ssize_t got = recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+      if (got <= 0) {
+        ended_ |= got == 0 || errno != EAGAIN;
+        return received_;
+      }
+      received_.append(bytes, size_t(got));
+    }
+  }
+  bool at_end() { return received(), ended_; }
+  void end_output() { shutdown(fd_.get(), SHUT_WR); }
+  void close() { fd_.reset(); }
+
+  Client* client;  // valid while the connection is
+
+ private:
+  UniqueFd fd_;
+  std::string received_;
+  bool ended_ = false;
+};
+
+// Lets everybody in (if `accepts`) and writes down what it is told.
 class NotingBackend final : public Backend {
  public:
   explicit NotingBackend(Sessions& sessions) : sessions_(sessions) {}
@@ -62,7 +103,6 @@ class NotingBackend final : public Backend {
   void message(Session&, bool, std::string_view data) override { messages.emplace_back(data); }
   void gone(Session& session) override {
     endings.push_back(session.ended_by);
-    codes.push_back(session.ended_code);
     sessions_.forget(session);
   }
   void adopt(Session& session, const shm::SessionView&) override { sessions_.forget(session); }
@@ -70,7 +110,6 @@ class NotingBackend final : public Backend {
   bool accepts = true;
   std::vector<std::string> messages;
   std::vector<EndReason> endings;
-  std::vector<uint16_t> codes;
 
  private:
   Sessions& sessions_;
@@ -81,16 +120,19 @@ class Room {
   explicit Room(Instance& instance, uint16_t slot = 0, const conf::Config& given = {})
       : config(given),
         heritage(heritage_of(instance, slot)),
-        runtime{config, slot, loop, wheel, flush, instance.segment.stats(slot), scratch,
-                monotonic_ms()},
+        runtime{config,  slot,         loop, wheel, flush, instance.segment.stats(slot),
+                scratch, monotonic_ms()},
         hub(runtime, instance.segment.filter()),
         sessions(runtime, instance.segment, hub),
         router(runtime, heritage, sessions, hub),
         backend(sessions),
         connections(runtime) {
-    listen.path = "/ws";
-    listen.origins = {"*"};
-    listen.ping_interval_ms = 0;
+    web.path = "/ws";
+    web.origins = {"*"};
+    lines.protocol = conf::Protocol::tcp;
+    lines.framing =
+        conf::Framing{.kind = conf::FramingKind::delimiter, .strip = false, .delimiter = "\n"};
+    lines.ping_interval_ms = 0;
   }
   ~Room() {
     connections.clear();
@@ -108,9 +150,6 @@ class Room {
     router.post().receive();
     loop.bury();
   }
-  void turns(int n) {
-    while (n-- > 0) turn();
-  }
   // The worker's tick, `ms` later.
   void pass(uint64_t ms) {
     later_ms += ms;
@@ -125,29 +164,34 @@ class Room {
       return done();
     });
   }
-  // A client of `listen` on one end of a socket pair; the other end is the answer.
-  UniqueFd connect(Client** client = nullptr) {
-    auto [near, far] = pair();
-    auto made = std::make_unique<Client>(home, std::move(near), shm::SessionOrigin{});
-    if (client != nullptr) *client = made.get();
+
+  Peer connect(const conf::Listen& listen, Backend& to) {
+    homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to});
+    auto [near, far] = socket_pair();
+    auto made = std::make_unique<Client>(homes.back(), std::move(near), shm::SessionOrigin{});
     Client& started = *made;
     connections.add(std::move(made));
     started.start();
-    return std::move(far);
+    return {std::move(far), &started};
   }
-  static std::pair<UniqueFd, UniqueFd> pair() {
-    int ends[2];
-    HF_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+  Peer connect() { return connect(lines, backend); }  // messages are lines
+  Session* session_of(const Peer& peer) {
+    Session* found = nullptr;
+    sessions.for_each_live([&](Session& session) {
+      if (session.client == peer.client) found = &session;
+    });
+    return found;
   }
-  // A session without a connection of its own: what it is sent lands in a client nobody flushes.
-  Session& make_session() {
-    others_ends.push_back(connect_raw());
-    return *last_session_;
+  Session& open_session() { return *session_of(others.emplace_back(connect())); }
+  CommandResult execute(const Command& command) {
+    std::optional<CommandResult> result;
+    router.execute(command, [&](CommandResult&& given) { result = std::move(given); });
+    EXPECT_TRUE(result) << "not answered at once";
+    return result.value_or(CommandResult{});
   }
 
   conf::Config config;
-  conf::Listen listen;
+  conf::Listen web, lines;
   Heritage heritage;
   Loop loop;
   TimingWheel wheel{monotonic_ms()};
@@ -158,10 +202,10 @@ class Room {
   Sessions sessions;
   PushRouter router;
   NotingBackend backend;
+  std::deque<ClientHome> homes;
   ConnectionTable connections;
-  ClientHome home{runtime, connections, sessions, listen, 0, backend};
+  std::deque<Peer> others;
   uint64_t later_ms = 0;
-  std::vector<UniqueFd> others_ends;
 
  private:
   static Heritage heritage_of(Instance& instance, uint16_t slot) {
@@ -174,9 +218,22 @@ class Room {
     heritage.control = -1;
     return heritage;
   }
-  UniqueFd connect_raw();
-
-  Session* last_session_ = nullptr;
 };
+
+// Sends an opening hand-shake.
+inline void shake_hands(Peer& peer, std::string_view more = {}) {
+  peer.send(
+      "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+      std::string(more) + "\r\n");
+}
+
+// What came behind the 101, or "(no 101)".
+inline std::string behind_101(Peer& peer) {
+  const std::string& all = peer.received();
+  size_t end = all.find("\r\n\r\n");
+  if (!all.starts_with("HTTP/1.1 101 ") || end == std::string::npos) return "(no 101)";
+  return all.substr(end + 4);
+}
 
 }  // namespace holdfast::test

@@ -1,0 +1,87 @@
+#include "shm/channel_filter.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace holdfast::shm {
+namespace {
+
+constexpr uint32_t kBuckets = 64, kWorkers = 4;
+
+class Filter : public testing::Test {
+ protected:
+  std::vector<uint32_t> workers_of(std::string_view name) const {
+    std::vector<uint32_t> found;
+    filter_.for_each(name, [&](uint32_t w) { found.push_back(w); });
+    for (uint32_t w = 0; w < kWorkers; ++w)
+      EXPECT_EQ(filter_.maybe_member(w, name), std::count(found.begin(), found.end(), w) == 1);
+    return found;
+  }
+
+  // Another name in the bucket of `name`.
+  std::string collision(std::string_view name) const {
+    for (int i = 0;; ++i) {
+      std::string other = "other-" + std::to_string(i);
+      if ((hash_name(other) ^ hash_name(name)) % kBuckets == 0) return other;
+    }
+  }
+
+  std::unique_ptr<std::atomic<uint16_t>[]> counts_{
+      new std::atomic<uint16_t>[size_t{kBuckets} * kWorkers]()};
+  ChannelFilter filter_{counts_.get(), kBuckets, kWorkers};
+};
+
+using Workers = std::vector<uint32_t>;
+
+TEST_F(Filter, NamesNobodyAtFirst) { EXPECT_EQ(workers_of("news"), Workers{}); }
+
+TEST_F(Filter, NamesThoseThatRaised) {
+  filter_.raise(0, "news");
+  filter_.raise(3, "news");
+  EXPECT_EQ(workers_of("news"), (Workers{0, 3}));
+}
+
+TEST_F(Filter, CountsChannelsOfABucketTogether) {
+  std::string other = collision("news");
+  filter_.raise(1, "news");
+  filter_.raise(1, other);
+  filter_.lower(1, "news");
+  EXPECT_EQ(workers_of("news"), Workers{1});  // one hop too many, for the other's sake
+  filter_.lower(1, other);
+  EXPECT_EQ(workers_of("news"), Workers{});
+}
+
+TEST_F(Filter, KeepsBucketsApart) {
+  std::string elsewhere = "news";
+  while ((hash_name(elsewhere) ^ hash_name("news")) % kBuckets == 0) elsewhere += "x";
+  filter_.raise(2, "news");
+  EXPECT_EQ(workers_of(elsewhere), Workers{});
+}
+
+TEST_F(Filter, AFullCountStaysUntilTheColumnIsCleared) {  // I2
+  for (int i = 0; i < 70'000; ++i) filter_.raise(1, "news");
+  for (int i = 0; i < 140'000; ++i) filter_.lower(1, "news");
+  EXPECT_EQ(workers_of("news"), Workers{1});
+  filter_.clear_column(1);
+  EXPECT_EQ(workers_of("news"), Workers{});
+}
+
+TEST_F(Filter, LowerOfAnEmptyCountDoesNotWrap) {
+  filter_.lower(1, "news");
+  EXPECT_EQ(workers_of("news"), Workers{});
+}
+
+TEST_F(Filter, ClearingAColumnLeavesTheOthers) {  // I3
+  for (int i = 0; i < 1000; ++i)
+    for (uint32_t w : {1u, 2u}) filter_.raise(w, "room-" + std::to_string(i));
+  filter_.clear_column(1);
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_EQ(workers_of("room-" + std::to_string(i)), Workers{2});
+}
+
+}  // namespace
+}  // namespace holdfast::shm

@@ -1,0 +1,182 @@
+#include "worker/output_queue.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/fd.h"
+
+namespace holdfast {
+namespace {
+
+using Outcome = OutputQueue::Outcome;
+constexpr size_t kAll = SIZE_MAX;
+
+struct Pair {
+  Pair() {
+    int ends[2];
+    HF_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    near.reset(ends[0]);
+    far.reset(ends[1]);
+  }
+  std::string read() {
+    std::string all;
+    char bytes[65536];
+    ssize_t got;
+    while ((got = recv(far.get(), bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+      all.append(bytes, size_t(got));
+    return all;
+  }
+  UniqueFd near, far;
+};
+
+BufferRef buffer(std::string_view text) { return BufferRef::concat(text); }
+
+TEST(BufferRef, JoinsItsPartsAndIsSharedByItsCopies) {
+  BufferRef a = BufferRef::concat("one ", "", "two");
+  BufferRef b = a;
+  a = BufferRef();
+  EXPECT_FALSE(a);
+  EXPECT_EQ(b.bytes(), "one two");
+  b = b;
+  EXPECT_EQ(b.bytes(), "one two");
+}
+
+TEST(OutputQueue, SendsBuffersInOrderWithOneSystemCall) {  // I3
+  Pair pair;
+  OutputQueue queue;
+  std::string expected;
+  for (int i = 0; i < 50; ++i) {
+    queue.push(buffer(std::to_string(i) + ' '));
+    expected += std::to_string(i) + ' ';
+  }
+  EXPECT_EQ(queue.bytes(), expected.size());  // I2
+  auto done = queue.write_to(pair.near.get(), kAll);
+  EXPECT_EQ(done.outcome, Outcome::drained);
+  EXPECT_EQ(done.bytes, expected.size());
+  EXPECT_EQ(done.writes, 1u);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(pair.read(), expected);
+}
+
+TEST(OutputQueue, EmptyOneWritesNothing) {
+  Pair pair;
+  OutputQueue queue;
+  queue.push(buffer(""));
+  auto done = queue.write_to(pair.near.get(), kAll);
+  EXPECT_EQ(done.outcome, Outcome::drained);
+  EXPECT_EQ(done.writes, 0u);
+}
+
+// Buffers of sizes that do not fit the socket's buffer evenly, read in pieces.
+TEST(OutputQueue, GoesOnWhereAFullSocketStoppedIt) {
+  Pair pair;
+  OutputQueue queue;
+  std::string expected;
+  for (int i = 0; i < 400; ++i) {
+    std::string text(size_t(1 + i * 37 % 9000), char('a' + i % 26));
+    queue.push(buffer(text));
+    expected += text;
+  }
+  std::string got;
+  unsigned blocked = 0;
+  for (;;) {
+    size_t before = queue.bytes();
+    auto done = queue.write_to(pair.near.get(), kAll);
+    EXPECT_EQ(queue.bytes(), before - done.bytes);  // I2
+    got += pair.read();
+    if (done.outcome == Outcome::drained) break;
+    ASSERT_EQ(done.outcome, Outcome::blocked);
+    ++blocked;
+  }
+  EXPECT_GT(blocked, 0u);
+  EXPECT_TRUE(got == expected);
+}
+
+TEST(OutputQueue, StopsAtItsBudget) {
+  Pair pair;
+  OutputQueue queue;
+  for (int i = 0; i < 200; ++i) queue.push(buffer("0123456789"));
+  auto done = queue.write_to(pair.near.get(), 1);
+  EXPECT_EQ(done.outcome, Outcome::more);
+  EXPECT_GT(done.bytes, 0u);
+  EXPECT_EQ(queue.bytes(), 2000 - done.bytes);
+  while (!queue.empty()) queue.write_to(pair.near.get(), 1);
+  EXPECT_EQ(pair.read().size(), 2000u);
+}
+
+TEST(OutputQueue, TellsOfABrokenConnectionWithoutASignal) {
+  Pair pair;
+  pair.far.reset();
+  OutputQueue queue;
+  queue.push(buffer("x"));
+  EXPECT_EQ(queue.write_to(pair.near.get(), kAll).outcome, Outcome::failed);
+  EXPECT_EQ(errno, EPIPE);
+}
+
+TEST(OutputQueue, WhatIsPushedToTheFrontGoesFirst) {
+  Pair pair;
+  OutputQueue queue;
+  queue.push_front(buffer("b"));
+  queue.push(buffer("c"));
+  queue.push(buffer("d"));
+  queue.push_front(buffer("a"));
+  EXPECT_EQ(queue.bytes(), 4u);
+  queue.write_to(pair.near.get(), kAll);
+  EXPECT_EQ(pair.read(), "abcd");
+}
+
+// Fills the socket until the first buffer is partly sent; returns how much of it went.
+size_t block(OutputQueue& queue, int fd) {
+  queue.push(buffer(std::string(4'000'000, 'x')));
+  queue.push(buffer("second"));
+  queue.push(buffer("third"));
+  auto done = queue.write_to(fd, kAll);
+  EXPECT_EQ(done.outcome, Outcome::blocked);
+  return done.bytes;
+}
+
+TEST(OutputQueue, DropKeepsAPartlySentBufferWhole) {  // I3
+  Pair pair;
+  OutputQueue queue;
+  size_t sent = block(queue, pair.near.get());
+  ASSERT_GT(sent, 0u);
+  EXPECT_EQ(queue.drop_unsent(), 2u);
+  EXPECT_EQ(queue.bytes(), 4'000'000 - sent);
+  queue.push(buffer("end"));
+  std::string got;
+  while (!queue.empty()) {
+    got += pair.read();
+    queue.write_to(pair.near.get(), kAll);
+  }
+  got += pair.read();
+  EXPECT_TRUE(got == std::string(4'000'000, 'x') + "end");
+}
+
+TEST(OutputQueue, DropTakesAllThatIsUnsent) {
+  OutputQueue queue;
+  EXPECT_EQ(queue.drop_unsent(), 0u);
+  for (const char* text : {"a", "b", "c"}) queue.push(buffer(text));
+  EXPECT_EQ(queue.drop_unsent(), 3u);
+  EXPECT_TRUE(queue.empty());
+  Pair pair;
+  queue.push(buffer("d"));
+  queue.write_to(pair.near.get(), kAll);
+  EXPECT_EQ(pair.read(), "d");
+}
+
+TEST(OutputQueue, DropKeepsTheFirstWhereAsked) {
+  OutputQueue queue;
+  EXPECT_EQ(queue.drop_unsent(true), 0u);
+  for (const char* text : {"a", "b", "c"}) queue.push(buffer(text));
+  EXPECT_EQ(queue.drop_unsent(true), 2u);
+  EXPECT_EQ(queue.bytes(), 1u);
+  Pair pair;
+  queue.write_to(pair.near.get(), kAll);
+  EXPECT_EQ(pair.read(), "a");
+}
+
+}  // namespace
+}  // namespace holdfast
