@@ -47,6 +47,7 @@ class Table {
   bool choice(std::string_view key, E& out, const std::vector<std::pair<std::string_view, E>>& now,
               const std::vector<std::string_view>& later = {}) {
     std::vector<std::string_view> words;
+    words.reserve(now.size());
     for (const auto& [word, value] : now) words.push_back(word);
     std::optional<size_t> index = word_of(key, words, later);
     if (index) out = now[*index].second;

@@ -50,8 +50,10 @@ std::string name_value_lines(const std::vector<std::pair<std::string, std::strin
   size_t width = 0;
   for (const auto& [name, value] : lines) width = std::max(width, display_width(name));
   std::string out;
-  for (const auto& [name, value] : lines)
-    out += name + std::string(width - display_width(name) + 2, ' ') + value + "\n";
+  for (const auto& [name, value] : lines) {
+    out.append(name).append(width - display_width(name) + 2, ' ');
+    out.append(value).append("\n");
+  }
   return out;
 }
 

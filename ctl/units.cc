@@ -1,5 +1,7 @@
 #include "ctl/units.h"
 
+#include <cmath>
+
 #include <fmt/format.h>
 #include <simdjson.h>
 #include <time.h>
@@ -42,7 +44,7 @@ std::string human_bytes(uint64_t bytes) {
 std::string human_rate(double per_second) {
   if (per_second <= 0) return "0";
   if (per_second < 99.95) return fmt::format("{:.1f}", per_second);
-  return human_count(uint64_t(per_second + 0.5));
+  return human_count(uint64_t(std::llround(per_second)));
 }
 
 std::string human_micros(uint64_t us) {

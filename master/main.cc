@@ -55,7 +55,8 @@ int carry_out(const Arguments& arguments, holdfast::master::ProcessTitle& title)
 
 }  // namespace
 
-int main(int argc, char** argv) {
+// The exceptions left are bad_alloc and CLI11's own mistakes; both end the process, which is what they should do.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   Arguments arguments;
   CLI::App app("Holdfast, a push gateway for long-lived client connections.", "holdfastd");
   declare(app, arguments);

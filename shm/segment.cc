@@ -84,7 +84,7 @@ Error incompatible(const std::string& name, std::string_view why) {
 
 void copy_text(char* to, size_t room, const std::string& text) {
   std::memset(to, 0, room);
-  std::memcpy(to, text.data(), std::min(text.size(), room - 1));
+  text.copy(to, room - 1);  // the last byte stays 0
 }
 
 void fill_header(Header& header, const SegmentIdentity& identity, const Layout& layout) {

@@ -54,8 +54,8 @@ struct ChannelCount {
   uint64_t members = 0;
 };
 
-// What became of it. For session-addressed operations the directory decides at once; for the others the workers
-// concerned report, and `partial` says that one did not within the deadline.
+// What became of it. For a send to sessions the directory decides at once; all else is reported by the workers that carried it
+// out, so whoever got the answer to a join can publish to the newcomer. `partial`: one did not report within the deadline.
 struct CommandResult {
   uint64_t delivered = 0;                     // sessions reached (queued for them, or handed to their worker)
   std::vector<shm::SessionId> unknown;        // of the sessions named

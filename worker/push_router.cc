@@ -9,12 +9,9 @@
 namespace holdfast {
 namespace {
 
-// Session-addressed pushes are answered by the directory at once; what goes to channels, users or all is counted by
-// those who have the members.
-bool counted_by_members(const Command& c) {
-  return c.op == Op::list_channels || c.op == Op::send_all || c.op == Op::publish ||
-         c.op == Op::send_user || !c.users.empty() || (c.op == Op::kick && !c.channels.empty());
-}
+// A push to sessions is answered by the directory at once. Everything else is answered by those who carried it out: only they
+// know how many members they have, and who was told that a session has joined must be able to publish to it.
+bool answered_by_workers(const Command& c) { return c.op != Op::send; }
 
 bool before(const shm::SessionId& a, const shm::SessionId& b) { return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo; }
 
@@ -125,7 +122,7 @@ void PushRouter::execute(const Command& command, CommandDone done) {
   }
   CommandResult result;
   Parts parts = divide(command, &result);
-  bool ask = done && counted_by_members(command);
+  bool ask = done && answered_by_workers(command);
   bool full = ask && pending_.size() >= kMaxPending;  // I2
   uint64_t token = ask && !full ? next_token_++ : 0;
   unsigned asked = 0;
@@ -143,7 +140,7 @@ void PushRouter::execute(const Command& command, CommandDone done) {
       result.failed.insert(result.failed.end(), part.sessions.begin(), part.sessions.end());
       continue;
     }
-    if (!counted_by_members(command)) result.delivered += part.sessions.size();
+    if (!answered_by_workers(command)) result.delivered += part.sessions.size();
     ++asked;
   }
   if (!done) return;

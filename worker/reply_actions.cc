@@ -12,6 +12,8 @@
 namespace holdfast {
 namespace {
 
+constexpr std::string_view kPublish = "Holdfast-Publish";
+
 bool same_name(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
@@ -88,10 +90,10 @@ void ReplyActions::body(Session& session, const fcgi::Answer& answer) {
   publish.op = Op::publish;
   bool to_channels = false;
   for (const auto& [name, value] : answer.headers) {
-    if (!same_name(name, "Holdfast-Publish")) continue;
+    if (!same_name(name, kPublish)) continue;
     to_channels = true;
     for_each_item(value, [&](std::string_view channel) {
-      if (!valid_channel(channel)) return bad(session, name, "no valid channel name");
+      if (!valid_channel(channel)) return bad(session, kPublish, "no valid channel name");
       publish.channels.emplace_back(channel);
     });
   }

@@ -34,6 +34,8 @@ class Worker final : private TurnHook {
     uint16_t code;
     EndReason reason;
     bool wait_for_close_events;
+    uint64_t from_ms = 0;  // filled in by drain()
+    size_t sessions = 0;   // how many there were then
   };
 
   void build_backends();
@@ -266,6 +268,8 @@ void Worker::drain(Parting parting, bool empty_queues) {
     log_info("worker drains slot={} sessions={}", heritage_.slot, sessions_.live());
   }
   parting_ = parting;
+  parting_->from_ms = runtime_.now_ms;
+  parting_->sessions = sessions_.live();
 }
 
 void Worker::stop_now() {
@@ -277,13 +281,15 @@ void Worker::wind_up(WindUp what) {
   connections_.for_each([what](Connection& connection) { connection.wind_up(what); });
 }
 
-// Spread evenly over the time that is left, so that clients do not come back all at once.
+// As many sessions may stay as there is time left, so that clients do not come back all at once, and the last one
+// only when the time is up.
 void Worker::close_a_share() {
   size_t live = sessions_.live();
-  if (live == 0) return;
   uint64_t left = parting_->until_ms > runtime_.now_ms ? parting_->until_ms - runtime_.now_ms : 0;
-  size_t ticks = size_t(left / TimingWheel::kTickMs) + 1;
-  size_t share = (live + ticks - 1) / ticks;
+  uint64_t whole = std::max<uint64_t>(parting_->until_ms - parting_->from_ms, 1);
+  size_t may_stay = size_t((parting_->sessions * left + whole - 1) / whole);
+  if (live <= may_stay) return;
+  size_t share = live - may_stay;
   // Who is just connecting would be refused: it is let in first, as long as there is time.
   bool unopened_too = left == 0 || runtime_.stopping;
   std::vector<Session*> leaving;

@@ -80,6 +80,25 @@ TEST(Push, JoinAndLeaveMoveSessionsOfAnyWorker) {
   EXPECT_EQ(clients[0].next_text(), "marker");
 }
 
+// What was answered has happened: the publish behind a join reaches the session that joined, whichever workers hold the
+// session and the publisher.
+TEST(Push, PublishBehindAJoinReachesTheNewcomer) {
+  Gateway gw({.tables = relay_ws()});
+  auto clients = gw.one_on_each("/ws?channel=start", {0, 1});
+  HttpClient api(gw.api());
+  for (int i = 0; i < 200; ++i) {
+    std::string channel = "c" + std::to_string(i);
+    for (WsClient& client : clients)
+      api.post("/v1/join", "{\"sessions\":[\"" + client.session() + "\"],\"channels\":[\"" + channel + "\"]}");
+    HttpAnswer answer = api.post("/v1/publish", publish_body({channel}, channel));
+    ASSERT_NE(answer.body.find("\"delivered\":2"), std::string::npos) << i << ' ' << answer.body;
+    for (WsClient& client : clients) {
+      ASSERT_EQ(client.next_text(), channel);
+      api.post("/v1/leave", "{\"sessions\":[\"" + client.session() + "\"],\"channels\":[\"" + channel + "\"]}");
+    }
+  }
+}
+
 TEST(Push, KickClosesWithCodeAndReasonOnAnyWorker) {
   Gateway gw({.tables = relay_ws()});
   auto clients = gw.one_on_each("/ws?channel=a", {0, 1});

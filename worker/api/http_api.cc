@@ -104,7 +104,7 @@ std::string channels_json(const CommandResult& result, const ChannelQuery& query
   return json.take();
 }
 
-void get_channels(Exchange exchange, const http::Request& request) {
+void get_channels(const Exchange& exchange, const http::Request& request) {
   std::optional<ChannelQuery> query = parse_channel_query(request.query());
   if (!query)
     return exchange.refuse({400, "bad_request",
@@ -114,24 +114,24 @@ void get_channels(Exchange exchange, const http::Request& request) {
   Router* router = exchange.context().router;
   router->execute(
       Command{.op = Op::list_channels},
-      [exchange = std::move(exchange), query = std::move(*query)](CommandResult&& result) {
+      [exchange, query = std::move(*query)](CommandResult&& result) {
         exchange.answer(200, channels_json(result, query));
       });
 }
 
-void get_stats(Exchange exchange, const http::Request&) {
+void get_stats(const Exchange& exchange, const http::Request&) {
   exchange.answer(200, stats_json(*exchange.context().segment));
 }
 
-void get_metrics(Exchange exchange, const http::Request&) {
+void get_metrics(const Exchange& exchange, const http::Request&) {
   exchange.answer_text(kPrometheusType, prometheus_text(*exchange.context().segment));
 }
 
-void get_health(Exchange exchange, const http::Request&) {
+void get_health(const Exchange& exchange, const http::Request&) {
   exchange.answer(200, R"({"status":"ok"})");
 }
 
-void get_ready(Exchange exchange, const http::Request&) {
+void get_ready(const Exchange& exchange, const http::Request&) {
   if (*exchange.context().draining)
     return exchange.refuse({503, "draining", "this worker takes no new connections any more"});
   exchange.answer(200, R"({"status":"ready"})");
@@ -141,7 +141,7 @@ void get_ready(Exchange exchange, const http::Request&) {
 
 struct GetRoute {
   std::string_view path;
-  void (*handle)(Exchange, const http::Request&);
+  void (*handle)(const Exchange&, const http::Request&);
   bool open;  // without a token
 };
 constexpr GetRoute kGetRoutes[] = {
@@ -179,10 +179,10 @@ void wrong_method(const Exchange& exchange, std::string_view allowed) {
                   fmt::format("Allow: {}\r\n", allowed));
 }
 
-void get(Exchange exchange, const GetRoute& route, const http::Request& request) {
+void get(const Exchange& exchange, const GetRoute& route, const http::Request& request) {
   if (request.method != "GET" && request.method != "HEAD")
     return wrong_method(exchange, "GET, HEAD");
-  route.handle(std::move(exchange), request);
+  route.handle(exchange, request);
 }
 
 void post(Exchange exchange, std::string_view name, const http::Request& request) {

@@ -30,14 +30,17 @@ class Filter : public testing::Test {
     }
   }
 
-  std::unique_ptr<std::atomic<uint16_t>[]> counts_{
-      new std::atomic<uint16_t>[size_t{kBuckets} * kWorkers]()};
+  std::unique_ptr<std::atomic<uint16_t>[]> counts_ {
+    new std::atomic<uint16_t>[ size_t{kBuckets} * kWorkers ]()
+  };
   ChannelFilter filter_{counts_.get(), kBuckets, kWorkers};
 };
 
 using Workers = std::vector<uint32_t>;
 
-TEST_F(Filter, NamesNobodyAtFirst) { EXPECT_EQ(workers_of("news"), Workers{}); }
+TEST_F(Filter, NamesNobodyAtFirst) {
+  EXPECT_EQ(workers_of("news"), Workers{});
+}
 
 TEST_F(Filter, NamesThoseThatRaised) {
   filter_.raise(0, "news");
@@ -79,8 +82,7 @@ TEST_F(Filter, ClearingAColumnLeavesTheOthers) {  // I3
   for (int i = 0; i < 1000; ++i)
     for (uint32_t w : {1u, 2u}) filter_.raise(w, "room-" + std::to_string(i));
   filter_.clear_column(1);
-  for (int i = 0; i < 1000; ++i)
-    EXPECT_EQ(workers_of("room-" + std::to_string(i)), Workers{2});
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(workers_of("room-" + std::to_string(i)), Workers{2});
 }
 
 }  // namespace

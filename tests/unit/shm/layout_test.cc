@@ -25,8 +25,8 @@ Capacities changed(Capacities c, uint32_t Capacities::*field, uint32_t value) {
 void expect_room(const Capacities& c) {
   Layout l = Layout::of(c);
   size_t w = c.max_workers;
-  for (size_t offset : {l.slot_heads, l.stats, l.filter, l.mailboxes, l.directory, l.total,
-                        l.ring_stride})
+  for (size_t offset :
+       {l.slot_heads, l.stats, l.filter, l.mailboxes, l.directory, l.total, l.ring_stride})
     EXPECT_EQ(offset % kPage, 0u);
   EXPECT_GE(l.slot_heads, sizeof(Header));
   EXPECT_GE(l.stats, l.slot_heads + w * sizeof(SlotHead));

@@ -65,7 +65,7 @@ inline std::pair<UniqueFd, UniqueFd> socket_pair() {
 // The far end of a connection.
 class Peer {
  public:
-  Peer(UniqueFd fd, Client* client) : client(client), fd_(std::move(fd)) {}
+  Peer(UniqueFd fd, Client* near) : client(near), fd_(std::move(fd)) {}
   void send(std::string_view bytes) {
     ASSERT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), ssize_t(bytes.size()));
   }

@@ -1,0 +1,135 @@
+// Wake-ups between processes that really sleep: whoever is never woken ends the test by its time
+// limit. Senders keep records that do not fit and sleep until the reader makes room, so both uses
+// of the doorbell (I3 and I4 of shm/mailbox.h) are under way at once.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "shm/segment.h"
+#include "tests/multiproc/shm/child.h"
+
+namespace holdfast::shm {
+namespace {
+
+using test::Child;
+using test::require;
+using test::Shared;
+
+constexpr uint32_t kSlots = 3, kReader = 2;
+constexpr uint64_t kLetters = 300'000;  // from each sender
+
+struct Sleeps {
+  std::atomic<uint64_t> of[kSlots];
+};
+
+class DoorbellStress : public testing::Test {
+ protected:
+  DoorbellStress() {
+    auto made = Segment::create(
+        {test::own_instance("doorbell"), "/run", 1},
+        {.max_workers = kSlots, .max_sessions = 1, .filter_buckets = 1, .mailbox_bytes = 1024});
+    if (!made) throw std::runtime_error(made.error().text());
+    segment = std::make_unique<Segment>(*std::move(made));
+    for (uint32_t s = 0; s < kSlots; ++s) {
+      int ends[2];
+      if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+      read_ends.emplace_back(ends[0]);
+      write_ends.emplace_back(ends[1]);
+    }
+  }
+
+  void ring_bell(uint32_t slot) const {
+    ring_doorbell(segment->slot(slot), write_ends[slot].get());
+  }
+
+  // Returns once `ready` holds, as a worker's loop does: look, announce, look again, sleep.
+  template <class Ready>
+  void sleep_unless(uint32_t me, Ready&& ready) const {
+    while (!ready()) {
+      announce_sleep(segment->slot(me));
+      if (!ready()) {
+        pollfd bell{read_ends[me].get(), POLLIN, 0};
+        ++sleeps->of[me];
+        require(poll(&bell, 1, test::timeout_ms()) == 1, "somebody rings");
+      }
+      announce_awake(segment->slot(me));
+      drain_doorbell(read_ends[me].get());
+    }
+  }
+
+  int send_all(uint32_t me) const {
+    std::mt19937_64 random(test::test_seed() + me);
+    MailboxRing ring = segment->ring(me, kReader);
+    for (uint64_t n = 0; n < kLetters; ++n) {
+      std::string body(random() % 200, char(n));
+      if (!ring.push(uint32_t(n + 1), body)) {
+        bool sent = false;
+        ring.set_waiting(true);
+        sleep_unless(me, [&] { return sent = sent || ring.push(uint32_t(n + 1), body); });
+        ring.set_waiting(false);
+      }
+      ring_bell(kReader);
+      // Now and then the reader gets the time to fall asleep.
+      for (uint64_t spin = random() % 8 == 0 ? random() % 4000 : 0; spin > 0; --spin)
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    return 0;
+  }
+
+  // Takes at most a few at a time, for the senders to fill the rest.
+  int read_all() const {
+    uint64_t next[kReader] = {};
+    auto mail = [&] { return !ring_of(0).empty() || !ring_of(1).empty(); };
+    while (next[0] + next[1] < kReader * kLetters) {
+      sleep_unless(kReader, mail);
+      for (uint32_t from = 0; from < kReader; ++from) take_some(from, next[from]);
+    }
+    return 0;
+  }
+
+  void take_some(uint32_t from, uint64_t& next) const {
+    MailboxRing ring = ring_of(from);
+    for (int n = 0; n < 8; ++n) {
+      bool broken = false;
+      std::optional<Record> record = ring.front(&broken);
+      require(!broken, "the ring is whole");
+      if (!record) break;
+      require(record->kind == uint32_t(++next), "records come in order");
+      ring.pop();
+    }
+    if (ring.producer_waits()) ring_bell(from);
+  }
+
+  MailboxRing ring_of(uint32_t from) const { return segment->ring(from, kReader); }
+
+  std::unique_ptr<Segment> segment;
+  std::vector<UniqueFd> read_ends, write_ends;
+  Shared<Sleeps> sleeps;
+};
+
+TEST_F(DoorbellStress, WakesEverySleeper) {
+  SCOPED_TRACE(test::seed_note());
+  Child reader([&] { return read_all(); });
+  Child first([&] { return send_all(0); });
+  Child second([&] { return send_all(1); });
+  // A lost bell ends one of them after timeout_ms(); the others then wait as long once more.
+  auto ended = [&] { return reader.ended() && first.ended() && second.ended(); };
+  EXPECT_TRUE(test::eventually(ended, 6 * test::timeout_ms()));
+  EXPECT_EQ(reader.exit_status(), 0);
+  EXPECT_EQ(first.exit_status(), 0);
+  EXPECT_EQ(second.exit_status(), 0);
+  for (uint32_t s = 0; s < kSlots; ++s) EXPECT_GT(sleeps->of[s], 100u) << "slot " << s;
+}
+
+}  // namespace
+}  // namespace holdfast::shm

@@ -1,0 +1,69 @@
+<?php
+// fake_server.php SOCKET PLAN - plays the server's part of exactly the bytes and closes that a test wants to see answered.
+//
+// PLAN is a file with JSON: a list of connections, in the order they are accepted; each is a list of steps.
+//   "request"    read one request (headers, and the body that Content-Length announces)
+//   "head"       read the headers of one only
+//   "send BYTES" write them
+//   "await"      until the client closes; what comes meanwhile is thrown away
+//   "run COMMAND" have the shell do something
+//   "leave"      go on with the next connection, this one stays open
+// After its last step a connection is closed. Every request read is a line on the standard output: a JSON string.
+
+declare(strict_types=1);
+
+$listener = stream_socket_server("unix://$argv[1].new");
+rename("$argv[1].new", $argv[1]);  // it is seen only when it listens
+$opened = [];
+foreach (json_decode(file_get_contents($argv[2]), true) as $steps) {
+    $connection = stream_socket_accept($listener, 30);
+    if ($connection === false) {
+        exit(1);
+    }
+    stream_set_timeout($connection, 30);
+    foreach ($steps as $step) {
+        [$verb, $bytes] = explode(' ', $step, 2) + [1 => ''];
+        switch ($verb) {
+            case 'request':
+                echo json_encode(read_request($connection, true)), "\n";
+                break;
+            case 'head':
+                echo json_encode(read_request($connection, false)), "\n";
+                break;
+            case 'send':
+                fwrite($connection, $bytes);
+                fflush($connection);
+                break;
+            case 'await':
+                while (!in_array(fread($connection, 65536), ['', false], true)) {
+                }
+                break;
+            case 'run':
+                exec($bytes);
+                break;
+            case 'leave':
+                $opened[] = $connection;
+                break;
+            default:
+                fwrite(STDERR, "no such step: $step\n");
+                exit(2);
+        }
+    }
+    if (!in_array($connection, $opened, true)) {
+        fclose($connection);
+    }
+}
+
+function read_request($connection, bool $whole): string
+{
+    $request = '';
+    while (substr($request, -4) !== "\r\n\r\n") {
+        $line = fgets($connection);
+        if ($line === false) {
+            return "broken off: $request";
+        }
+        $request .= $line;
+    }
+    $length = preg_match('/\r\nContent-Length: (\d+)\r\n/', $request, $match) ? (int) $match[1] : 0;
+    return $whole && $length > 0 ? $request . stream_get_contents($connection, $length) : $request;
+}

@@ -1,0 +1,176 @@
+<?php
+// gateway.php - a real holdfastd in a directory of its own, on free ports; and a real php-fpm for it.
+
+declare(strict_types=1);
+
+final class Gateway
+{
+    public const TOKEN = 'a-token-for-the-tests-only';
+    public string $instance;
+    private TempDir $dir;
+    private Process $process;
+    private string $more;
+
+    // $more: tables to append to the configuration.
+    public function __construct(string $more = '')
+    {
+        static $count = 0;
+        $this->instance = 'php' . getmypid() . '-' . $count++;
+        $this->dir = new TempDir();
+        $this->more = $more;
+        file_put_contents($this->file('token'), self::TOKEN . "\n");
+        chmod($this->file('token'), 0600);
+        file_put_contents($this->file('gateway.toml'), $this->configuration());
+        $this->start();
+    }
+
+    public function file(string $name): string
+    {
+        return "{$this->dir->path}/$name";
+    }
+
+    public function start(): void
+    {
+        $program = getenv('HF_HOLDFASTD') ?: dirname(__DIR__, 2) . '/build/test/master/holdfastd';
+        $this->process = new Process([$program, '-c', $this->file('gateway.toml')], $this->file('log'));
+        try {
+            until('holdfastd serves', fn (): bool => !$this->process->running() || $this->serves(), 3 * limit());
+            yes($this->process->running(), 'holdfastd runs');
+        } catch (Failed $e) {
+            throw new RuntimeException($e->getMessage() . "\n" . file_get_contents($this->file('log')));
+        }
+    }
+
+    public function stop(): void
+    {
+        same(0, $this->process->end(), 'exit status of holdfastd');
+    }
+
+    public function master(): int
+    {
+        return $this->process->pid();
+    }
+
+    public function workers(): array
+    {
+        return array_column($this->client('unix')->info()['workers'], 'pid');
+    }
+
+    // The client's address. $kind: "tcp", "unix" or "token".
+    public function api(string $kind): string
+    {
+        return $this->listed('api http')[['tcp' => 0, 'unix' => 1, 'token' => 2][$kind]];
+    }
+
+    public function client(string $kind): Holdfast
+    {
+        return new Holdfast($this->api($kind), $kind === 'token' ? self::TOKEN : '', limit());
+    }
+
+    // Without a target: a client in a channel that nobody publishes to.
+    public function connect(string $target = '/ws?channel=quiet', int $listener = 0): WebSocket
+    {
+        return new WebSocket($this->listed('websocket')[$listener], $target);
+    }
+
+    // Sessions that have closed their connection are gone a moment later.
+    public function holds(int $sessions): void
+    {
+        $hf = $this->client('unix');
+        until("$sessions sessions", fn (): bool => $hf->info()['gauges']['sessions.online'] === $sessions);
+    }
+
+    private function serves(): bool
+    {
+        clearstatcache();
+        if (!is_file($this->file('run/listeners'))) {
+            return false;
+        }
+        try {
+            $workers = $this->client('unix')->info()['workers'];
+        } catch (HoldfastException $e) {
+            return false;
+        }
+        // A worker may serve before the master has noted its pid.
+        return array_column($workers, 'state') === ['serving', 'serving'] && min(array_column($workers, 'pid')) > 0;
+    }
+
+    // The addresses in RUNTIME_DIR/listeners whose lines begin so.
+    private function listed(string $kind): array
+    {
+        $found = [];
+        foreach (file($this->file('run/listeners'), FILE_IGNORE_NEW_LINES) as $line) {
+            if (strncmp($line, "$kind ", strlen($kind) + 1) === 0) {
+                $found[] = substr($line, strlen($kind) + 1);
+            }
+        }
+        return $found;
+    }
+
+    private function configuration(): string
+    {
+        return <<<TOML
+            [server]
+            instance = "{$this->instance}"
+            runtime_dir = "{$this->file('run')}"
+            workers = 2
+            drain_timeout = "2s"
+            [limits]
+            max_sessions = 1000
+            [[listen]]
+            address = "127.0.0.1:0"
+            path = "/ws"
+            backend = "relay"
+            [[api]]
+            address = "127.0.0.1:0"
+            protocol = "http"
+            [[api]]
+            address = "unix:{$this->file('push.sock')}"
+            protocol = "http"
+            [[api]]
+            address = "127.0.0.1:0"
+            protocol = "http"
+            token_file = "{$this->file('token')}"
+            {$this->more}
+            TOML;
+    }
+}
+
+// One php-fpm with two children that run $script.
+final class Fpm
+{
+    private TempDir $dir;
+    private Process $process;
+    private string $script;
+
+    public function __construct(string $script)
+    {
+        $this->dir = new TempDir();
+        $this->script = $script;
+        $identity = posix_geteuid() === 0 ? "user = root\ngroup = root\n" : '';
+        file_put_contents("{$this->dir->path}/fpm.conf", "[global]\nerror_log = {$this->dir->path}/log\ndaemonize = no\n"
+            . "[app]\nlisten = {$this->socket()}\npm = static\npm.max_children = 2\ncatch_workers_output = yes\n$identity");
+        $program = 'php-fpm' . PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
+        $command = [$program, '-n', '-F', '-O', '-R', '-y', "{$this->dir->path}/fpm.conf"];
+        $this->process = new Process($command, "{$this->dir->path}/log");
+        until('php-fpm listens', fn () => @stream_socket_client("unix://{$this->socket()}"));
+    }
+
+    public function stop(): void
+    {
+        $this->process->end();
+    }
+
+    // Tables: a websocket listener at /app with this backend.
+    public function tables(): string
+    {
+        return "[[listen]]\naddress = \"127.0.0.1:0\"\npath = \"/app\"\nbackend = \"app\"\n"
+            . "[backend.app]\nkind = \"fastcgi\"\nservers = [{ address = \"unix:{$this->socket()}\" }]\n"
+            . "script_filename = \"{$this->script}\"\nmax_connections = 2\n";
+    }
+
+    private function socket(): string
+    {
+        return "{$this->dir->path}/fpm.sock";
+    }
+}

@@ -1,0 +1,238 @@
+// What a Client does at its edges: slow readers, half-closed connections, silence, the end of the
+// worker. Both ends are in this process.
+
+#include "worker/client.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/worker/room.h"
+#include "tests/unit/ws/client_frames.h"
+
+namespace holdfast {
+namespace {
+
+using test::behind_101;
+using test::Peer;
+
+class ClientTest : public ::testing::Test {
+ protected:
+  Peer web_client(std::string_view more = {}) {
+    Peer peer = room_.connect(room_.web, room_.backend);
+    test::shake_hands(peer, more);
+    return peer;
+  }
+  Peer open_web_client() {
+    Peer peer = web_client();
+    EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer).empty(); })) << peer.received();
+    return peer;
+  }
+  bool send(Session& session, std::string_view text) {
+    Payload payload(text, false);
+    return room_.sessions.deliver(session, payload, Urgency::urgent);
+  }
+  // More than a socket takes at once, so that output is queued here.
+  size_t fill(Session& session, size_t bytes = 4'000'000) {
+    std::string line(bytes, 'x');
+    EXPECT_TRUE(send(session, line));
+    room_.turn();
+    EXPECT_GT(session.client->unsent(), 0u);
+    return bytes;
+  }
+  shm::StatsBlock& stats() { return room_.runtime.stats; }
+  void expect_nothing_left() {
+    EXPECT_TRUE(room_.turn_until([&] { return room_.connections.size() == 0; }));
+    EXPECT_EQ(stats().connections_open.get(), 0u);
+    EXPECT_EQ(stats().sessions_online.get(), 0u);
+    EXPECT_EQ(stats().bytes_unsent.get(), 0u);
+    EXPECT_EQ(stats().memberships.get(), 0u);
+    EXPECT_EQ(room_.sessions.size(), 0u);
+    EXPECT_EQ(room_.sessions.live(), 0u);
+  }
+
+  test::Instance instance_;
+  test::Room room_{instance_};
+};
+
+TEST_F(ClientTest, PushesDuringTheHandshakeComeBehindThe101InOrder) {
+  room_.backend.accepts = false;
+  Peer peer = web_client();
+  ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(peer) != nullptr; }));
+  Session& session = *room_.session_of(peer);
+  EXPECT_TRUE(send(session, "one"));
+  room_.turn();
+  EXPECT_EQ(peer.received(), "");
+  EXPECT_TRUE(send(session, "two"));
+  session.client->accept({});
+  EXPECT_TRUE(send(session, "three"));
+  std::string expected = "\x81\3one\x81\3two\x81\5three";
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == expected; })) << peer.received();
+}
+
+TEST_F(ClientTest, MessageSentWithTheHandshakeIsTheFirst) {
+  Peer peer = room_.connect(room_.web, room_.backend);
+  test::shake_hands(peer, "X-Test: 1\r\n");
+  peer.send(test::frame(1, "early"));
+  ASSERT_TRUE(room_.turn_until([&] { return room_.backend.messages.size() == 1; }));
+  EXPECT_EQ(room_.backend.messages[0], "early");
+}
+
+TEST_F(ClientTest, SlowOneLosesItsQueueAndIsTold1008) {
+  room_.web.send_queue = 3'000'000;
+  Peer peer = open_web_client();
+  Session& session = *room_.session_of(peer);
+  fill(session, 2'900'000);
+  EXPECT_TRUE(send(session, std::string(1000, 'y')));
+  EXPECT_FALSE(send(session, std::string(1'500'000, 'z')));
+  EXPECT_EQ(room_.backend.endings.size(), 0u) << "not while a channel's members are walked";
+  room_.turn();
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::slow});
+  EXPECT_LT(stats().bytes_unsent.get(), 2'900'000u + 100);
+  ASSERT_TRUE(room_.turn_until([&] {
+    return peer.received().ends_with(test::frame(8, "\x03\xf0slow consumer", {.masked = false}));
+  }));
+  EXPECT_EQ(behind_101(peer).find('y'), std::string::npos);
+  peer.send(test::close_frame(1008));
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  peer.close();
+  expect_nothing_left();
+}
+
+// Too much for its bound in the very turn it was let in: it still learns who is speaking.
+TEST_F(ClientTest, SlowOneIsNotSentACloseFrameInPlaceOfThe101) {
+  room_.web.send_queue = 1000;
+  room_.backend.accepts = false;
+  Peer peer = web_client();
+  ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(peer) != nullptr; }));
+  Session& session = *room_.session_of(peer);
+  session.client->accept({});
+  EXPECT_FALSE(send(session, std::string(2000, 'x')));
+  ASSERT_TRUE(room_.turn_until([&] { return !peer.received().empty(); }));
+  EXPECT_EQ(behind_101(peer), test::frame(8, "\x03\xf0slow consumer", {.masked = false}));
+}
+
+TEST_F(ClientTest, PingsThatAreNotReadEndAsSlowConsumer) {
+  room_.web.send_queue = 1000;
+  Peer peer = open_web_client();
+  std::string pings;
+  for (int i = 0; i < 500; ++i) pings += test::frame(9, std::string(100, 'p'));
+  // Its own socket is never read, so sooner or later nothing goes out any more.
+  ASSERT_TRUE(test::eventually([&] {
+    peer.send(pings);
+    room_.turn();
+    return !room_.backend.endings.empty();
+  }));
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::slow});
+  EXPECT_LT(stats().bytes_unsent.get(), 2000u);
+}
+
+TEST_F(ClientTest, TcpClientThatEndsItsSideStillGetsWhatIsQueued) {
+  room_.lines.send_queue = 10'000'000;
+  Peer peer = room_.connect();
+  size_t bytes = fill(*room_.session_of(peer));
+  peer.end_output();
+  EXPECT_TRUE(room_.turn_until([&] { return !room_.backend.endings.empty(); }));
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::client_closed});
+  for (int i = 0; i < 3; ++i) room_.turn();  // its end of file is there all the time
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(peer.received().size(), bytes + 1);
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, TcpClientThatEndsItsSideAndDoesNotReadIsGivenUp) {
+  room_.lines.send_queue = 10'000'000;
+  Peer peer = room_.connect();
+  fill(*room_.session_of(peer));
+  peer.end_output();
+  EXPECT_TRUE(room_.turn_until([&] { return !room_.backend.endings.empty(); }));
+  room_.pass(room_.lines.close_timeout_ms + 200);
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, BrokenTcpConnectionIsLostAndNotClosed) {
+  room_.lines.send_queue = 10'000'000;
+  Peer peer = room_.connect();
+  fill(*room_.session_of(peer));
+  peer.close();  // with unread bytes: a reset
+  EXPECT_TRUE(room_.turn_until([&] { return !room_.backend.endings.empty(); }));
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::connection_lost});
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, PageIsSentWholeToAClientThatEndedItsSide) {
+  room_.web.page_html = std::string(3'000'000, 'p');
+  room_.web.page = "index.html";
+  Peer peer = room_.connect(room_.web, room_.backend);
+  peer.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  peer.end_output();
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_TRUE(peer.received().ends_with(std::string(1000, 'p')));
+  EXPECT_GT(peer.received().size(), 3'000'000u);
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, SilenceWhileReadingIsHeldBackIsNotTheClients) {
+  room_.lines.idle_timeout_ms = 60'000;
+  Peer peer = room_.connect();
+  room_.session_of(peer)->client->pause_reading(true);
+  room_.pass(59'000);
+  room_.session_of(peer)->client->pause_reading(false);
+  // What it sent meanwhile has not been read yet when the deadline comes.
+  room_.later_ms += 2'000;
+  room_.wheel.advance(monotonic_ms() + room_.later_ms);
+  EXPECT_TRUE(room_.backend.endings.empty());
+  room_.pass(61'000);
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::idle});
+}
+
+TEST_F(ClientTest, SilentHandshakeIsGivenUp) {
+  Peer peer = room_.connect(room_.web, room_.backend);
+  peer.send("GET /ws HT");
+  room_.pass(room_.config.limits.handshake_timeout_ms + 200);
+  EXPECT_EQ(stats().handshakes_timed_out.get(), 1u);
+  EXPECT_TRUE(peer.at_end());
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, CloseFrameThatIsNeverAnsweredIsWaitedForOnlySoLong) {
+  Peer peer = open_web_client();
+  room_.session_of(peer)->client->close(4000, "bye", EndReason::kicked);
+  room_.turn();
+  EXPECT_EQ(behind_101(peer), test::frame(8, "\x0f\xa0"
+                                             "bye",
+                                          {.masked = false}));
+  EXPECT_EQ(stats().connections_open.get(), 1u);
+  room_.pass(room_.web.close_timeout_ms + 200);
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, WindingUpTheUnopenedSparesOpenSessions) {
+  Peer open = open_web_client();
+  Peer silent = room_.connect(room_.web, room_.backend);
+  room_.backend.accepts = false;
+  Peer connecting = web_client();
+  ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(connecting) != nullptr; }));
+  room_.connections.for_each([](Connection& c) { c.wind_up(WindUp::unopened); });
+  EXPECT_TRUE(room_.turn_until([&] { return silent.at_end() && connecting.at_end(); }));
+  for (Peer* refused : {&silent, &connecting}) {
+    EXPECT_TRUE(refused->received().starts_with("HTTP/1.1 503 ")) << refused->received();
+    EXPECT_NE(refused->received().find("\r\nRetry-After: "), std::string::npos);
+  }
+  EXPECT_EQ(behind_101(open), "");
+  room_.connections.for_each([](Connection& c) { c.wind_up(WindUp::all); });
+  room_.turn();
+  EXPECT_EQ(behind_101(open), test::frame(8, "\x03\xe9server stopping", {.masked = false}));
+  for (Peer* peer : {&open, &silent, &connecting}) peer->close();
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, DirectoryIsFullIsA503WithRetryAfter) {
+  for (int i = 0; i < 64; ++i) room_.open_session();
+  Peer peer = web_client();
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 503 ")) << peer.received();
+  EXPECT_NE(peer.received().find("\r\nRetry-After: "), std::string::npos);
+  EXPECT_EQ(stats().sessions_refused_full.get(), 1u);
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,266 @@
+// Two workers' routers on one segment, in one process: the test turns one or the other.
+
+#include "worker/push_router.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "base/bytes.h"
+#include "tests/unit/worker/room.h"
+
+namespace holdfast {
+namespace {
+
+class RouterTest : public ::testing::Test {
+ protected:
+  explicit RouterTest(conf::Config config = {}) : here_(instance_, 0, config), there_(instance_, 1, config) {}
+
+  // Executes at `here` and keeps the answer in result_.
+  void execute(const Command& command) {
+    result_.reset();
+    here_.router.execute(command, [this](CommandResult&& given) {
+      EXPECT_FALSE(result_) << "answered twice";  // I1
+      result_ = std::move(given);
+    });
+  }
+  bool both_turn_until(const std::function<bool()>& done) {
+    return test::eventually([&] {
+      here_.turn();
+      there_.turn();
+      return done();
+    });
+  }
+  bool answered() {
+    return both_turn_until([&] { return result_.has_value(); });
+  }
+  static Command publish(std::string channel, std::string data) {
+    return {.op = Op::publish, .channels = {std::move(channel)}, .data = std::move(data)};
+  }
+  std::string lines_of(test::Room& room, size_t peer) { return room.others[peer].received(); }
+  shm::StatsBlock& stats() { return here_.runtime.stats; }
+
+  test::Instance instance_;
+  test::Room here_, there_;
+  std::optional<CommandResult> result_;
+};
+
+TEST_F(RouterTest, SendReachesSessionsHereAndThereAndNamesTheUnknown) {
+  Session& near = here_.open_session();
+  Session& far = there_.open_session();
+  shm::SessionId nobody{1, 2};
+  execute({.op = Op::send, .sessions = {near.id, nobody, far.id}, .data = "hi"});
+  ASSERT_TRUE(result_) << "the directory answers at once";
+  EXPECT_EQ(result_->delivered, 2u);
+  EXPECT_EQ(result_->unknown, std::vector{nobody});
+  EXPECT_TRUE(both_turn_until([&] { return lines_of(here_, 0) == "hi\n" && lines_of(there_, 0) == "hi\n"; }));
+}
+
+TEST_F(RouterTest, PublishCountsTheMembersOfAllWorkersAndSparesTheExcluded) {
+  std::vector<shm::SessionId> excluded;
+  for (test::Room* room : {&here_, &there_}) {
+    for (int i = 0; i < 20; ++i) {
+      Session& session = room->open_session();
+      room->hub.join(session, "room");
+      if (i % 3 == 0) excluded.push_back(session.id);
+    }
+  }
+  std::reverse(excluded.begin(), excluded.end());
+  Command command = publish("room", "news");
+  command.exclude = excluded;
+  execute(command);
+  EXPECT_FALSE(result_);
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 40 - excluded.size());
+  EXPECT_FALSE(result_->partial);
+  for (test::Room* room : {&here_, &there_})
+    for (size_t i = 0; i < 20; ++i) EXPECT_EQ(lines_of(*room, i), i % 3 == 0 ? "" : "news\n") << i;
+}
+
+TEST_F(RouterTest, WorkerWithoutMembersIsNotAsked) {
+  here_.hub.join(here_.open_session(), "room");
+  execute(publish("room", "x"));
+  ASSERT_TRUE(result_);
+  EXPECT_EQ(result_->delivered, 1u);
+  EXPECT_EQ(stats().push_forwarded.get(), 0u);
+}
+
+TEST_F(RouterTest, SendAllReachesEverySession) {
+  for (int i = 0; i < 3; ++i) here_.open_session(), there_.open_session();
+  execute({.op = Op::send_all, .data = "all"});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 6u);
+}
+
+TEST_F(RouterTest, UsersAreBoundJoinedAndKickedWhereverTheyAre) {
+  Session& near = here_.open_session();
+  Session& far = there_.open_session();
+  for (const shm::SessionId& id : {near.id, far.id}) {
+    execute({.op = Op::bind, .sessions = {id}, .users = {"ann"}});
+    ASSERT_TRUE(answered());
+    EXPECT_EQ(result_->delivered, 1u);
+  }
+  execute({.op = Op::join, .channels = {"room"}, .users = {"ann"}});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 2u);
+  EXPECT_NE(there_.hub.find("room"), nullptr);
+  execute({.op = Op::kick, .code = 4000, .users = {"ann"}, .reason = "out"});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 2u);
+  EXPECT_EQ(here_.backend.endings, std::vector{EndReason::kicked});
+  EXPECT_EQ(there_.backend.endings, std::vector{EndReason::kicked});
+}
+
+// The list of members shrinks under the fan-out.
+TEST_F(RouterTest, KickOfAChannelEndsAllItsMembers) {
+  for (int i = 0; i < 30; ++i) here_.hub.join(here_.open_session(), "room");
+  execute({.op = Op::kick, .code = 1000, .channels = {"room"}});
+  ASSERT_TRUE(result_);
+  EXPECT_EQ(result_->delivered, 30u);
+  EXPECT_EQ(here_.sessions.size(), 0u);
+  EXPECT_EQ(here_.hub.find("room"), nullptr);
+}
+
+TEST_F(RouterTest, UnbindOfAUserEndsAllItsMemberships) {
+  for (int i = 0; i < 30; ++i) here_.sessions.set_user(here_.open_session(), "ann");
+  execute({.op = Op::unbind, .users = {"ann"}});
+  ASSERT_TRUE(result_);
+  EXPECT_EQ(result_->delivered, 30u);
+  EXPECT_EQ(here_.hub.find(user_channel("ann")), nullptr);
+}
+
+TEST_F(RouterTest, OrderToOneSessionHolds) {  // I3
+  Session& far = there_.open_session();
+  std::string expected;
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = std::to_string(i);
+    execute({.op = Op::send, .sessions = {far.id}, .data = text});
+    ASSERT_EQ(result_->delivered, 1u);
+    expected += text + '\n';
+    if (i % 700 == 0) here_.turn();  // some through the ring, many through the overflow
+  }
+  EXPECT_GT(stats().mailbox_overflow_bytes.get(), 0u);
+  EXPECT_TRUE(both_turn_until([&] { return lines_of(there_, 0).size() == expected.size(); }));
+  EXPECT_TRUE(lines_of(there_, 0) == expected);
+  EXPECT_EQ(stats().mailbox_overflow_bytes.get(), 0u);
+}
+
+TEST_F(RouterTest, AnswersAtTheDeadlineWithoutTheOthersPartAndIgnoresItAfterwards) {  // I1
+  here_.hub.join(here_.open_session(), "room");
+  there_.hub.join(there_.open_session(), "room");
+  execute(publish("room", "x"));
+  here_.turn();
+  EXPECT_FALSE(result_);
+  here_.pass(PushRouter::kReplyDeadlineMs + 100);
+  ASSERT_TRUE(result_);
+  EXPECT_EQ(result_->delivered, 1u);
+  EXPECT_TRUE(result_->partial);
+  EXPECT_EQ(stats().push_partial.get(), 1u);
+  EXPECT_TRUE(both_turn_until([&] { return stats().push_late_reply.get() == 1; }));
+}
+
+// A reply to a command of the process that served this slot before must not count for one of ours.
+TEST_F(RouterTest, ReplyToADeadPredecessorIsLate) {
+  there_.hub.join(there_.open_session(), "room");
+  execute(publish("room", "x"));
+  for (uint64_t token = 1; token < 50; ++token) {
+    std::string stale;
+    ByteWriter writer(stale);
+    writer.put(token);
+    writer.put(uint8_t{1});
+    writer.put(uint8_t{0});
+    writer.put(uint64_t{1000});
+    writer.put(uint32_t{0});
+    there_.router.post().send(0, 2, stale);
+  }
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 1u);
+  EXPECT_EQ(stats().push_late_reply.get(), 49u);
+}
+
+TEST_F(RouterTest, SessionsOfADeadWorkerAreUnknown) {
+  Session& far = there_.open_session();
+  instance_.set_state(1, shm::SlotState::dead);
+  execute({.op = Op::send, .sessions = {far.id}, .data = "x"});
+  EXPECT_EQ(result_->unknown, std::vector{far.id});
+  EXPECT_EQ(result_->delivered, 0u);
+  EXPECT_EQ(stats().push_no_session.get(), 1u);
+}
+
+TEST_F(RouterTest, WhatWaitsForAWorkerThatDiesIsGivenUpAndCounted) {
+  Session& far = there_.open_session();
+  while (stats().mailbox_overflow_bytes.get() == 0)
+    execute({.op = Op::send, .sessions = {far.id}, .data = std::string(1000, 'x')});
+  instance_.set_state(1, shm::SlotState::dead);
+  here_.turn();
+  EXPECT_EQ(stats().mailbox_overflow_bytes.get(), 0u);
+  EXPECT_EQ(stats().push_no_session.get(), 1u);
+}
+
+TEST_F(RouterTest, RecordsThatMakeNoSenseAreCountedAndLeftOut) {
+  Post& post = there_.router.post();
+  post.send(0, 1, "short");
+  post.send(0, 1, std::string(8, '\0') + "no command");
+  post.send(0, 9, "unknown kind");
+  EXPECT_TRUE(both_turn_until([&] { return stats().push_bad_record.get() == 3; }));
+  Session& near = here_.open_session();
+  Command bind{.op = Op::bind, .sessions = {near.id}};  // to nobody
+  post.send(0, 1, std::string(8, '\0') + bind.encode());
+  EXPECT_TRUE(both_turn_until([&] { return stats().push_received.get() == 4; }));
+  EXPECT_EQ(near.user, "");
+}
+
+TEST_F(RouterTest, ListOfChannelsComesInPiecesAndIsSummedAndSorted) {
+  Session& near = here_.open_session();
+  Session& far = there_.open_session();
+  here_.hub.join(near, "b");
+  there_.hub.join(far, "b");
+  std::vector<std::string> long_names;
+  for (int i = 0; i < 120; ++i) {
+    long_names.push_back(fmt::format("{:03}{}", i, std::string(252, 'n')));
+    there_.hub.join(far, long_names.back());
+  }
+  execute({.op = Op::list_channels});
+  ASSERT_TRUE(answered());
+  EXPECT_GT(stats().push_received.get(), 1u) << "one piece was enough; make the list longer";
+  ASSERT_EQ(result_->channels.size(), 121u);
+  for (size_t i = 0; i < 120; ++i) EXPECT_EQ(result_->channels[i].name, long_names[i]);
+  EXPECT_EQ(result_->channels[120].name, "b");
+  EXPECT_EQ(result_->channels[120].members, 2u);
+  EXPECT_FALSE(result_->partial);
+}
+
+class FullMailboxTest : public RouterTest {
+ protected:
+  FullMailboxTest() : RouterTest(config()) {}
+  static conf::Config config() {
+    conf::Config config;
+    config.limits.mailbox_overflow = 10'000;
+    return config;
+  }
+};
+
+TEST_F(FullMailboxTest, FailsTheSendAndSaysForWhom) {
+  Session& far = there_.open_session();
+  Command command{.op = Op::send, .sessions = {far.id}, .data = std::string(1000, 'x')};
+  size_t taken = 0;
+  for (;; ++taken) {
+    execute(command);
+    if (result_->workers_failed > 0) break;
+    ASSERT_EQ(result_->delivered, 1u);
+    ASSERT_LT(taken, 1000u);
+  }
+  EXPECT_EQ(result_->failed, std::vector{far.id});
+  EXPECT_EQ(result_->delivered, 0u);
+  EXPECT_EQ(stats().push_queue_full.get(), 1u);
+  EXPECT_LE(stats().mailbox_overflow_bytes.get(), 10'000u);
+  there_.hub.join(far, "room");
+  execute(publish("room", "x" + std::string(1000, 'x')));
+  ASSERT_TRUE(result_) << "nobody to wait for";
+  EXPECT_EQ(result_->workers_failed, 1u);
+  // What was taken arrives.
+  EXPECT_TRUE(both_turn_until([&] { return lines_of(there_, 0).size() == taken * 1001; }));
+}
+
+}  // namespace
+}  // namespace holdfast
