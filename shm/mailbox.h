@@ -66,7 +66,8 @@ class MailboxRing {
 
   // Producer. False: no room now (nothing written). kind != kPadding, body_bytes <= max_body.
   bool push(uint32_t kind, std::string_view body);
-  // I3: after set_waiting(true) the caller must try once more; room made before rang no bell.
+  // I3: room made before set_waiting(true) rang no bell, and room made before announce_sleep()
+  // woke nobody. So the caller must try once more after both.
   void set_waiting(bool waiting);
 
   // Consumer. The oldest record, or empty. A ring whose bytes make no sense (a length past head)

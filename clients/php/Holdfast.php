@@ -10,8 +10,8 @@
 // Every call returns the answer as an array, or throws a HoldfastException.
 //
 // One connection is kept for the object's life. Where the server has closed it meanwhile (it does so after 75 s of
-// silence, and with a restart), the call is made once more on a new one, provided no byte of an answer had come. That is the
-// only repetition: a call that fails in any other way is never sent twice.
+// silence, and with a restart), the call is made once more on a new one, provided no byte of an answer had come. That is
+// the only repetition: a call that fails in any other way is never sent twice.
 
 declare(strict_types=1);
 
@@ -27,7 +27,7 @@ class Holdfast
      * @param float  $timeout        seconds for a call as a whole, connecting included
      * @param float  $connectTimeout seconds for connecting
      * @param bool   $persistent     keep the connection when the script ends, for the next one that the same php-fpm
-     *                               child runs
+     *                               child runs; not for programs that fork
      */
     public function __construct(
         string $address = '127.0.0.1:8081',
@@ -44,8 +44,8 @@ class Holdfast
         $this->connection = clone $this->connection;
     }
 
-    // A message ($msg) is a string, and goes out as it is: text if it is UTF-8, a binary message otherwise. Holdfast::binary()
-    // makes any string a binary message. Anything else (an array, say) goes out as its JSON text.
+    // A message ($msg) is a string, and goes out as it is: text if it is UTF-8, a binary message otherwise.
+    // Holdfast::binary() makes any string a binary message. Anything else (an array, say) goes out as its JSON text.
 
     /**
      * To sessions. Answer: "delivered", and "unknown" with the ids that do not exist.
@@ -157,14 +157,14 @@ class Holdfast
         return $this->connection->call('GET', '/v1/stats', null);
     }
 
-    /** Channels that have members. Answer: "channels", a list of ["name" => ..., "members" => ...]; "more" if cut off. */
+    /** Channels that have members. Answer: "channels", a list of "name" and "members"; "more" if the limit cut it off. */
     public function channels(string $prefix = '', int $limit = 1000): array
     {
         $query = http_build_query(['prefix' => $prefix, 'limit' => $limit], '', '&', PHP_QUERY_RFC3986);
         return $this->connection->call('GET', "/v1/channels?$query", null);
     }
 
-    /** Marks a message as binary, even if its bytes happen to be UTF-8: $hf->sendMsg($sid, Holdfast::binary($bytes)). */
+    /** A message that is binary even if its bytes happen to be UTF-8: $hf->sendMsg($sid, Holdfast::binary($bytes)). */
     public static function binary(string $bytes): HoldfastBinary
     {
         return new HoldfastBinary($bytes);
@@ -253,7 +253,7 @@ final class HoldfastEvent
         $this->event = $server['HOLDFAST_EVENT'] ?? '';
         $this->session = $server['SESSIONID'] ?? '';
         if (!in_array($this->event, ['connect', 'message', 'close'], true) || $this->session === '') {
-            throw new HoldfastException('no_event', 'this script was not called by Holdfast: HOLDFAST_EVENT is missing');
+            throw new HoldfastException('no_event', 'not called by Holdfast: no HOLDFAST_EVENT and SESSIONID');
         }
         $this->user = $server['HOLDFAST_USER'] ?? '';
         $this->body = $body;
@@ -319,8 +319,8 @@ final class HoldfastException extends RuntimeException
 /**
  * The socket, and HTTP on it: one request at a time.
  *
- * A connection is kept only if its last answer was read to its end and the server did not say "close". Everything else, an
- * exception or the end of the script included, closes it: a later call must never read the answer of an earlier one.
+ * A connection is kept only if its last answer was read to its end and the server did not say "close". Everything else,
+ * an exception or the end of the script included, closes it: a later call must never read the answer of an earlier one.
  *
  * @internal
  */
@@ -392,9 +392,11 @@ final class HoldfastConnection
         $error = is_array($answer) ? ($answer['error'] ?? null) : null;
         if ($status === 200 || !is_string($error['code'] ?? null)) {
             $start = substr((string) preg_replace('/[^\x20-\x7e]+/', ' ', $text), 0, 100);
-            throw new HoldfastException('bad_answer', "{$this->call}: $status with an answer not of Holdfast's: $start", $status);
+            $message = "{$this->call}: $status with an answer that is not Holdfast's: $start";
+            throw new HoldfastException('bad_answer', $message, $status);
         }
-        $message = "{$this->call}: $status {$error['code']}: " . ($error['message'] ?? '');
+        $why = is_string($error['message'] ?? null) ? $error['message'] : 'no message';
+        $message = "{$this->call}: $status {$error['code']}: $why";
         throw new HoldfastException($error['code'], $message, $status, $answer);
     }
 
@@ -586,7 +588,8 @@ final class HoldfastConnection
         if (preg_match('~^(\[[0-9a-f:.]+\]|[a-z0-9.-]+):[0-9]{1,5}\z~i', $address)) {
             return "tcp://$address";
         }
-        throw HoldfastException::argument("\"$address\" is not host:port, [v6]:port or unix:/path (of at most 107 bytes)");
+        $forms = 'host:port, [v6]:port or unix:/path (of at most ' . self::MAX_PATH . ' bytes)';
+        throw HoldfastException::argument("\"$address\" is not $forms");
     }
 
     private static function now(): float

@@ -49,7 +49,8 @@ final class Cases
         } catch (Throwable $e) {
             $at = ['file' => $e->getFile(), 'line' => $e->getLine()];
             if ($e instanceof Failed) {  // the line of the case, not of the helper
-                $frames = array_filter($e->getTrace(), fn (array $f): bool => basename($f['file'] ?? 'check.php') !== 'check.php');
+                $outside = fn (array $frame): bool => ($frame['file'] ?? __FILE__) !== __FILE__;
+                $frames = array_filter($e->getTrace(), $outside);
                 $at = reset($frames) ?: $at;
             }
             $kind = $e instanceof Failed ? '' : get_class($e) . ': ';

@@ -1,5 +1,5 @@
 <?php
-// fake_server.php SOCKET PLAN - plays the server's part of exactly the bytes and closes that a test wants to see answered.
+// fake_server.php SOCKET PLAN - plays the server's part, with exactly the bytes and closes that a test wants.
 //
 // PLAN is a file with JSON: a list of connections, in the order they are accepted; each is a list of steps.
 //   "request"    read one request (headers, and the body that Content-Length announces)
@@ -7,6 +7,7 @@
 //   "send BYTES" write them
 //   "await"      until the client closes; what comes meanwhile is thrown away
 //   "run COMMAND" have the shell do something
+//   "wait FILE"   until there is such a file
 //   "leave"      go on with the next connection, this one stays open
 // After its last step a connection is closed. Every request read is a line on the standard output: a JSON string.
 
@@ -36,6 +37,12 @@ foreach (json_decode(file_get_contents($argv[2]), true) as $steps) {
                 break;
             case 'await':
                 while (!in_array(fread($connection, 65536), ['', false], true)) {
+                }
+                break;
+            case 'wait':
+                for ($polls = 0; !file_exists($bytes); $polls++) {
+                    $polls < 15000 || exit(3);
+                    usleep(2000);
                 }
                 break;
             case 'run':

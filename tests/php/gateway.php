@@ -148,8 +148,17 @@ final class Fpm
         $this->dir = new TempDir();
         $this->script = $script;
         $identity = posix_geteuid() === 0 ? "user = root\ngroup = root\n" : '';
-        file_put_contents("{$this->dir->path}/fpm.conf", "[global]\nerror_log = {$this->dir->path}/log\ndaemonize = no\n"
-            . "[app]\nlisten = {$this->socket()}\npm = static\npm.max_children = 2\ncatch_workers_output = yes\n$identity");
+        file_put_contents("{$this->dir->path}/fpm.conf", <<<INI
+            [global]
+            error_log = {$this->dir->path}/log
+            daemonize = no
+            [app]
+            listen = {$this->socket()}
+            pm = static
+            pm.max_children = 2
+            catch_workers_output = yes
+            $identity
+            INI);
         $program = 'php-fpm' . PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
         $command = [$program, '-n', '-F', '-O', '-R', '-y', "{$this->dir->path}/fpm.conf"];
         $this->process = new Process($command, "{$this->dir->path}/log");

@@ -1,5 +1,5 @@
 <?php
-// process.php - programs that tests start, each with a directory of its own; all end with the test program, however it ends.
+// process.php - programs that tests start, and directories for them. All end with the test program, however it ends.
 
 declare(strict_types=1);
 
@@ -83,7 +83,8 @@ final class Process
     }
 }
 
-// A fresh directory. Removed at the end of the case that has made it, or of the test program, unless something has failed.
+// A fresh directory. Removed at the end of the case that has made it, or of the test program; kept where something
+// has failed.
 final class TempDir
 {
     private static array $all = [];

@@ -2,7 +2,8 @@
 // run.php [PART_OF_A_NAME] - tests of clients/php/Holdfast.php, with php-cli alone.
 //
 // push.php, restart.php and event.php talk to a real holdfastd (HF_HOLDFASTD, by default the one of build/test),
-// wire.php to a fake one that misbehaves in the ways a real one does at the worst moment. Ends with `N passed, N failed`.
+// wire.php to a fake one that misbehaves in the ways a real one does at the worst moment. Ends with
+// `N passed, N failed`.
 
 declare(strict_types=1);
 

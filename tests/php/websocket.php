@@ -89,7 +89,8 @@ final class WebSocket
     private function write(int $opcode, string $payload): void
     {
         $size = strlen($payload);
-        $length = $size < 126 ? chr(0x80 | $size) : ($size < 65536 ? "\xfe" . pack('n', $size) : "\xff" . pack('J', $size));
+        $extended = $size < 65536 ? "\xfe" . pack('n', $size) : "\xff" . pack('J', $size);
+        $length = $size < 126 ? chr(0x80 | $size) : $extended;
         $mask = random_bytes(4);
         $masked = $size === 0 ? '' : $payload ^ str_repeat($mask, intdiv($size, 4) + 1);
         fwrite($this->socket, chr(0x80 | $opcode) . $length . $mask . $masked);

@@ -110,12 +110,34 @@ inline std::string seed_note() {
 template <class Condition>
 bool soon(Condition&& condition) {
   uint64_t end = monotonic_ms() + uint64_t(timeout_ms());
-  while (!condition()) {
+  for (unsigned asked = 1; !condition(); ++asked) {
+    if (asked % 1024 != 0) continue;
     if (monotonic_ms() > end) return false;
     sched_yield();
   }
   return true;
 }
+
+// Binds this process, and its later children until they bind themselves, to the nth of the
+// processors it may use (counted modulo), as long as the object lives.
+class OnProcessor {
+ public:
+  explicit OnProcessor(int nth) {
+    sched_getaffinity(0, sizeof before_, &before_);
+    nth %= CPU_COUNT(&before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &before_) && nth-- == 0) CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+  OnProcessor(const OnProcessor&) = delete;
+  OnProcessor& operator=(const OnProcessor&) = delete;
+  ~OnProcessor() { sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_;
+};
 
 // Keeps asking `look` until a random instant at most `max_us` from now; at least once.
 template <class Look>

@@ -26,6 +26,7 @@ using test::require;
 using test::Shared;
 
 constexpr uint32_t kSlots = 3, kReader = 2;
+constexpr uint32_t kRing = 1024;
 constexpr uint64_t kLetters = 300'000;  // from each sender
 
 struct Sleeps {
@@ -37,7 +38,7 @@ class DoorbellStress : public testing::Test {
   DoorbellStress() {
     auto made = Segment::create(
         {test::own_instance("doorbell"), "/run", 1},
-        {.max_workers = kSlots, .max_sessions = 1, .filter_buckets = 1, .mailbox_bytes = 1024});
+        {.max_workers = kSlots, .max_sessions = 1, .filter_buckets = 1, .mailbox_bytes = kRing});
     if (!made) throw std::runtime_error(made.error().text());
     segment = std::make_unique<Segment>(*std::move(made));
     for (uint32_t s = 0; s < kSlots; ++s) {
@@ -116,6 +117,80 @@ class DoorbellStress : public testing::Test {
   std::vector<UniqueFd> read_ends, write_ends;
   Shared<Sleeps> sleeps;
 };
+
+// The two tests after this aim at the one moment that fences are for: the other side acts just when
+// the sleeper announces itself. Each has a processor of its own and a random delay, so that many of
+// the rounds hit.
+class DoorbellMoment : public DoorbellStress {
+ protected:
+  static constexpr uint32_t kSender = 0;
+  static constexpr int kRounds = 100'000;
+
+  template <class Body>
+  auto on_other_processor(Body body) {
+    return [this, body] {
+      test::OnProcessor other(1);
+      random.seed(test::test_seed() + 1);
+      return body();
+    };
+  }
+  void random_delay() {
+    for (uint64_t spin = random() % 512; spin > 0; --spin)
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
+  std::mt19937_64 random{test::test_seed()};
+};
+
+TEST_F(DoorbellMoment, ARecordThatComesAtFallingAsleepIsHeard) {  // I4
+  SCOPED_TRACE(test::seed_note());
+  MailboxRing ring = ring_of(kSender);
+  Child reader(on_other_processor([&] {
+    for (int n = 0; n < kRounds; ++n) {
+      sleep_unless(kReader, [&] { return !ring.empty(); });
+      ring.discard();
+      random_delay();
+    }
+    return 0;
+  }));
+  test::OnProcessor here(0);
+  for (int n = 0; n < kRounds; ++n) {
+    ASSERT_TRUE(test::soon([&] { return ring.empty() || reader.ended(); }));
+    random_delay();
+    ASSERT_TRUE(ring.empty()) << "the reader gave up in round " << n;
+    ASSERT_TRUE(ring.push(1, "x"));
+    ring_bell(kReader);
+  }
+  EXPECT_EQ(reader.exit_status(), 0);
+  EXPECT_GT(sleeps->of[kReader], 100u);
+}
+
+TEST_F(DoorbellMoment, RoomMadeAtFallingAsleepIsHeard) {  // I3
+  SCOPED_TRACE(test::seed_note());
+  std::string half(MailboxRing::max_body(kRing), 'x');  // two of these fill the ring
+  MailboxRing ring = ring_of(kSender);
+  Child sender(on_other_processor([&] {
+    for (int n = 0; n < 2 * kRounds; ++n) {
+      if (ring.push(1, half)) continue;
+      bool sent = false;
+      random_delay();
+      ring.set_waiting(true);
+      sleep_unless(kSender, [&] { return sent = sent || ring.push(1, half); });
+      ring.set_waiting(false);
+    }
+    return 0;
+  }));
+  test::OnProcessor here(0);
+  for (int n = 0; n < kRounds; ++n) {
+    ASSERT_TRUE(test::soon([&] { return ring.used_bytes() == kRing || sender.ended(); }));
+    ASSERT_EQ(ring.used_bytes(), kRing) << "the sender gave up in round " << n;
+    random_delay();
+    ring.discard();
+    if (ring.producer_waits()) ring_bell(kSender);
+  }
+  EXPECT_EQ(sender.exit_status(), 0);
+  EXPECT_GT(sleeps->of[kSender], 100u);
+}
 
 TEST_F(DoorbellStress, WakesEverySleeper) {
   SCOPED_TRACE(test::seed_note());

@@ -18,15 +18,17 @@ test('event: connect, messages and close are told with all that belongs to them'
     $log = $gateway->connect('/ws?channel=log');
     $next = fn (): array => json_decode($log->text(), true);
     $client = $gateway->connect('/app', 1);
-    $told = ['event' => 'connect', 'session' => $client->session, 'user' => '', 'body' => '', 'opcode' => '', 'reason' => '',
-        'code' => 0, 'data' => []];
+    $told = ['event' => 'connect', 'session' => $client->session, 'user' => '', 'body' => '', 'opcode' => '',
+        'reason' => '', 'code' => 0, 'data' => []];
     same($told, $next(), 'connect');
     $client->send("caf\u{e9} & \0");
     $told['user'] = '42';
     $told['data'] = ['a.b[c]' => '1+1 = 2 & more', 'lang' => 'de'];
-    same(array_merge($told, ['event' => 'message', 'body' => base64_encode("caf\u{e9} & \0"), 'opcode' => 'text']), $next(), 'message');
+    $text = ['event' => 'message', 'body' => base64_encode("caf\u{e9} & \0"), 'opcode' => 'text'];
+    same(array_merge($told, $text), $next(), 'message');
     $client->send("\xff\x00", true);
-    same(array_merge($told, ['event' => 'message', 'body' => base64_encode("\xff\x00"), 'opcode' => 'binary']), $next(), 'binary message');
+    $bytes = ['event' => 'message', 'body' => base64_encode("\xff\x00"), 'opcode' => 'binary'];
+    same(array_merge($told, $bytes), $next(), 'binary message');
     $client->close(4005);
     same(array_merge($told, ['event' => 'close', 'reason' => 'client closed', 'code' => 4005]), $next(), 'close');
     $log->close();

@@ -1,6 +1,6 @@
 <?php
-// Every method against a real server, over each kind of address. Clients of two workers; nobody sleeps: that a client does NOT
-// get a message is shown by the next one it gets.
+// Every method against a real server, over each kind of address, with clients of two workers. Nobody sleeps: that a
+// client does NOT get a message is shown by the next one it gets.
 
 declare(strict_types=1);
 
@@ -9,7 +9,7 @@ $gateway = new Gateway();
 foreach (['tcp', 'unix', 'token'] as $kind) {
     $hf = $gateway->client($kind);
 
-    test("push by $kind: sendMsg reaches the sessions named, and names the unknown", function () use ($gateway, $hf): void {
+    test("push by $kind: sendMsg reaches sessions, and names the unknown", function () use ($gateway, $hf): void {
         [$ann, $bob, $eve] = [$gateway->connect(), $gateway->connect(), $gateway->connect()];
         same(['delivered' => 1, 'unknown' => []], $hf->sendMsg($ann->session, 'one'));
         $nobody = str_repeat('0', 31) . '1';
@@ -53,7 +53,8 @@ foreach (['tcp', 'unix', 'token'] as $kind) {
     test("push by $kind: addChannel and delChannel change memberships", function () use ($gateway, $hf): void {
         [$ann, $bob] = [$gateway->connect(), $gateway->connect()];
         $nobody = str_repeat('0', 31) . '1';
-        same(['delivered' => 2, 'unknown' => [$nobody]], $hf->addChannel('club', [$ann->session, $bob->session, $nobody]));
+        $joined = $hf->addChannel('club', [$ann->session, $bob->session, $nobody]);
+        same(['delivered' => 2, 'unknown' => [$nobody]], $joined);
         same(['delivered' => 1, 'unknown' => []], $hf->addChannel(['club', 'board'], $ann->session));
         same(2, $hf->publish('club', 'welcome')['delivered'], 'members of club');
         same(1, $hf->publish('board', 'chair')['delivered'], 'members of board');
@@ -63,7 +64,7 @@ foreach (['tcp', 'unix', 'token'] as $kind) {
         same(['welcome', 'rest'], [$bob->text(), $bob->text()], 'bob');
     });
 
-    test("push by $kind: bind makes sendUser reach a session, and unbind ends it", function () use ($gateway, $hf): void {
+    test("push by $kind: bind makes sendUser reach sessions, unbind ends it", function () use ($gateway, $hf): void {
         [$home, $phone, $other] = [$gateway->connect(), $gateway->connect(), $gateway->connect()];
         same(1, $hf->bind($home->session, 42)['delivered'], 'bound');
         $hf->bind($phone->session, '42');
@@ -142,7 +143,7 @@ foreach (['tcp', 'unix', 'token'] as $kind) {
         $two->close();
     });
 
-    test("push by $kind: what the server refuses has its code, and the next call goes on", function () use ($gateway, $hf): void {
+    test("push by $kind: a refusal has its code, and the next call goes on", function () use ($gateway, $hf): void {
         $nobody = str_repeat('0', 31) . '1';
         throws('unknown_session', 404, fn () => $hf->bind($nobody, 42));
         throws('unknown_session', 404, fn () => $hf->unbind($nobody));
@@ -167,4 +168,5 @@ test('push by token: none or a wrong one is refused', function () use ($gateway)
     same(['delivered' => 0], (new Holdfast($address, ' ' . Gateway::TOKEN . "\n"))->publish('none', 'x'));
 });
 
+unset($hf);  // a server that stops waits a little for pushers to hang up
 $gateway->stop();

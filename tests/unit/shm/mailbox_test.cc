@@ -175,6 +175,25 @@ TEST_F(Mailbox, ALengthPastHeadIsBrokenAndLeavesTheNextOnesAlone) {
   }
 }
 
+TEST_F(Mailbox, ATailPastHeadIsBrokenAndTakesNothingMore) {
+  ring.push(1, "one");
+  for (uint64_t past : {uint64_t{8}, uint64_t{kCapacity}, uint64_t{1} << 63}) {
+    memory.head().tail = memory.head().head + past;
+    EXPECT_FALSE(ring.push(2, "two"));
+    EXPECT_EQ(take(), "broken");
+  }
+  ring.discard();
+  EXPECT_TRUE(ring.push(3, "three"));
+  EXPECT_EQ(take(), "3:three");
+}
+
+TEST_F(Mailbox, MoreThanARingfulIsBroken) {
+  ring.push(1, "one");
+  memory.head().head += kCapacity;
+  EXPECT_EQ(take(), "broken");
+  EXPECT_FALSE(ring.push(2, "two"));
+}
+
 // Whatever is in the segment: no access outside the ring (the pages beside it are not mapped), and
 // after one discard on each side records pass again.
 TEST_F(Mailbox, SurvivesEveryScribble) {  // I5
