@@ -41,10 +41,8 @@ class ByteWriter {
  public:
   explicit ByteWriter(std::string& out) : out_(out) {}
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  void put(const T& v) {
-    out_.append(reinterpret_cast<const char*>(&v), sizeof v);
-  }
+  requires std::is_trivially_copyable_v<T>
+  void put(const T& v) { out_.append(reinterpret_cast<const char*>(&v), sizeof v); }
   void put_string(std::string_view s) {
     put(uint32_t(s.size()));
     out_.append(s);
@@ -59,8 +57,7 @@ class ByteReader {
  public:
   explicit ByteReader(std::string_view in) : in_(in) {}
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  T get() {
+  requires std::is_trivially_copyable_v<T> T get() {
     T v{};
     std::string_view bytes = take(sizeof v);
     if (ok_) std::memcpy(&v, bytes.data(), sizeof v);

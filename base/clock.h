@@ -16,9 +16,15 @@ inline uint64_t clock_ns(clockid_t id) {
 }  // namespace detail
 
 // CLOCK_MONOTONIC: the same in every process of the machine, so it may be compared across the segment.
-inline uint64_t monotonic_ns() { return detail::clock_ns(CLOCK_MONOTONIC); }
-inline uint64_t monotonic_ms() { return monotonic_ns() / 1'000'000u; }
+inline uint64_t monotonic_ns() {
+  return detail::clock_ns(CLOCK_MONOTONIC);
+}
+inline uint64_t monotonic_ms() {
+  return monotonic_ns() / 1'000'000u;
+}
 // CLOCK_REALTIME, milliseconds since 1970.
-inline uint64_t wall_ms() { return detail::clock_ns(CLOCK_REALTIME) / 1'000'000u; }
+inline uint64_t wall_ms() {
+  return detail::clock_ns(CLOCK_REALTIME) / 1'000'000u;
+}
 
 }  // namespace holdfast

@@ -23,22 +23,32 @@ Sink& sink() {
 
 spdlog::level::level_enum spd(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return spdlog::level::trace;
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warn: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::trace:
+      return spdlog::level::trace;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
 
 std::string_view level_name(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return "trace";
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warn: return "warn";
-    case LogLevel::error: return "error";
+    case LogLevel::trace:
+      return "trace";
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warn:
+      return "warn";
+    case LogLevel::error:
+      return "error";
   }
   return "info";
 }
@@ -67,7 +77,8 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-Result<std::shared_ptr<spdlog::logger>> make_logger(const LogSettings& settings, const std::string& name) {
+Result<std::shared_ptr<spdlog::logger>> make_logger(const LogSettings& settings,
+                                                    const std::string& name) {
   try {
     std::shared_ptr<spdlog::sinks::sink> to;
     if (settings.target == "stderr") {
@@ -79,7 +90,8 @@ Result<std::shared_ptr<spdlog::logger>> make_logger(const LogSettings& settings,
     logger->set_level(spd(settings.level));
     logger->flush_on(spdlog::level::trace);
     if (settings.json) {
-      logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","process":"%n","pid":%P,"message":"%v"})");
+      logger->set_pattern(
+          R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","process":"%n","pid":%P,"message":"%v"})");
     } else {
       logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%n %P] %v");
     }
@@ -112,9 +124,13 @@ Result<void> open_log(const LogSettings& settings, std::string_view process_name
   return install(settings, process_name);
 }
 
-Result<void> reopen_log() { return install(LogSettings(sink().settings), std::string(sink().process_name)); }
+Result<void> reopen_log() {
+  return install(LogSettings(sink().settings), std::string(sink().process_name));
+}
 
-bool log_enabled(LogLevel level) { return current().should_log(spd(level)); }
+bool log_enabled(LogLevel level) {
+  return current().should_log(spd(level));
+}
 
 void log_line(LogLevel level, std::string_view text) {
   std::string line = sink().settings.json

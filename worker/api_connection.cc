@@ -2,7 +2,8 @@
 
 namespace holdfast {
 namespace {
-constexpr size_t kMaxUnsent = 4 * 1024 * 1024;  // a pusher that does not read its answers gets no further ones
+constexpr size_t kMaxUnsent =
+    4 * 1024 * 1024;  // a pusher that does not read its answers gets no further ones
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 }  // namespace
 
@@ -13,7 +14,9 @@ ApiConnection::ApiConnection(ApiHome& home, UniqueFd fd)
                home.context.api->max_body}),
       number_(home.next_number++) {}
 
-ApiConnection::~ApiConnection() { home_.waiting.erase(number_); }
+ApiConnection::~ApiConnection() {
+  home_.waiting.erase(number_);
+}
 
 void ApiConnection::start() {
   arm(runtime_.now_ms + kIdleMs);
@@ -31,7 +34,8 @@ void ApiConnection::work() {
   working_ = true;
   size_t used = 0;
   // Whatever stops this loop early leaves an answer to be sent or to come, and that calls again.
-  for (unsigned n = 0; n < kTurnRequests && phase_ == Phase::reading && used < pending_.size() && unsent() < kMaxUnsent;
+  for (unsigned n = 0; n < kTurnRequests && phase_ == Phase::reading && used < pending_.size() &&
+                       unsent() < kMaxUnsent;
        ++n) {
     bool fresh = !reader_.started();
     size_t consumed = 0;
@@ -40,7 +44,8 @@ void ApiConnection::work() {
     if (status == http::RequestReader::Status::complete) {
       handle_request();
     } else if (status == http::RequestReader::Status::failed) {
-      enqueue(BufferRef::concat(api::unreadable(home_.context, reader_.error_status(), reader_.error_text())),
+      enqueue(BufferRef::concat(
+                  api::unreadable(home_.context, reader_.error_status(), reader_.error_text())),
               Urgency::urgent);
       linger();
     } else {

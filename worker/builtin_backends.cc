@@ -20,11 +20,13 @@ void RelayBackend::open(Session& session, const Opening& opening) {
   bool from_url = !named.empty();
   for (const std::string& channel : named) {
     if (!valid_channel(channel))
-      return session.client->refuse(400, "a channel's name is 1 to 255 bytes without control characters");
+      return session.client->refuse(
+          400, "a channel's name is 1 to 255 bytes without control characters");
     if (hub_.join(session, channel, true) == Hub::Joined::too_many)
       return session.client->refuse(400, "too many channels");
   }
-  for (const std::string& channel : session.listen->channels) hub_.join(session, channel, !from_url);
+  for (const std::string& channel : session.listen->channels)
+    hub_.join(session, channel, !from_url);
   if (session.memberships.empty())
     return session.client->refuse(400, "name a channel to relay to: ?channel=room1");
   session.client->accept({});

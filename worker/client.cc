@@ -86,12 +86,14 @@ void Client::start() {
 void Client::feed_handshake(std::string_view bytes) {
   size_t used = 0;
   switch (handshake_->reader.feed(bytes, &used)) {
-    case http::RequestReader::Status::need_more: return;
+    case http::RequestReader::Status::need_more:
+      return;
     case http::RequestReader::Status::failed:
       answer_and_linger(handshake_->reader.error_status(), "text/plain",
                         handshake_->reader.error_text(), {});
       return;
-    case http::RequestReader::Status::complete: break;
+    case http::RequestReader::Status::complete:
+      break;
   }
   handshake_->early = bytes.substr(used);
   answer_request(handshake_->reader.request());
@@ -100,7 +102,8 @@ void Client::feed_handshake(std::string_view bytes) {
 void Client::answer_request(const http::Request& request) {
   const conf::Listen& listen = home_.listen;
   bool wants_upgrade = request.header("Upgrade").has_value();
-  if (request.path() == listen.path && (wants_upgrade || listen.page.empty() || listen.path != "/")) {
+  if (request.path() == listen.path &&
+      (wants_upgrade || listen.page.empty() || listen.path != "/")) {
     ws::HandshakeVerdict verdict = ws::judge(request, listen.origins);
     if (verdict.status == 101) return begin_session(&request);
     std::string_view extra;
@@ -123,7 +126,8 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
   if (status >= 400) runtime_.stats.handshakes_refused.add();
   std::string text(body);
   if (type == "text/plain" && !text.empty()) text += '\n';
-  enqueue(BufferRef::concat(http::make_response(status, type, text, false, extra)), Urgency::urgent);
+  enqueue(BufferRef::concat(http::make_response(status, type, text, false, extra)),
+          Urgency::urgent);
   handshake_.reset();
   linger();
 }
@@ -178,20 +182,27 @@ void Client::on_bytes(std::span<char> bytes) {
   runtime_.stats.bytes_in.add(bytes.size());
   last_in_ms_ = runtime_.now_ms;
   switch (phase_) {
-    case Phase::handshake: return feed_handshake({bytes.data(), bytes.size()});
-    case Phase::connecting: return;  // not read in this phase
+    case Phase::handshake:
+      return feed_handshake({bytes.data(), bytes.size()});
+    case Phase::connecting:
+      return;  // not read in this phase
     case Phase::open:
-    case Phase::closing: return feed_codec(bytes);
-    case Phase::lingering: return;  // whatever it is, it comes too late
+    case Phase::closing:
+      return feed_codec(bytes);
+    case Phase::lingering:
+      return;  // whatever it is, it comes too late
   }
 }
 
 void Client::feed_codec(std::span<char> bytes) {
   if (auto* decoder = std::get_if<ws::Decoder>(&codec_)) return decoder->feed(bytes, *this);
   switch (std::get<tcp::Framer>(codec_).feed({bytes.data(), bytes.size()}, *this)) {
-    case tcp::FrameError::none: return;
-    case tcp::FrameError::too_long: return close(1009, "message too long", EndReason::protocol);
-    case tcp::FrameError::bad_length: return close(1002, "bad length", EndReason::protocol);
+    case tcp::FrameError::none:
+      return;
+    case tcp::FrameError::too_long:
+      return close(1009, "message too long", EndReason::protocol);
+    case tcp::FrameError::bad_length:
+      return close(1002, "bad length", EndReason::protocol);
   }
 }
 
@@ -273,12 +284,14 @@ bool Client::before_flush() {
 void Client::close(uint16_t code, std::string_view text, EndReason reason) {
   if (phase_ == Phase::connecting) return refuse(503, text, reason);
   if (phase_ != Phase::open) return;
-  if (reason == EndReason::slow) drop_output(websocket());  // the 101 must be there before the close frame
+  if (reason == EndReason::slow)
+    drop_output(websocket());  // the 101 must be there before the close frame
   phase_ = Phase::closing;
   if (websocket()) enqueue(BufferRef::concat(ws::encode_close(code, text)), Urgency::urgent);
   end_session(reason, code);
   if (!websocket()) return linger();
-  read_on(true);  // the other side's close frame must be seen, also where the backend had paused reading
+  read_on(
+      true);  // the other side's close frame must be seen, also where the backend had paused reading
   arm(runtime_.now_ms + home_.listen.close_timeout_ms);
 }
 
@@ -322,10 +335,13 @@ void Client::on_deadline() {
     case Phase::handshake:
       runtime_.stats.handshakes_timed_out.add();
       return retire();
-    case Phase::connecting: return;  // the backend's own deadlines decide
-    case Phase::open: return keep_alive_check();
+    case Phase::connecting:
+      return;  // the backend's own deadlines decide
+    case Phase::open:
+      return keep_alive_check();
     case Phase::closing:
-    case Phase::lingering: return retire();
+    case Phase::lingering:
+      return retire();
   }
 }
 
@@ -361,13 +377,17 @@ void Client::pause_reading(bool pause) {
 
 void Client::wind_up(WindUp what) {
   switch (phase_) {
-    case Phase::handshake: return answer_and_linger(503, "text/plain", "the server is stopping", retry_after(runtime_.now_ms));
-    case Phase::connecting: return refuse(503, "the server is stopping", EndReason::stop);
+    case Phase::handshake:
+      return answer_and_linger(503, "text/plain", "the server is stopping",
+                               retry_after(runtime_.now_ms));
+    case Phase::connecting:
+      return refuse(503, "the server is stopping", EndReason::stop);
     case Phase::open:
       if (what == WindUp::all) close(1001, "server stopping", EndReason::stop);
       return;
     case Phase::closing:
-    case Phase::lingering: return;
+    case Phase::lingering:
+      return;
   }
 }
 

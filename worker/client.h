@@ -80,7 +80,8 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   void feed_handshake(std::string_view bytes);
   void answer_request(const http::Request& request);
   void begin_session(const http::Request* request);
-  void answer_and_linger(int status, std::string_view type, std::string_view body, std::string_view extra);
+  void answer_and_linger(int status, std::string_view type, std::string_view body,
+                         std::string_view extra);
   void feed_codec(std::span<char> bytes);
   void linger();
   void end_session(EndReason reason, uint16_t code);

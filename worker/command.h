@@ -41,8 +41,8 @@ struct Command {
   std::vector<shm::SessionId> exclude;
   std::vector<std::string> channels;
   std::vector<std::string> users;
-  std::string data;     // validated by the face: UTF-8 unless binary, at most max_message_size
-  std::string reason;   // kick
+  std::string data;    // validated by the face: UTF-8 unless binary, at most max_message_size
+  std::string reason;  // kick
 
   std::string encode() const;
   size_t encoded_bytes() const;  // exactly what encode() takes
@@ -57,12 +57,13 @@ struct ChannelCount {
 // What became of it. For a send to sessions the directory decides at once; all else is reported by the workers that carried it
 // out, so whoever got the answer to a join can publish to the newcomer. `partial`: one did not report within the deadline.
 struct CommandResult {
-  uint64_t delivered = 0;                     // sessions reached (queued for them, or handed to their worker)
-  std::vector<shm::SessionId> unknown;        // of the sessions named
-  std::vector<shm::SessionId> failed;         // named sessions whose worker's mailbox was full: not delivered
-  unsigned workers_failed = 0;                // workers that could not be told because their mailbox was full
+  uint64_t delivered = 0;  // sessions reached (queued for them, or handed to their worker)
+  std::vector<shm::SessionId> unknown;  // of the sessions named
+  std::vector<shm::SessionId>
+      failed;                   // named sessions whose worker's mailbox was full: not delivered
+  unsigned workers_failed = 0;  // workers that could not be told because their mailbox was full
   bool partial = false;
-  std::vector<ChannelCount> channels;         // list_channels: sorted by name, counts summed
+  std::vector<ChannelCount> channels;  // list_channels: sorted by name, counts summed
 };
 
 }  // namespace holdfast

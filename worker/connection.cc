@@ -15,7 +15,9 @@ Connection::Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd)
       fd_(std::move(fd)),
       event_(runtime.loop, fd_.get(), *this, Call<&Connection::on_ready>{}) {}
 
-Connection::~Connection() { runtime_.stats.bytes_unsent.sub(output_.bytes()); }
+Connection::~Connection() {
+  runtime_.stats.bytes_unsent.sub(output_.bytes());
+}
 
 void Connection::update_watch() {
   event_.watch(short((want_read_ ? kRead : 0) | (want_write_ ? kWrite : 0)));
@@ -81,13 +83,19 @@ void Connection::flush() {
   runtime_.stats.bytes_unsent.sub(done.bytes);
   runtime_.stats.writes.add(done.writes);
   switch (done.outcome) {
-    case OutputQueue::Outcome::drained: on_drained(); break;
-    case OutputQueue::Outcome::more: runtime_.flush.add(*this, Urgency::bulk); break;
+    case OutputQueue::Outcome::drained:
+      on_drained();
+      break;
+    case OutputQueue::Outcome::more:
+      runtime_.flush.add(*this, Urgency::bulk);
+      break;
     case OutputQueue::Outcome::blocked:
       want_write_ = true;  // I2
       update_watch();
       break;
-    case OutputQueue::Outcome::failed: on_end(); break;
+    case OutputQueue::Outcome::failed:
+      on_end();
+      break;
   }
 }
 
@@ -96,7 +104,9 @@ void Connection::shut_down_writing() {
   if (shutdown(fd_.get(), SHUT_WR) == -1 && errno != ENOTCONN) on_end();
 }
 
-void Connection::retire() { table_.retire(*this); }
+void Connection::retire() {
+  table_.retire(*this);
+}
 
 void ConnectionTable::add(std::unique_ptr<Connection> connection) {
   size_t fd = size_t(connection->fd());

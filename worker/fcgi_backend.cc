@@ -13,12 +13,18 @@ constexpr size_t kRetriesPerTick = 1'000;
 
 std::string_view outcome_text(fcgi::Outcome outcome) {
   switch (outcome) {
-    case fcgi::Outcome::answered: return "answered";
-    case fcgi::Outcome::overloaded: return "overloaded";
-    case fcgi::Outcome::no_server: return "no server";
-    case fcgi::Outcome::timed_out: return "timed out";
-    case fcgi::Outcome::lost: return "connection lost";
-    case fcgi::Outcome::too_large: return "answer too large";
+    case fcgi::Outcome::answered:
+      return "answered";
+    case fcgi::Outcome::overloaded:
+      return "overloaded";
+    case fcgi::Outcome::no_server:
+      return "no server";
+    case fcgi::Outcome::timed_out:
+      return "timed out";
+    case fcgi::Outcome::lost:
+      return "connection lost";
+    case fcgi::Outcome::too_large:
+      return "answer too large";
   }
   return "unknown";
 }
@@ -26,9 +32,12 @@ std::string_view outcome_text(fcgi::Outcome outcome) {
 int refusal_status(fcgi::Outcome outcome) {
   switch (outcome) {
     case fcgi::Outcome::overloaded:
-    case fcgi::Outcome::no_server: return 503;
-    case fcgi::Outcome::timed_out: return 504;
-    default: return 502;
+    case fcgi::Outcome::no_server:
+      return 503;
+    case fcgi::Outcome::timed_out:
+      return 504;
+    default:
+      return 502;
   }
 }
 
@@ -67,8 +76,8 @@ FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool
 
 bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
   fcgi::Request request;
-  request.params = backend_params_ + state(session).params +
-                   request_params(session, event, binary, body.size());
+  request.params =
+      backend_params_ + state(session).params + request_params(session, event, binary, body.size());
   request.body = std::move(body);
   request.session = session.id.hex();
   request.caller = this;
@@ -88,9 +97,14 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   // The request counts as in flight while its answer is carried out: whatever ends the session meanwhile, gone() leaves
   // the rest to landed(), and the session stays alive until then.
   switch (flight.event) {
-    case AppEvent::connect: connect_answered(*flight.session, answer); return landed(*flight.session);
-    case AppEvent::message: message_answered(*flight.session, answer); return landed(*flight.session);
-    case AppEvent::close: return close_answered(*flight.session, answer);
+    case AppEvent::connect:
+      connect_answered(*flight.session, answer);
+      return landed(*flight.session);
+    case AppEvent::message:
+      message_answered(*flight.session, answer);
+      return landed(*flight.session);
+    case AppEvent::close:
+      return close_answered(*flight.session, answer);
   }
 }
 
@@ -113,7 +127,9 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
       runtime_.stats.events_connect_failed.add();
       return session.client->refuse(503, "the application is overloaded");
     }
-    if (conf_.event_close) sessions_.set_owes_close(session, true, true);  // for our successor, if we die before the answer
+    if (conf_.event_close)
+      sessions_.set_owes_close(session, true,
+                               true);  // for our successor, if we die before the answer
     return;
   }
   now_owes_close(session);
@@ -132,9 +148,12 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
   if (session.client == nullptr) return;  // left or kicked meanwhile
   if (!answered) {
     if (uint64_t n = gate_.pass())
-      log_warn("connect event failed session={} backend={} outcome=\"{}\" times={}; refusing hand-shakes",
-               session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
-    return session.client->refuse(refusal_status(answer.outcome), "the application does not answer");
+      log_warn(
+          "connect event failed session={} backend={} outcome=\"{}\" times={}; refusing "
+          "hand-shakes",
+          session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
+    return session.client->refuse(refusal_status(answer.outcome),
+                                  "the application does not answer");
   }
   if (!accepted) return session.client->refuse(answer.status, answer.body);
   actions_.before_close(session, answer);  // pushes wait behind the 101
@@ -183,9 +202,10 @@ void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_vi
 void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer) {
   if (answer.outcome != fcgi::Outcome::answered) {
     if (uint64_t n = gate_.pass())
-      log_warn("message failed session={} backend={} outcome=\"{}\" times={}; closing the session", session.id.hex(),
-               conf_.name, outcome_text(answer.outcome), n);
-    bool busy = answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
+      log_warn("message failed session={} backend={} outcome=\"{}\" times={}; closing the session",
+               session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
+    bool busy =
+        answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
     message_failed(session, busy ? 1013 : 1011, "the application did not answer");
   } else if (answer.status >= 500 && answer.body.empty()) {
     message_failed(session, 1011, "the application failed");
@@ -240,12 +260,12 @@ void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
   State& s = state(session);
   if (runtime_.now_ms >= s.give_up_ms) {
     runtime_.stats.events_close_lost.add();
-    log_error("close event given up session={} user={} backend={}: no server answered for close_retry",
-              session.id.hex(), session.user, conf_.name);
+    log_error(
+        "close event given up session={} user={} backend={}: no server answered for close_retry",
+        session.id.hex(), session.user, conf_.name);
     return settle(session);
   }
-  s.retry_ms = overloaded ? kFirstRetryMs
-                          : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
+  s.retry_ms = overloaded ? kFirstRetryMs : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
   close_retries_.emplace(runtime_.now_ms + s.retry_ms, &session);
 }
 
@@ -257,8 +277,8 @@ void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
   }
   runtime_.stats.events_close.add();
   if (answer.status >= 500)
-    log_warn("close event answered with status={} session={} backend={}; not repeated", answer.status,
-             session.id.hex(), conf_.name);
+    log_warn("close event answered with status={} session={} backend={}; not repeated",
+             answer.status, session.id.hex(), conf_.name);
   actions_.before_close(session, answer);
   settle(session);
 }
@@ -298,7 +318,8 @@ void FcgiBackend::abandon() {
   auto give_up = [&](Session& session) {
     State& s = state(session);
     if (session.phase != SessionPhase::ended || !std::exchange(s.owes_close, false)) return;
-    sessions_.set_owes_close(session, false);  // or the next process of this slot would send it after all
+    sessions_.set_owes_close(session,
+                             false);  // or the next process of this slot would send it after all
     ++owed;
   };
   for (auto& [ticket, flight] : flights_) give_up(*flight.session);

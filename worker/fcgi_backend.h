@@ -35,8 +35,8 @@ namespace holdfast {
 
 class FcgiBackend final : public Backend, private fcgi::Caller {
  public:
-  FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share, Sessions& sessions, Hub& hub,
-              Router& router, std::function<bool()> others_waiting);
+  FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
+              Sessions& sessions, Hub& hub, Router& router, std::function<bool()> others_waiting);
 
   void open(Session& session, const Opening& opening) override;
   void message(Session& session, bool binary, std::string_view data) override;

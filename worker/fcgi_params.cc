@@ -41,7 +41,8 @@ std::string cgi_name(std::string_view header) {
       name += (c >= 'a' && c <= 'z') ? char(c - 'a' + 'A') : c;
     }
   }
-  if (name == "HTTP_PROXY" || name == "HTTP_CONTENT_TYPE" || name == "HTTP_CONTENT_LENGTH") return {};
+  if (name == "HTTP_PROXY" || name == "HTTP_CONTENT_TYPE" || name == "HTTP_CONTENT_LENGTH")
+    return {};
   return name;
 }
 
@@ -94,7 +95,8 @@ std::string backend_params(const conf::Backend& backend, uint16_t node) {
   return out;
 }
 
-std::string session_params(const conf::Backend& backend, const Session& session, const Opening& opening) {
+std::string session_params(const conf::Backend& backend, const Session& session,
+                           const Opening& opening) {
   std::string out;
   Writer writer(backend, out);
   const http::Request* request = opening.request;
@@ -141,7 +143,8 @@ std::string orphan_params(const conf::Backend& backend, const shm::SessionView& 
 std::string request_params(const Session& session, AppEvent event, bool binary, size_t body_bytes) {
   std::string out;
   fcgi::append_param(out, "CONTENT_LENGTH", std::to_string(body_bytes));
-  fcgi::append_param(out, "CONTENT_TYPE", binary ? "application/octet-stream" : "text/plain; charset=utf-8");
+  fcgi::append_param(out, "CONTENT_TYPE",
+                     binary ? "application/octet-stream" : "text/plain; charset=utf-8");
   if (!session.user.empty()) fcgi::append_param(out, "HOLDFAST_USER", session.user);
   if (session.data) fcgi::append_param(out, "HOLDFAST_DATA", data_query(*session.data));
   switch (event) {

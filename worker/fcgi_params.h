@@ -19,7 +19,8 @@ std::string backend_params(const conf::Backend& backend, uint16_t node);
 
 // REQUEST_URI, QUERY_STRING, REMOTE_*, SERVER_*, SESSIONID and every header of the hand-shake as HTTP_*. Left out: `Proxy`
 // (httpoxy, CVE-2016-5385), names with an underscore (they would collide with their hyphen twin), Content-*.
-std::string session_params(const conf::Backend& backend, const Session& session, const Opening& opening);
+std::string session_params(const conf::Backend& backend, const Session& session,
+                           const Opening& opening);
 // The same for a session of which only the directory's entry is left.
 std::string orphan_params(const conf::Backend& backend, const shm::SessionView& view);
 

@@ -9,13 +9,19 @@ void Flushable::unlink() {
   prev_ = next_ = nullptr;
 }
 
-FlushQueue::Anchor::Anchor() { prev_ = next_ = this; }
+FlushQueue::Anchor::Anchor() {
+  prev_ = next_ = this;
+}
 FlushQueue::Anchor::~Anchor() {
   while (next_ != this) next_->unlink();
   prev_ = next_ = nullptr;
 }
-bool FlushQueue::Anchor::empty() const { return next_ == this; }
-Flushable& FlushQueue::Anchor::first() const { return *next_; }
+bool FlushQueue::Anchor::empty() const {
+  return next_ == this;
+}
+Flushable& FlushQueue::Anchor::first() const {
+  return *next_;
+}
 void FlushQueue::Anchor::append(Flushable& item) {
   item.prev_ = prev_;
   item.next_ = this;

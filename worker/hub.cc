@@ -19,7 +19,8 @@ Hub::Joined Hub::join(Session& session, std::string_view name, bool from_url) {
     for (Session::Membership& m : session.memberships)
       if (m.channel == it->second.get()) return Joined::already;
   }
-  size_t channels = session.memberships.size() - (session.user.empty() ? 0 : 1);  // its user is none
+  size_t channels =
+      session.memberships.size() - (session.user.empty() ? 0 : 1);  // its user is none
   if (!is_user_channel(name) && channels >= runtime_.config.limits.max_channels_per_session) {
     runtime_.stats.channels_refused.add();
     return Joined::too_many;

@@ -36,7 +36,9 @@ struct Channel {
 
 // "\0" + user: valid_channel() allows no control characters, so no channel can be named so.
 std::string user_channel(std::string_view user);
-inline bool is_user_channel(std::string_view name) { return !name.empty() && name[0] == '\0'; }
+inline bool is_user_channel(std::string_view name) {
+  return !name.empty() && name[0] == '\0';
+}
 
 class Hub {
  public:

@@ -13,7 +13,9 @@
 namespace holdfast {
 namespace {
 
-UniqueFd open_reserve() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+UniqueFd open_reserve() {
+  return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
 
 shm::SessionOrigin origin_of(const sockaddr_storage& raw, uint16_t listener) {
   shm::SessionOrigin origin;
@@ -49,7 +51,8 @@ void Listener::on_ready(short) {
 bool Listener::accept_one() {
   sockaddr_storage raw{};
   socklen_t bytes = sizeof raw;
-  int fd = accept4(fd_.get(), reinterpret_cast<sockaddr*>(&raw), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int fd =
+      accept4(fd_.get(), reinterpret_cast<sockaddr*>(&raw), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
     if (raw.ss_family != AF_UNIX) {
       int on = 1;  // frames leave when they are ready; failing only costs latency
@@ -60,11 +63,15 @@ bool Listener::accept_one() {
     return true;
   }
   switch (errno) {
-    case EAGAIN: return false;
+    case EAGAIN:
+      return false;
     case EINTR:
-    case ECONNABORTED: return true;  // the client left while it waited
+    case ECONNABORTED:
+      return true;  // the client left while it waited
     case EMFILE:
-    case ENFILE: out_of_files(); return false;
+    case ENFILE:
+      out_of_files();
+      return false;
     default:
       runtime_.stats.connections_accept_errors.add();
       if (uint64_t n = gate_.pass())
@@ -78,7 +85,8 @@ bool Listener::accept_one() {
 void Listener::out_of_files() {
   runtime_.stats.connections_out_of_files.add();
   if (uint64_t n = gate_.pass())
-    log_warn("out of descriptors times={}; refusing connections, raise LimitNOFILE or add workers", n);
+    log_warn("out of descriptors times={}; refusing connections, raise LimitNOFILE or add workers",
+             n);
   reserve_.reset();
   UniqueFd refused(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   refused.reset();

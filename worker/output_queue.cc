@@ -40,7 +40,8 @@ void OutputQueue::advance() {
   if (rest_->head == rest_->buffers.size()) {
     rest_.reset();  // I1
   } else if (rest_->head >= 64 && rest_->head * 2 >= rest_->buffers.size()) {
-    rest_->buffers.erase(rest_->buffers.begin(), rest_->buffers.begin() + std::ptrdiff_t(rest_->head));
+    rest_->buffers.erase(rest_->buffers.begin(),
+                         rest_->buffers.begin() + std::ptrdiff_t(rest_->head));
     rest_->head = 0;
   }
 }

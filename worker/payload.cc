@@ -9,7 +9,8 @@ const BufferRef& Payload::framed(const conf::Listen& listen) {
   if (listen.protocol == conf::Protocol::websocket) {
     if (!websocket_) {
       char head[10];
-      size_t n = ws::write_header(head, binary_ ? ws::Opcode::binary : ws::Opcode::text, data_.size());
+      size_t n =
+          ws::write_header(head, binary_ ? ws::Opcode::binary : ws::Opcode::text, data_.size());
       websocket_ = BufferRef::concat({head, n}, data_);
     }
     return websocket_;

@@ -25,9 +25,11 @@ bool Post::served(uint16_t slot) const {
   switch (segment_.slot(slot).state.load(std::memory_order_acquire)) {
     case shm::SlotState::starting:
     case shm::SlotState::serving:
-    case shm::SlotState::draining: return true;
+    case shm::SlotState::draining:
+      return true;
     case shm::SlotState::free:
-    case shm::SlotState::dead: return false;
+    case shm::SlotState::dead:
+      return false;
   }
   return false;
 }
@@ -61,7 +63,8 @@ void Post::empty_overflow(uint16_t to, Outbox& box) {
   }
   // Flag first, then one more try: the consumer either made room before the try or sees the flag after.
   if (!box.waiting.empty()) out_[to].set_waiting(true);
-  while (!box.waiting.empty() && out_[to].push(box.waiting.front().kind, box.waiting.front().body)) {
+  while (!box.waiting.empty() &&
+         out_[to].push(box.waiting.front().kind, box.waiting.front().body)) {
     size_t bytes = box.waiting.front().body.size();
     box.waiting.pop_front();
     box.waiting_bytes -= bytes;
@@ -116,9 +119,15 @@ bool Post::has_mail() const {
   return false;
 }
 
-void Post::announce_sleep() { shm::announce_sleep(segment_.slot(runtime_.slot)); }
-void Post::announce_awake() { shm::announce_awake(segment_.slot(runtime_.slot)); }
+void Post::announce_sleep() {
+  shm::announce_sleep(segment_.slot(runtime_.slot));
+}
+void Post::announce_awake() {
+  shm::announce_awake(segment_.slot(runtime_.slot));
+}
 
-void Post::on_doorbell(short) { shm::drain_doorbell(heritage_.doorbell_read); }
+void Post::on_doorbell(short) {
+  shm::drain_doorbell(heritage_.doorbell_read);
+}
 
 }  // namespace holdfast

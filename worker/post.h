@@ -36,7 +36,8 @@ class Post {
   size_t max_body() const { return max_body_; }
   // False: the slot's ring and overflow are full (counted push.queue_full), or nobody serves the slot.
   bool send(uint16_t to, uint32_t kind, std::string_view body);
-  bool served(uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
+  bool served(
+      uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
 
   // Reads up to kTurnRecords from each other worker.
   void receive();

@@ -11,9 +11,13 @@ namespace {
 
 // A push to sessions is answered by the directory at once. Everything else is answered by those who carried it out: only they
 // know how many members they have, and who was told that a session has joined must be able to publish to it.
-bool answered_by_workers(const Command& c) { return c.op != Op::send; }
+bool answered_by_workers(const Command& c) {
+  return c.op != Op::send;
+}
 
-bool before(const shm::SessionId& a, const shm::SessionId& b) { return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo; }
+bool before(const shm::SessionId& a, const shm::SessionId& b) {
+  return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo;
+}
 
 // A part's list is sorted: it is looked at for every member.
 bool excluded(const Command& part, const shm::SessionId& id) {
@@ -21,7 +25,9 @@ bool excluded(const Command& part, const shm::SessionId& id) {
 }
 
 // Are `channels` the addressees (publish, kick), or arguments (join, leave)?
-bool channels_address(Op op) { return op == Op::publish || op == Op::kick; }
+bool channels_address(Op op) {
+  return op == Op::publish || op == Op::kick;
+}
 
 std::string frame_command(uint64_t token, const Command& part) {
   std::string body;
@@ -115,10 +121,17 @@ PushRouter::Parts PushRouter::divide(const Command& command, CommandResult* resu
 
 void PushRouter::execute(const Command& command, CommandDone done) {
   switch (command.op) {
-    case Op::send: runtime_.stats.push_send.add(command.sessions.size()); break;
-    case Op::send_all: runtime_.stats.push_send_all.add(); break;
-    case Op::publish: runtime_.stats.push_publish.add(command.channels.size()); break;
-    default: break;
+    case Op::send:
+      runtime_.stats.push_send.add(command.sessions.size());
+      break;
+    case Op::send_all:
+      runtime_.stats.push_send_all.add();
+      break;
+    case Op::publish:
+      runtime_.stats.push_publish.add(command.channels.size());
+      break;
+    default:
+      break;
   }
   CommandResult result;
   Parts parts = divide(command, &result);
@@ -162,7 +175,8 @@ void PushRouter::reply(uint16_t to, uint64_t token, const CommandResult& result)
   do {
     std::string body, list;
     uint32_t listed = 0;
-    while (next < result.channels.size() && (listed == 0 || list.size() + 512 < post_.max_body() / 2)) {
+    while (next < result.channels.size() &&
+           (listed == 0 || list.size() + 512 < post_.max_body() / 2)) {
       ByteWriter writer(list);
       writer.put_string(result.channels[next].name);
       writer.put(result.channels[next].members);
@@ -224,9 +238,12 @@ void PushRouter::tick() {
 
 void PushRouter::on_record(uint16_t from, uint32_t kind, std::string_view body) {
   switch (kind) {
-    case kCommand: return on_command(from, body);
-    case kReply: return on_reply(body);
-    default: runtime_.stats.push_bad_record.add();
+    case kCommand:
+      return on_command(from, body);
+    case kReply:
+      return on_reply(body);
+    default:
+      runtime_.stats.push_bad_record.add();
   }
 }
 
@@ -273,7 +290,8 @@ uint64_t PushRouter::apply_to(Session& session, const Command& part, Payload& pa
     case Op::send:
     case Op::send_user:
     case Op::send_all:
-    case Op::publish: return sessions_.deliver(session, payload, urgency) ? 1 : 0;
+    case Op::publish:
+      return sessions_.deliver(session, payload, urgency) ? 1 : 0;
     case Op::join: {
       bool all = true;
       for (const std::string& channel : part.channels)
@@ -287,9 +305,14 @@ uint64_t PushRouter::apply_to(Session& session, const Command& part, Payload& pa
       if (part.users.empty()) return 0;  // a record is another process's memory
       sessions_.set_user(session, part.users.front());
       return 1;
-    case Op::unbind: sessions_.set_user(session, {}); return 1;
-    case Op::kick: session.client->close(part.code, part.reason, EndReason::kicked); return 1;
-    case Op::list_channels: return 0;
+    case Op::unbind:
+      sessions_.set_user(session, {});
+      return 1;
+    case Op::kick:
+      session.client->close(part.code, part.reason, EndReason::kicked);
+      return 1;
+    case Op::list_channels:
+      return 0;
   }
   return 0;
 }

@@ -71,7 +71,8 @@ class PushRouter final : public Router, public Post::Reader {
   shm::ChannelFilter filter_;
   std::unordered_map<uint64_t, Pending> pending_;
   std::deque<std::pair<uint64_t, uint64_t>> deadlines_;  // (ms, token), in order
-  uint64_t next_token_;  // never 0, and above all of a dead predecessor's: replies to it may still be in the rings
+  uint64_t
+      next_token_;  // never 0, and above all of a dead predecessor's: replies to it may still be in the rings
 };
 
 }  // namespace holdfast

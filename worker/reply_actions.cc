@@ -46,7 +46,8 @@ bool is_binary(const fcgi::Answer& answer) {
 void ReplyActions::bad(const Session& session, std::string_view name, std::string_view why) {
   runtime_.stats.backend_bad_headers.add();
   if (uint64_t n = gate_.pass())
-    log_warn("reply header left out session={} header={} reason=\"{}\" times={}", session.id.hex(), name, why, n);
+    log_warn("reply header left out session={} header={} reason=\"{}\" times={}", session.id.hex(),
+             name, why, n);
 }
 
 void ReplyActions::set_data(Session& session, std::string_view assignment) {
@@ -60,7 +61,8 @@ void ReplyActions::set_data(Session& session, std::string_view assignment) {
     for (const auto& [k, v] : *session.data)
       if (k != key) bytes += k.size() + v.size();
   }
-  if (bytes > kMaxDataBytes) return bad(session, "Holdfast-Data", "more than 4096 bytes in one session");
+  if (bytes > kMaxDataBytes)
+    return bad(session, "Holdfast-Data", "more than 4096 bytes in one session");
   if (!session.data) session.data = std::make_unique<SessionData>();
   if (value.empty()) {
     if (auto it = session.data->find(key); it != session.data->end()) session.data->erase(it);
@@ -76,7 +78,8 @@ void ReplyActions::session_header(Session& session, std::string_view name, std::
   } else if (same_name(name, "Holdfast-Join")) {
     for_each_item(value, [&](std::string_view channel) {
       if (!valid_channel(channel)) return bad(session, name, "no valid channel name");
-      if (hub_.join(session, channel) == Hub::Joined::too_many) bad(session, name, "too many channels");
+      if (hub_.join(session, channel) == Hub::Joined::too_many)
+        bad(session, name, "too many channels");
     });
   } else if (same_name(name, "Holdfast-Leave")) {
     for_each_item(value, [&](std::string_view channel) { hub_.leave(session, channel); });
@@ -115,7 +118,8 @@ void ReplyActions::body(Session& session, const fcgi::Answer& answer) {
 void ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
   if (session.client != nullptr) {
     // By kind, not in the order sent: user, join, leave, data.
-    for (std::string_view kind : {"Holdfast-User", "Holdfast-Join", "Holdfast-Leave", "Holdfast-Data"})
+    for (std::string_view kind :
+         {"Holdfast-User", "Holdfast-Join", "Holdfast-Leave", "Holdfast-Data"})
       for (const auto& [name, value] : answer.headers)
         if (same_name(name, kind)) session_header(session, kind, trimmed(value));
   }

@@ -58,15 +58,15 @@ enum class SessionPhase : uint8_t { connecting, open, ended };
 struct Session {
   struct Membership {
     Channel* channel;
-    uint32_t position;   // in Channel::members
-    bool from_url;       // named in the hand-shake: where the relay publishes to
+    uint32_t position;  // in Channel::members
+    bool from_url;      // named in the hand-shake: where the relay publishes to
   };
 
   shm::SessionId id;
   SessionPhase phase = SessionPhase::connecting;
   EndReason ended_by = EndReason::connection_lost;
-  uint16_t ended_code = 0;    // WebSocket close code, 1006 where there was none
-  uint16_t listener = 0;      // index in Config::listens
+  uint16_t ended_code = 0;  // WebSocket close code, 1006 where there was none
+  uint16_t listener = 0;    // index in Config::listens
   uint32_t messages_in = 0;
   uint32_t messages_out = 0;
   const conf::Listen* listen = nullptr;

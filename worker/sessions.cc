@@ -7,17 +7,28 @@ namespace holdfast {
 
 std::string_view end_reason_text(EndReason reason) {
   switch (reason) {
-    case EndReason::client_closed: return "client closed";
-    case EndReason::connection_lost: return "connection lost";
-    case EndReason::idle: return "idle timeout";
-    case EndReason::slow: return "slow consumer";
-    case EndReason::kicked: return "kicked";
-    case EndReason::protocol: return "protocol error";
-    case EndReason::backend: return "backend failed";
-    case EndReason::stop: return "server stopping";
-    case EndReason::reload: return "server reloading";
-    case EndReason::refused: return "refused";
-    case EndReason::crashed: return "worker crashed";
+    case EndReason::client_closed:
+      return "client closed";
+    case EndReason::connection_lost:
+      return "connection lost";
+    case EndReason::idle:
+      return "idle timeout";
+    case EndReason::slow:
+      return "slow consumer";
+    case EndReason::kicked:
+      return "kicked";
+    case EndReason::protocol:
+      return "protocol error";
+    case EndReason::backend:
+      return "backend failed";
+    case EndReason::stop:
+      return "server stopping";
+    case EndReason::reload:
+      return "server reloading";
+    case EndReason::refused:
+      return "refused";
+    case EndReason::crashed:
+      return "worker crashed";
   }
   return "unknown";
 }
@@ -25,14 +36,21 @@ std::string_view end_reason_text(EndReason reason) {
 namespace {
 shm::Cell* counter_of(shm::StatsBlock& stats, EndReason reason) {
   switch (reason) {
-    case EndReason::idle: return &stats.sessions_closed_idle;
-    case EndReason::slow: return &stats.sessions_closed_slow;
-    case EndReason::kicked: return &stats.sessions_closed_kicked;
-    case EndReason::protocol: return &stats.sessions_closed_protocol;
-    case EndReason::backend: return &stats.sessions_closed_backend;
+    case EndReason::idle:
+      return &stats.sessions_closed_idle;
+    case EndReason::slow:
+      return &stats.sessions_closed_slow;
+    case EndReason::kicked:
+      return &stats.sessions_closed_kicked;
+    case EndReason::protocol:
+      return &stats.sessions_closed_protocol;
+    case EndReason::backend:
+      return &stats.sessions_closed_backend;
     case EndReason::stop:
-    case EndReason::reload: return &stats.sessions_closed_stop;
-    default: return nullptr;
+    case EndReason::reload:
+      return &stats.sessions_closed_stop;
+    default:
+      return nullptr;
   }
 }
 }  // namespace
@@ -82,7 +100,8 @@ Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend
   return place.get();
 }
 
-Session& Sessions::adopt(const shm::SessionView& view, const conf::Listen& listen, Backend& backend) {
+Session& Sessions::adopt(const shm::SessionView& view, const conf::Listen& listen,
+                         Backend& backend) {
   auto session = std::make_unique<Session>();
   session->id = view.id;
   session->phase = SessionPhase::ended;
@@ -105,7 +124,8 @@ Session* Sessions::find(const shm::SessionId& id) {
   uint32_t i = id.index() - first_index_;
   if (id.index() < first_index_ || i >= by_index_.size()) return nullptr;
   Session* session = by_index_[i].get();
-  if (session == nullptr || session->id != id || session->phase == SessionPhase::ended) return nullptr;
+  if (session == nullptr || session->id != id || session->phase == SessionPhase::ended)
+    return nullptr;
   return session;
 }
 

@@ -18,7 +18,9 @@ void Deadline::link_before(Deadline& other) {
   other.prev_ = this;
 }
 
-TimingWheel::Anchor::Anchor() { prev_ = next_ = this; }
+TimingWheel::Anchor::Anchor() {
+  prev_ = next_ = this;
+}
 
 // What is still armed outlives the wheel only while the worker ends; it must not reach into it then.
 TimingWheel::Anchor::~Anchor() {

@@ -82,8 +82,9 @@ Worker::Worker(const Heritage& heritage)
       head_(heritage.segment->slot(heritage.slot)),
       scratch_(kScratchBytes),
       wheel_(monotonic_ms()),
-      runtime_{config_, heritage.slot, loop_, wheel_, flush_, heritage.segment->stats(heritage.slot), scratch_,
-               monotonic_ms()},
+      runtime_{config_,  heritage.slot, loop_,
+               wheel_,   flush_,        heritage.segment->stats(heritage.slot),
+               scratch_, monotonic_ms()},
       hub_(runtime_, heritage.segment->filter()),
       sessions_(runtime_, *heritage.segment, hub_),
       router_(runtime_, heritage, sessions_, hub_),
@@ -116,8 +117,8 @@ void Worker::build_backends() {
   for (const auto& [name, conf] : config_.backends) {
     fcgi::Pool::Share share{std::max(1u, conf.max_connections / heritage_.worker_count),
                             std::max(1u, conf.queue / heritage_.worker_count)};
-    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, hub_, router_,
-                                                          others_waiting));
+    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, hub_,
+                                                          router_, others_waiting));
   }
 }
 
@@ -131,8 +132,10 @@ void Worker::build_listeners() {
   for (const InheritedListener& inherited : heritage_.listeners) {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
-      api::ApiContext context{&config_, &config_.apis[inherited.index], heritage_.segment, heritage_.slot, &router_,
-                              &runtime_.stats, &runtime_.draining};
+      api::ApiContext context{&config_,          &config_.apis[inherited.index],
+                              heritage_.segment, heritage_.slot,
+                              &router_,          &runtime_.stats,
+                              &runtime_.draining};
       ApiHome& home = api_homes_.emplace_back(ApiHome{runtime_, connections_, context, {}});
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {
         auto connection = std::make_unique<ApiConnection>(home, std::move(fd));
@@ -142,8 +145,9 @@ void Worker::build_listeners() {
       };
     } else {
       const conf::Listen& listen = config_.listens[inherited.index];
-      ClientHome& home = client_homes_.emplace_back(
-          ClientHome{runtime_, connections_, sessions_, listen, uint16_t(inherited.index), backend_of(listen)});
+      ClientHome& home =
+          client_homes_.emplace_back(ClientHome{runtime_, connections_, sessions_, listen,
+                                                uint16_t(inherited.index), backend_of(listen)});
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
         auto client = std::make_unique<Client>(home, std::move(fd), origin);
         Client& started = *client;
@@ -151,7 +155,8 @@ void Worker::build_listeners() {
         started.start();
       };
     }
-    listeners_.emplace_back(runtime_, UniqueFd(inherited.fd), uint16_t(inherited.index), std::move(on_accept));
+    listeners_.emplace_back(runtime_, UniqueFd(inherited.fd), uint16_t(inherited.index),
+                            std::move(on_accept));
   }
 }
 
@@ -166,7 +171,8 @@ void Worker::adopt_orphans() {
     Backend& backend = known ? backend_of(listen) : *backends_.at("relay");
     backend.adopt(sessions_.adopt(view, listen, backend), view);
   }
-  if (!orphans.empty()) log_info("close events of a dead worker taken over count={}", orphans.size());
+  if (!orphans.empty())
+    log_info("close events of a dead worker taken over count={}", orphans.size());
 }
 
 int Worker::run() {
@@ -175,7 +181,8 @@ int Worker::run() {
   head_.heartbeat_ms.store(monotonic_ms(), std::memory_order_relaxed);
   head_.state.store(shm::SlotState::serving, std::memory_order_release);
   char ready = control_word::kReady;
-  if (send(heritage_.control, &ready, 1, MSG_NOSIGNAL) != 1) log_warn("the master is gone before this worker was ready");
+  if (send(heritage_.control, &ready, 1, MSG_NOSIGNAL) != 1)
+    log_warn("the master is gone before this worker was ready");
   log_info("worker ready slot={} generation={}", heritage_.slot, heritage_.generation);
   loop_.run(this);
   return 0;
@@ -230,7 +237,8 @@ void Worker::on_control(short) {
     return;
   }
   control_.watch(0);
-  log_error("the master is gone; accepting no more, draining for {} ms", config_.server.drain_timeout_ms);
+  log_error("the master is gone; accepting no more, draining for {} ms",
+            config_.server.drain_timeout_ms);
   drain({runtime_.now_ms + config_.server.drain_timeout_ms, 1012, EndReason::reload, true}, true);
 }
 
@@ -238,19 +246,25 @@ void Worker::on_word(char word) {
   const conf::Server& server = config_.server;
   switch (word) {
     case control_word::kDrain:
-      return drain({runtime_.now_ms + server.drain_timeout_ms, 1012, EndReason::reload, true}, false);
+      return drain({runtime_.now_ms + server.drain_timeout_ms, 1012, EndReason::reload, true},
+                   false);
     case control_word::kQuit:
       return drain({runtime_.now_ms + server.stop_timeout_ms, 1001, EndReason::stop, false}, true);
-    case control_word::kTerm: return stop_now();
+    case control_word::kTerm:
+      return stop_now();
     case control_word::kReopen:
       if (Result<void> reopened = reopen_log(); !reopened)
-        log_error("reopen log failed error=\"{}\"; writing to the old one", reopened.error().text());
+        log_error("reopen log failed error=\"{}\"; writing to the old one",
+                  reopened.error().text());
       return;
-    default: log_warn("unknown word from the master word={}", int(word));
+    default:
+      log_warn("unknown word from the master word={}", int(word));
   }
 }
 
-void Worker::on_signal(int signal) { on_word(signal == SIGTERM ? control_word::kTerm : control_word::kQuit); }
+void Worker::on_signal(int signal) {
+  on_word(signal == SIGTERM ? control_word::kTerm : control_word::kQuit);
+}
 
 // A later word may hurry what is under way, never slow it down: a stop does not become a drain when the master dies.
 void Worker::drain(Parting parting, bool empty_queues) {
@@ -294,18 +308,22 @@ void Worker::close_a_share() {
   bool unopened_too = left == 0 || runtime_.stopping;
   std::vector<Session*> leaving;
   sessions_.for_each_live([&](Session& session) {
-    if (leaving.size() < share && (unopened_too || session.phase == SessionPhase::open)) leaving.push_back(&session);
+    if (leaving.size() < share && (unopened_too || session.phase == SessionPhase::open))
+      leaving.push_back(&session);
   });
-  std::string_view text = parting_->reason == EndReason::reload ? "service restart" : "server stopping";
+  std::string_view text =
+      parting_->reason == EndReason::reload ? "service restart" : "server stopping";
   for (Session* session : leaving)
     if (session->client != nullptr) session->client->close(parting_->code, text, parting_->reason);
 }
 
 bool Worker::is_done() const {
-  uint64_t farewell = parting_->wait_for_close_events ? kFarewellMs : config_.server.stop_timeout_ms;
+  uint64_t farewell =
+      parting_->wait_for_close_events ? kFarewellMs : config_.server.stop_timeout_ms;
   uint64_t events = 0;  // an application that never answers must not keep this process for ever
   if (parting_->wait_for_close_events) {
-    for (const auto& [name, backend] : config_.backends) events = std::max(events, backend.close_retry_ms);
+    for (const auto& [name, backend] : config_.backends)
+      events = std::max(events, backend.close_retry_ms);
   }
   uint64_t give_up = parting_->until_ms + farewell;
   bool connections_done = connections_.size() == 0 || runtime_.now_ms >= give_up;

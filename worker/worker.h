@@ -34,15 +34,15 @@ struct InheritedListener {
 };
 
 struct Heritage {
-  const conf::Config* config;              // apis include the built-in one for holdfastctl
+  const conf::Config* config;  // apis include the built-in one for holdfastctl
   shm::Segment* segment;
   uint16_t slot;
-  unsigned worker_count;                   // of this generation: shares of pools and queues
+  unsigned worker_count;  // of this generation: shares of pools and queues
   uint32_t generation;
   std::vector<InheritedListener> listeners;
-  std::vector<int> doorbell_write;         // by slot, max_workers of them
-  int doorbell_read;                       // this slot's
-  int control;                             // this worker's end
+  std::vector<int> doorbell_write;  // by slot, max_workers of them
+  int doorbell_read;                // this slot's
+  int control;                      // this worker's end
 };
 
 // Runs until told to go. Signals: the worker ignores INT, HUP, USR1, USR2 and PIPE, and treats TERM as kTerm and QUIT as kQuit (a

@@ -17,8 +17,8 @@ const MAX_TEXT = 8000;    // bytes of one line
 
 $event = Holdfast::event();
 parse_str($_SERVER['QUERY_STRING'] ?? '', $query);
-$name = trim((string) ($query['name'] ?? ''));
-$room = (string) ($query['room'] ?? 'lobby');
+$name = trim(text($query['name'] ?? ''));
+$room = text($query['room'] ?? 'lobby');
 
 switch ($event->event) {
     case 'connect':
@@ -34,11 +34,11 @@ switch ($event->event) {
 
 function on_connect(string $session, string $name, string $room): void
 {
-    if (!preg_match('/^[\p{L}\p{N} _.-]{1,24}$/u', $name) || strlen($name) > 64) {
+    if (!preg_match('/^[\p{L}\p{N} _.-]{1,24}\z/u', $name) || strlen($name) > 64) {
         refuse(403, 'A name has 1 to 24 letters, digits, blanks, or . _ -');
         return;
     }
-    if (!preg_match('/^[a-z0-9-]{1,32}$/', $room)) {
+    if (!preg_match('/^[a-z0-9-]{1,32}\z/', $room)) {
         refuse(403, 'A room has 1 to 32 of a-z, 0-9 and -');
         return;
     }
@@ -57,7 +57,7 @@ function on_connect(string $session, string $name, string $room): void
 
 function on_message(string $session, string $name, string $room, string $body): void
 {
-    $text = trim((string) (json_decode($body, true)['text'] ?? ''));
+    $text = trim(text(json_decode($body, true)['text'] ?? ''));
     if ($text === '') {
         return;
     }
@@ -101,6 +101,12 @@ function refuse(int $status, string $why): void
 {
     http_response_code($status);
     echo $why;
+}
+
+// What a client sends need not be what the page sends: a list where a word is expected, for one.
+function text($value): string
+{
+    return is_string($value) ? $value : '';
 }
 
 function history(string $room): array

@@ -19,18 +19,26 @@ fi
 fill() {
   local text
   text=$(cat "$1")
-  text=${text//@STATE@/$state}
-  text=${text//@EXAMPLE@/$example}
-  text=${text//@IDENTITY@/$identity}
-  text=${text//@INSTANCE@/${HF_CHAT_INSTANCE:-chat}}
-  text=${text//@PORT@/${HF_CHAT_PORT:-8080}}
-  text=${text//@API@/${HF_CHAT_API:-8081}}
+  # Quoted: an unquoted & in a path would stand for the word that is replaced.
+  text=${text//@STATE@/"$state"}
+  text=${text//@EXAMPLE@/"$example"}
+  text=${text//@IDENTITY@/"$identity"}
+  text=${text//@INSTANCE@/"${HF_CHAT_INSTANCE:-chat}"}
+  text=${text//@PORT@/"${HF_CHAT_PORT:-8080}"}
+  text=${text//@API@/"${HF_CHAT_API:-8081}"}
   printf '%s\n' "$text"
 }
 
 fill "$example/php-fpm.conf" > "$state/php-fpm.conf"
 fill "$example/chat.toml" > "$state/chat.toml"
 rm -f "$state/php-fpm.sock"
+
+# Nobody is in a room before the server runs. A server that was killed has sent no close events for those who were.
+php8.2 -r '
+  if (!is_file($argv[1])) exit;
+  $db = new PDO("sqlite:$argv[1]");
+  if ($db->query("SELECT 1 FROM sqlite_master WHERE name = \"members\"")->fetch()) $db->exec("DELETE FROM members");
+' "$state/chat.sqlite"
 
 php-fpm8.2 -F -O "${fpm_flags[@]}" -y "$state/php-fpm.conf" &
 fpm=$!
@@ -46,11 +54,18 @@ trap 'exit 130' INT
 
 for _ in $(seq 100); do
   [ -S "$state/php-fpm.sock" ] && break
-  kill -0 "$fpm" 2>/dev/null || { echo "php-fpm did not start, see $state/php-fpm.log" >&2; exit 1; }
+  kill -0 "$fpm" 2>/dev/null || { echo "php-fpm did not start, see above and $state/php-fpm.log" >&2; exit 1; }
   sleep 0.1
 done
 [ -S "$state/php-fpm.sock" ] || { echo "php-fpm is not ready after 10 seconds" >&2; exit 1; }
 
 "$build/master/holdfastd" -c "$state/chat.toml" &
 server=$!
-wait "$server"
+
+# Whichever ends first takes the other one with it.
+wait -n "$server" "$fpm" && status=0 || status=$?
+if kill -0 "$server" 2>/dev/null; then
+  echo "php-fpm has ended (status $status)" >&2
+  exit 1
+fi
+exit "$status"

@@ -98,11 +98,16 @@ std::string HttpAnswer::header(std::string_view name) const {
   return {};
 }
 
-HttpAnswer HttpClient::request(std::string_view method, std::string_view target, std::string_view body,
-                               std::string_view extra_headers) {
+HttpAnswer HttpClient::request(std::string_view method, std::string_view target,
+                               std::string_view body, std::string_view extra_headers) {
   std::string text;
-  text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: test\r\n").append(extra_headers);
-  if (!body.empty() || method == "POST") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  text.append(method)
+      .append(" ")
+      .append(target)
+      .append(" HTTP/1.1\r\nHost: test\r\n")
+      .append(extra_headers);
+  if (!body.empty() || method == "POST")
+    text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   text.append("\r\n").append(body);
   stream_.write(text);
   return read_answer(method == "HEAD");
@@ -190,7 +195,8 @@ std::string WsClient::next_text() {
   std::optional<WsFrame> frame = next_frame();
   if (!frame) throw std::runtime_error("connection ended, a message was expected");
   if (frame->opcode == 8)
-    throw std::runtime_error("closed with " + std::to_string(frame->close_code()) + ", a message was expected");
+    throw std::runtime_error("closed with " + std::to_string(frame->close_code()) +
+                             ", a message was expected");
   return frame->payload;
 }
 

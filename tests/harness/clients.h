@@ -55,7 +55,9 @@ class HttpClient {
   explicit HttpClient(const std::string& address) : stream_(address) {}
   HttpAnswer request(std::string_view method, std::string_view target, std::string_view body = {},
                      std::string_view extra_headers = {});
-  HttpAnswer post(std::string_view target, std::string_view json) { return request("POST", target, json); }
+  HttpAnswer post(std::string_view target, std::string_view json) {
+    return request("POST", target, json);
+  }
   HttpAnswer get(std::string_view target) { return request("GET", target); }
   void send_raw(std::string_view bytes) { stream_.write(bytes); }
   HttpAnswer read_answer(bool head_only = false);

@@ -14,7 +14,7 @@ class Fpm {
   ~Fpm();
 
   void start();
-  void stop();   // TERM, waits
+  void stop();  // TERM, waits
   void kill_hard();
   std::string socket() const { return dir_ / "fpm.sock"; }
   std::string script() const { return dir_ / "gateway.php"; }

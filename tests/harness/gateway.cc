@@ -39,7 +39,8 @@ std::string listed(const std::string& file, bool api, size_t n) {
 
 std::string binary(const char* variable) {
   const char* path = std::getenv(variable);
-  if (path == nullptr) throw std::runtime_error(std::string(variable) + " is not set; run by `meson test`");
+  if (path == nullptr)
+    throw std::runtime_error(std::string(variable) + " is not set; run by `meson test`");
   return path;
 }
 
@@ -59,7 +60,8 @@ Gateway::Gateway(GatewayOptions options) : options_(std::move(options)) {
 }
 
 Gateway::~Gateway() {
-  if (testing::Test::HasFailure()) std::printf("---- log of %s\n%s----\n", instance_.c_str(), log().c_str());
+  if (testing::Test::HasFailure())
+    std::printf("---- log of %s\n%s----\n", instance_.c_str(), log().c_str());
   segment_.reset();
   if (process_.running()) {
     process_.signal(SIGTERM);
@@ -91,21 +93,31 @@ void Gateway::attach() {
 }
 
 std::string Gateway::text_of(const GatewayOptions& options) const {
-  std::string text = "[server]\ninstance = \"" + instance_ + "\"\nruntime_dir = \"@DIR@/run\"\nworkers = " +
-                     std::to_string(options.workers) + "\n" + options.server + "\n[log]\nlevel = \"" +
-                     options.log_level + "\"\n[limits]\n" +
-                     (options.limits.find("max_sessions") == std::string::npos ? "max_sessions = 20000\n" : "") +
-                     options.limits + "\n[[api]]\naddress = \"127.0.0.1:0\"\nprotocol = \"http\"\n" + options.tables;
+  std::string text =
+      "[server]\ninstance = \"" + instance_ +
+      "\"\nruntime_dir = \"@DIR@/run\"\nworkers = " + std::to_string(options.workers) + "\n" +
+      options.server + "\n[log]\nlevel = \"" + options.log_level + "\"\n[limits]\n" +
+      (options.limits.find("max_sessions") == std::string::npos ? "max_sessions = 20000\n" : "") +
+      options.limits + "\n[[api]]\naddress = \"127.0.0.1:0\"\nprotocol = \"http\"\n" +
+      options.tables;
   return replace_all(text, "@DIR@", dir_.path());
 }
 
-void Gateway::write_config(const GatewayOptions& options) { write_file(config_file(), text_of(options)); }
+void Gateway::write_config(const GatewayOptions& options) {
+  write_file(config_file(), text_of(options));
+}
 
-std::string Gateway::log() const { return read_file(dir_ / "stderr"); }
+std::string Gateway::log() const {
+  return read_file(dir_ / "stderr");
+}
 
-shm::Segment& Gateway::segment() const { return *segment_; }
+shm::Segment& Gateway::segment() const {
+  return *segment_;
+}
 
-pid_t Gateway::worker(uint16_t slot) const { return pid_t(segment_->slot(slot).pid.load()); }
+pid_t Gateway::worker(uint16_t slot) const {
+  return pid_t(segment_->slot(slot).pid.load());
+}
 
 std::vector<uint16_t> Gateway::serving_slots() const {
   std::vector<uint16_t> slots;
@@ -114,8 +126,12 @@ std::vector<uint16_t> Gateway::serving_slots() const {
   return slots;
 }
 
-std::string Gateway::listener(size_t n) const { return listed(dir_ / "run/listeners", false, n); }
-std::string Gateway::api(size_t n) const { return listed(dir_ / "run/listeners", true, n); }
+std::string Gateway::listener(size_t n) const {
+  return listed(dir_ / "run/listeners", false, n);
+}
+std::string Gateway::api(size_t n) const {
+  return listed(dir_ / "run/listeners", true, n);
+}
 
 uint64_t Gateway::counter(std::string_view name) const {
   for (const shm::StatInfo& info : shm::all_stats()) {
@@ -133,7 +149,9 @@ uint64_t Gateway::counter_becomes(std::string_view name, uint64_t value) const {
   return counter(name);
 }
 
-uint64_t Gateway::generation() const { return segment_->header().generation.load(); }
+uint64_t Gateway::generation() const {
+  return segment_->header().generation.load();
+}
 
 uint16_t Gateway::slot_of(const std::string& session) const {
   auto id = shm::SessionId::parse(session);
@@ -142,12 +160,14 @@ uint16_t Gateway::slot_of(const std::string& session) const {
   return *slot;
 }
 
-std::vector<WsClient> Gateway::one_on_each(const std::string& target, const std::vector<uint16_t>& slots) {
+std::vector<WsClient> Gateway::one_on_each(const std::string& target,
+                                           const std::vector<uint16_t>& slots) {
   std::map<uint16_t, WsClient> found;
   for (unsigned tries = 0; tries < 200 && found.size() < slots.size(); ++tries) {
     WsClient client(listener(), target);
     uint16_t slot = slot_of(client.session());
-    if (std::find(slots.begin(), slots.end(), slot) != slots.end()) found.emplace(slot, std::move(client));
+    if (std::find(slots.begin(), slots.end(), slot) != slots.end())
+      found.emplace(slot, std::move(client));
   }
   std::vector<WsClient> out;
   for (uint16_t slot : slots) out.push_back(std::move(found.at(slot)));

@@ -19,7 +19,9 @@
 namespace holdfast::test {
 namespace {
 
-int exit_status(int raw) { return WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw); }
+int exit_status(int raw) {
+  return WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+}
 
 pid_t spawn(const std::vector<std::string>& command, int in, int out) {
   std::vector<char*> arguments;
@@ -49,7 +51,8 @@ Finished run(const std::vector<std::string>& command, const std::string& input) 
   close(from[1]);
   UniqueFd in(to[1]), out(from[0]);
   // Inputs of tests are shorter than a pipe's buffer.
-  if (!input.empty() && write(in.get(), input.data(), input.size()) != ssize_t(input.size())) return {};
+  if (!input.empty() && write(in.get(), input.data(), input.size()) != ssize_t(input.size()))
+    return {};
   in.reset();
   Finished done;
   uint64_t end = monotonic_ms() + uint64_t(3 * timeout_ms());
@@ -78,7 +81,9 @@ Process::Process(const std::vector<std::string>& command, const std::string& out
   pid_ = spawn(command, null.get(), out.get());
 }
 
-Process::Process(Process&& other) noexcept { *this = std::move(other); }
+Process::Process(Process&& other) noexcept {
+  *this = std::move(other);
+}
 
 Process& Process::operator=(Process&& other) noexcept {
   std::swap(pid_, other.pid_);

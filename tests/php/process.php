@@ -72,7 +72,8 @@ final class Process
     // Ends those that were started besides: a case must leave none behind, and the test program neither.
     public static function endAll(array $besides = []): void
     {
-        foreach (array_diff_key(self::$all, array_flip($besides)) as $process) {
+        // The last one first: a server still wants to tell php-fpm that its clients are gone.
+        foreach (array_reverse(array_diff_key(self::$all, array_flip($besides)), true) as $process) {
             try {
                 $process->end();
             } catch (Failed $e) {

@@ -67,7 +67,8 @@ TEST(Holdfastd, ChecksAConfigurationAndPrintsIt) {
   write_file(dir / "good.toml", relay_ws());
   Finished good = run({binary("HF_HOLDFASTD"), "-t", "-c", dir / "good.toml"});
   EXPECT_EQ(good.status, 0) << good.output;
-  write_file(dir / "bad.toml", relay_ws() + "[limits]\nmax_sesions = 1\nmax_message_size = \"64 KB\"\n");
+  write_file(dir / "bad.toml",
+             relay_ws() + "[limits]\nmax_sesions = 1\nmax_message_size = \"64 KB\"\n");
   Finished bad = run({binary("HF_HOLDFASTD"), "-t", "-c", dir / "bad.toml"});
   EXPECT_EQ(bad.status, 1);
   EXPECT_NE(bad.output.find("bad.toml:8:"), std::string::npos) << bad.output;

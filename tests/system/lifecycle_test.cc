@@ -32,7 +32,9 @@ TEST(Lifecycle, TermClosesClientsWith1001AndLeavesNothingBehind) {
 }
 
 TEST(Lifecycle, StopDeliversCloseEvents) {
-  Fpm fpm("file_put_contents(LOGFILE, $_SERVER['HOLDFAST_EVENT'] . ' ' . ($_SERVER['HOLDFAST_REASON'] ?? '') . \"\\n\", FILE_APPEND | LOCK_EX);");
+  Fpm fpm(
+      "file_put_contents(LOGFILE, $_SERVER['HOLDFAST_EVENT'] . ' ' . ($_SERVER['HOLDFAST_REASON'] "
+      "?? '') . \"\\n\", FILE_APPEND | LOCK_EX);");
   Gateway gw({.tables = app_ws() + fpm.backend()});
   std::vector<WsClient> clients;
   for (int i = 0; i < 10; ++i) clients.emplace_back(gw.listener(), "/ws");
@@ -44,7 +46,8 @@ TEST(Lifecycle, StopDeliversCloseEvents) {
   EXPECT_EQ(gw.process().wait_for_end(15'000), 0);
   std::string log = fpm.app_log();
   size_t closes = 0;
-  for (size_t at = 0; (at = log.find("close server stopping", at)) != std::string::npos; ++at) ++closes;
+  for (size_t at = 0; (at = log.find("close server stopping", at)) != std::string::npos; ++at)
+    ++closes;
   EXPECT_EQ(closes, 10u);
 }
 
@@ -80,7 +83,8 @@ TEST(Crash, KilledWorkerCostsOnlyItsOwnSessions) {
   std::vector<WsClient> clients;
   for (int i = 0; i < 60; ++i) clients.emplace_back(gw.listener(), "/ws?channel=a");
   std::vector<size_t> on_one, on_zero;
-  for (size_t i = 0; i < clients.size(); ++i) (gw.slot_of(clients[i].session()) == 1 ? on_one : on_zero).push_back(i);
+  for (size_t i = 0; i < clients.size(); ++i)
+    (gw.slot_of(clients[i].session()) == 1 ? on_one : on_zero).push_back(i);
   ASSERT_FALSE(on_one.empty());
   ASSERT_FALSE(on_zero.empty());
   HttpClient api = gw.api_on(0);
@@ -113,7 +117,10 @@ TEST(Crash, KilledWorkerCostsOnlyItsOwnSessions) {
 }
 
 TEST(Crash, CloseEventsOfADeadWorkerAreSentByItsSuccessor) {
-  Fpm fpm("file_put_contents(LOGFILE, $_SERVER['HOLDFAST_EVENT'] . ' ' . $_SERVER['SESSIONID'] . ' ' . ($_SERVER['HOLDFAST_USER'] ?? '') . ' ' . ($_SERVER['HOLDFAST_REASON'] ?? '') . \"\\n\", FILE_APPEND | LOCK_EX); header('Holdfast-User: ann');");
+  Fpm fpm(
+      "file_put_contents(LOGFILE, $_SERVER['HOLDFAST_EVENT'] . ' ' . $_SERVER['SESSIONID'] . ' ' . "
+      "($_SERVER['HOLDFAST_USER'] ?? '') . ' ' . ($_SERVER['HOLDFAST_REASON'] ?? '') . \"\\n\", "
+      "FILE_APPEND | LOCK_EX); header('Holdfast-User: ann');");
   Gateway gw({.workers = 1, .tables = app_ws() + fpm.backend()});
   std::vector<std::string> ids;
   std::vector<WsClient> clients;
@@ -142,7 +149,8 @@ TEST(Crash, HungWorkerIsReplacedAndTheToolWorksMeanwhile) {
   Finished workers = gw.ctl({"workers"});
   EXPECT_EQ(workers.status, 0) << workers.output;
   EXPECT_NE(workers.output.find(std::to_string(victim)), std::string::npos) << workers.output;
-  EXPECT_TRUE(eventually([&] { return gw.worker(1) != victim && gw.serving_slots().size() == 2; }, 20'000));
+  EXPECT_TRUE(
+      eventually([&] { return gw.worker(1) != victim && gw.serving_slots().size() == 2; }, 20'000));
 }
 
 // A connect storm over several reloads: not one connection may be refused or reset before it is served.
@@ -201,7 +209,9 @@ TEST(Reload, ChangesTakeEffectAndTheWorkerCountMayChange) {
     gw.write_config(options);
     uint64_t generation = gw.generation() + 1;
     gw.signal(SIGHUP);
-    ASSERT_TRUE(eventually([&] { return gw.generation() == generation && gw.serving_slots().size() == workers; })) << gw.log();
+    ASSERT_TRUE(eventually([&] {
+      return gw.generation() == generation && gw.serving_slots().size() == workers;
+    })) << gw.log();
     WsClient client(gw.listener(), "/ws");
     client.send_text(std::string(workers * 1024, 'x'));
     EXPECT_EQ(client.next_text().size(), workers * 1024);
@@ -261,9 +271,11 @@ TEST(Capacity, TenThousandConnectionsGetEveryPublish) {
   ASSERT_EQ(gw.counter_becomes("sessions.online", 10'000), 10'000u);
   HttpClient api(gw.api());
   for (int round = 0; round < 3; ++round) {
-    HttpAnswer answer = api.post("/v1/publish", publish_body({"a"}, "round " + std::to_string(round)));
+    HttpAnswer answer =
+        api.post("/v1/publish", publish_body({"a"}, "round " + std::to_string(round)));
     EXPECT_NE(answer.body.find("\"delivered\":10000"), std::string::npos) << answer.body;
-    for (WsClient& client : clients) ASSERT_EQ(client.next_text(), "round " + std::to_string(round));
+    for (WsClient& client : clients)
+      ASSERT_EQ(client.next_text(), "round " + std::to_string(round));
   }
   clients.clear();
   EXPECT_EQ(gw.counter_becomes("sessions.online", 0), 0u);
@@ -276,7 +288,8 @@ TEST(Capacity, OutOfDescriptorsRefusesAndRecovers) {
   rlimit few{60, 60};
   ASSERT_EQ(prlimit(gw.worker(0), RLIMIT_NOFILE, &few, nullptr), 0);
   std::vector<Stream> held;
-  for (int i = 0; i < 80 && gw.counter("connections.out_of_files") == 0; ++i) held.emplace_back(gw.listener());
+  for (int i = 0; i < 80 && gw.counter("connections.out_of_files") == 0; ++i)
+    held.emplace_back(gw.listener());
   ASSERT_TRUE(eventually([&] { return gw.counter("connections.out_of_files") > 0; }));
   held.clear();
   ASSERT_TRUE(eventually([&] {

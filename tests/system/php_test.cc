@@ -42,7 +42,8 @@ switch (strtok($body, ' ')) {
 }
 )PHP";
 
-std::string app_tables(const Fpm& fpm, const std::string& backend_more = {}, unsigned max_connections = 4) {
+std::string app_tables(const Fpm& fpm, const std::string& backend_more = {},
+                       unsigned max_connections = 4) {
   return app_ws() + fpm.backend(backend_more, max_connections);
 }
 
@@ -68,14 +69,17 @@ TEST(Php, MessagesOfOneSessionStayInOrder) {
 TEST(Php, ParametersAreThoseOfCgiAndTheHandshake) {
   Fpm fpm(kApp);
   Gateway gw({.tables = app_tables(fpm, "params = { APP_ENV = \"test\" }")});
-  WsClient client(gw.listener(), "/ws?a=1", {.headers = "Cookie: PHPSESSID=abc\r\nX-Shop: 7\r\nProxy: evil\r\n"});
-  client.send_text("env REQUEST_METHOD,QUERY_STRING,REQUEST_URI,HTTP_COOKIE,HTTP_X_SHOP,HTTP_PROXY,SESSIONID,"
-                   "HOLDFAST_OPCODE,EVENT,REMOTE_ADDR,APP_ENV,GATEWAY_INTERFACE");
+  WsClient client(gw.listener(), "/ws?a=1",
+                  {.headers = "Cookie: PHPSESSID=abc\r\nX-Shop: 7\r\nProxy: evil\r\n"});
+  client.send_text(
+      "env REQUEST_METHOD,QUERY_STRING,REQUEST_URI,HTTP_COOKIE,HTTP_X_SHOP,HTTP_PROXY,SESSIONID,"
+      "HOLDFAST_OPCODE,EVENT,REMOTE_ADDR,APP_ENV,GATEWAY_INTERFACE");
   std::string env = client.next_text();
   for (const char* part :
        {"\"REQUEST_METHOD\":\"POST\"", "\"QUERY_STRING\":\"a=1\"", "\"REQUEST_URI\":\"\\/ws?a=1\"",
-        "\"HTTP_COOKIE\":\"PHPSESSID=abc\"", "\"HTTP_X_SHOP\":\"7\"", "\"HOLDFAST_OPCODE\":\"text\"",
-        "\"REMOTE_ADDR\":\"127.0.0.1\"", "\"APP_ENV\":\"test\"", "\"GATEWAY_INTERFACE\":\"CGI\\/1.1\""})
+        "\"HTTP_COOKIE\":\"PHPSESSID=abc\"", "\"HTTP_X_SHOP\":\"7\"",
+        "\"HOLDFAST_OPCODE\":\"text\"", "\"REMOTE_ADDR\":\"127.0.0.1\"", "\"APP_ENV\":\"test\"",
+        "\"GATEWAY_INTERFACE\":\"CGI\\/1.1\""})
     EXPECT_NE(env.find(part), std::string::npos) << part << " in " << env;
   EXPECT_NE(env.find("\"SESSIONID\":\"" + client.session() + "\""), std::string::npos) << env;
   EXPECT_EQ(env.find("evil"), std::string::npos);
@@ -126,14 +130,17 @@ TEST(Php, ReplyHeadersBindJoinLeavePublishAndClose) {
 TEST(Php, CloseEventCarriesItsReason) {
   Fpm fpm(kApp);
   Gateway gw({.tables = app_tables(fpm)});
-  WsClient polite(gw.listener(), "/ws?name=ann"), rude(gw.listener(), "/ws?name=bob"), kicked(gw.listener(), "/ws");
+  WsClient polite(gw.listener(), "/ws?name=ann"), rude(gw.listener(), "/ws?name=bob"),
+      kicked(gw.listener(), "/ws");
   polite.close();
   rude.stream().close();
   HttpClient(gw.api()).post("/v1/kick", "{\"sessions\":[\"" + kicked.session() + "\"]}");
   EXPECT_EQ(gw.counter_becomes("events.close", 3), 3u);
   std::string log = fpm.app_log();
-  EXPECT_NE(log.find("close " + polite.session() + " ann client closed\n"), std::string::npos) << log;
-  EXPECT_NE(log.find("close " + rude.session() + " bob connection lost\n"), std::string::npos) << log;
+  EXPECT_NE(log.find("close " + polite.session() + " ann client closed\n"), std::string::npos)
+      << log;
+  EXPECT_NE(log.find("close " + rude.session() + " bob connection lost\n"), std::string::npos)
+      << log;
   EXPECT_NE(log.find("close " + kicked.session() + " - kicked\n"), std::string::npos) << log;
   EXPECT_EQ(gw.counter("events.connect"), 3u);
 }
@@ -213,7 +220,8 @@ TEST(Php, RestartUnderLoadLosesNothingSilently) {
       std::optional<WsFrame> frame = client.next_frame();
       ASSERT_TRUE(frame) << "a session ended without a word";
       if (frame->opcode == 8) {
-        EXPECT_TRUE(frame->close_code() == 1011 || frame->close_code() == 1013) << frame->close_code();
+        EXPECT_TRUE(frame->close_code() == 1011 || frame->close_code() == 1013)
+            << frame->close_code();
         ++closed;
         break;
       }
@@ -264,9 +272,11 @@ TEST(Php, FullQueueTellsTheSession) {
 
 TEST(Php, TcpClientsReachTheSameApplication) {
   Fpm fpm(kApp);
-  Gateway gw({.tables = "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\nbackend = \"app\"\n"
-                        "framing = { kind = \"length\", offset = 0, size = 4, order = \"big\", includes_header = false }\n" +
-                        fpm.backend()});
+  Gateway gw(
+      {.tables = "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\nbackend = \"app\"\n"
+                 "framing = { kind = \"length\", offset = 0, size = 4, order = \"big\", "
+                 "includes_header = false }\n" +
+                 fpm.backend()});
   LengthClient client(gw.listener());
   client.send("echo over tcp");
   EXPECT_EQ(client.next(), "echo over tcp");

@@ -15,7 +15,8 @@ TEST(Push, ReachesASessionOnTheOtherWorkerAndOnTheSame) {
   for (uint16_t from : {uint16_t(0), uint16_t(1)}) {
     HttpClient api = gw.api_on(from);
     for (WsClient& client : clients) {
-      HttpAnswer answer = api.post("/v1/send", send_body({client.session()}, "from " + std::to_string(from)));
+      HttpAnswer answer =
+          api.post("/v1/send", send_body({client.session()}, "from " + std::to_string(from)));
       EXPECT_EQ(answer.status, 200) << answer.body;
       EXPECT_NE(answer.body.find("\"delivered\":1"), std::string::npos) << answer.body;
       EXPECT_EQ(client.next_text(), "from " + std::to_string(from));
@@ -70,11 +71,17 @@ TEST(Push, JoinAndLeaveMoveSessionsOfAnyWorker) {
   auto clients = gw.one_on_each("/ws?channel=start", {0, 1});
   HttpClient api(gw.api());
   std::string both = "[\"" + clients[0].session() + "\",\"" + clients[1].session() + "\"]";
-  EXPECT_EQ(api.post("/v1/join", "{\"sessions\":" + both + ",\"channels\":[\"news\"]}").status, 200);
-  EXPECT_NE(api.post("/v1/publish", publish_body({"news"}, "one")).body.find("\"delivered\":2"), std::string::npos);
+  EXPECT_EQ(api.post("/v1/join", "{\"sessions\":" + both + ",\"channels\":[\"news\"]}").status,
+            200);
+  EXPECT_NE(api.post("/v1/publish", publish_body({"news"}, "one")).body.find("\"delivered\":2"),
+            std::string::npos);
   for (WsClient& client : clients) EXPECT_EQ(client.next_text(), "one");
-  EXPECT_EQ(api.post("/v1/leave", "{\"sessions\":[\"" + clients[0].session() + "\"],\"channels\":[\"news\"]}").status, 200);
-  EXPECT_NE(api.post("/v1/publish", publish_body({"news"}, "two")).body.find("\"delivered\":1"), std::string::npos);
+  EXPECT_EQ(api.post("/v1/leave",
+                     "{\"sessions\":[\"" + clients[0].session() + "\"],\"channels\":[\"news\"]}")
+                .status,
+            200);
+  EXPECT_NE(api.post("/v1/publish", publish_body({"news"}, "two")).body.find("\"delivered\":1"),
+            std::string::npos);
   EXPECT_EQ(clients[1].next_text(), "two");
   api.post("/v1/send", send_body({clients[0].session()}, "marker"));
   EXPECT_EQ(clients[0].next_text(), "marker");
@@ -89,12 +96,14 @@ TEST(Push, PublishBehindAJoinReachesTheNewcomer) {
   for (int i = 0; i < 200; ++i) {
     std::string channel = "c" + std::to_string(i);
     for (WsClient& client : clients)
-      api.post("/v1/join", "{\"sessions\":[\"" + client.session() + "\"],\"channels\":[\"" + channel + "\"]}");
+      api.post("/v1/join",
+               "{\"sessions\":[\"" + client.session() + "\"],\"channels\":[\"" + channel + "\"]}");
     HttpAnswer answer = api.post("/v1/publish", publish_body({channel}, channel));
     ASSERT_NE(answer.body.find("\"delivered\":2"), std::string::npos) << i << ' ' << answer.body;
     for (WsClient& client : clients) {
       ASSERT_EQ(client.next_text(), channel);
-      api.post("/v1/leave", "{\"sessions\":[\"" + client.session() + "\"],\"channels\":[\"" + channel + "\"]}");
+      api.post("/v1/leave",
+               "{\"sessions\":[\"" + client.session() + "\"],\"channels\":[\"" + channel + "\"]}");
     }
   }
 }
@@ -104,7 +113,10 @@ TEST(Push, KickClosesWithCodeAndReasonOnAnyWorker) {
   auto clients = gw.one_on_each("/ws?channel=a", {0, 1});
   HttpClient api(gw.api());
   for (WsClient& client : clients) {
-    EXPECT_EQ(api.post("/v1/kick", "{\"sessions\":[\"" + client.session() + "\"],\"code\":4001,\"reason\":\"out\"}").status, 200);
+    EXPECT_EQ(api.post("/v1/kick", "{\"sessions\":[\"" + client.session() +
+                                       "\"],\"code\":4001,\"reason\":\"out\"}")
+                  .status,
+              200);
     std::optional<WsFrame> frame = client.next_frame();
     ASSERT_TRUE(frame);
     EXPECT_EQ(frame->opcode, 8);
@@ -119,10 +131,12 @@ TEST(Push, UnknownSessionsAreNamedAndTheOthersServed) {
   Gateway gw({.tables = relay_ws()});
   WsClient client(gw.listener(), "/ws?channel=a");
   std::string unknown(32, 'a');
-  HttpAnswer answer = HttpClient(gw.api()).post("/v1/send", send_body({unknown, client.session()}, "x"));
+  HttpAnswer answer =
+      HttpClient(gw.api()).post("/v1/send", send_body({unknown, client.session()}, "x"));
   EXPECT_EQ(answer.status, 200);
   EXPECT_NE(answer.body.find("\"delivered\":1"), std::string::npos) << answer.body;
-  EXPECT_NE(answer.body.find("\"unknown\":[\"" + unknown + "\"]"), std::string::npos) << answer.body;
+  EXPECT_NE(answer.body.find("\"unknown\":[\"" + unknown + "\"]"), std::string::npos)
+      << answer.body;
   EXPECT_EQ(client.next_text(), "x");
 }
 
@@ -135,14 +149,17 @@ TEST(Push, BadRequestsHaveNoEffect) {
     std::string path, body;
     int status;
   };
-  for (const Row& row : {Row{"/v1/send", "{\"sessions\":[\"" + id + "\"],\"data\":\"x\"", 400},
-                         Row{"/v1/send", "{\"sessions\":[\"" + id + "\",\"nonsense\"],\"data\":\"x\"}", 400},
-                         Row{"/v1/send", "{\"sessions\":[\"" + id + "\"]}", 400},
-                         Row{"/v1/publish", "{\"channels\":[\"a\"],\"data\":\"x\",\"dat\":1}", 400},
-                         Row{"/v1/publish", "{\"channels\":[\"a\"],\"data\":\"" + std::string(70000, 'x') + "\"}", 413},
-                         Row{"/v1/nothing", "{}", 404}}) {
+  for (const Row& row :
+       {Row{"/v1/send", "{\"sessions\":[\"" + id + "\"],\"data\":\"x\"", 400},
+        Row{"/v1/send", "{\"sessions\":[\"" + id + "\",\"nonsense\"],\"data\":\"x\"}", 400},
+        Row{"/v1/send", "{\"sessions\":[\"" + id + "\"]}", 400},
+        Row{"/v1/publish", "{\"channels\":[\"a\"],\"data\":\"x\",\"dat\":1}", 400},
+        Row{"/v1/publish", "{\"channels\":[\"a\"],\"data\":\"" + std::string(70000, 'x') + "\"}",
+            413},
+        Row{"/v1/nothing", "{}", 404}}) {
     HttpAnswer answer = api.post(row.path, row.body);
-    EXPECT_EQ(answer.status, row.status) << row.path << ' ' << row.body.substr(0, 80) << "\n" << answer.body;
+    EXPECT_EQ(answer.status, row.status) << row.path << ' ' << row.body.substr(0, 80) << "\n"
+                                         << answer.body;
     EXPECT_NE(answer.body.find("\"error\""), std::string::npos);
   }
   HttpClient(gw.api()).post("/v1/send", send_body({id}, "marker"));
@@ -162,12 +179,19 @@ TEST(Push, TokensAreAskedForWhereConfigured) {
   TempDir dir;
   write_file(dir / "token", "# pushers\nsecret-of-the-shop-1\n");
   EXPECT_EQ(chmod((dir / "token").c_str(), 0600), 0);
-  Gateway gw({.tables = relay_ws() + "[[api]]\naddress = \"127.0.0.1:0\"\nprotocol = \"http\"\ntoken_file = \"" +
+  Gateway gw({.tables = relay_ws() +
+                        "[[api]]\naddress = \"127.0.0.1:0\"\nprotocol = \"http\"\ntoken_file = \"" +
                         (dir / "token") + "\"\n"});
   HttpClient api(gw.api(1));
   EXPECT_EQ(api.post("/v1/send-all", "{\"data\":\"x\"}").status, 401);
-  EXPECT_EQ(api.request("POST", "/v1/send-all", "{\"data\":\"x\"}", "Authorization: Bearer secret-of-the-shop-2\r\n").status, 401);
-  EXPECT_EQ(api.request("POST", "/v1/send-all", "{\"data\":\"x\"}", "Authorization: Bearer secret-of-the-shop-1\r\n").status, 200);
+  EXPECT_EQ(api.request("POST", "/v1/send-all", "{\"data\":\"x\"}",
+                        "Authorization: Bearer secret-of-the-shop-2\r\n")
+                .status,
+            401);
+  EXPECT_EQ(api.request("POST", "/v1/send-all", "{\"data\":\"x\"}",
+                        "Authorization: Bearer secret-of-the-shop-1\r\n")
+                .status,
+            200);
   EXPECT_EQ(gw.counter_becomes("api.unauthorized", 2), 2u);
 }
 
@@ -178,7 +202,8 @@ TEST(Push, PipelinedRequestsAreAnsweredAndDeliveredInOrder) {
   std::string all;
   for (int i = 0; i < 200; ++i) {
     std::string body = send_body({clients[0].session(), clients[1].session()}, std::to_string(i));
-    all += "POST /v1/send HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    all += "POST /v1/send HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
   }
   api.send_raw(all);
   for (int i = 0; i < 200; ++i) EXPECT_EQ(api.read_answer().status, 200);
@@ -202,10 +227,11 @@ TEST(Push, BatchRunsItsCommandsInOrderWithAStatusEach) {
   Gateway gw({.tables = relay_ws()});
   WsClient client(gw.listener(), "/ws?channel=a");
   HttpAnswer answer = HttpClient(gw.api()).post(
-      "/v1/batch", "{\"commands\":[{\"op\":\"join\",\"sessions\":[\"" + client.session() +
-                       "\"],\"channels\":[\"b\"]},{\"op\":\"publish\",\"channels\":[\"b\"],\"data\":\"1\"},"
-                       "{\"op\":\"publish\",\"channels\":[7],\"data\":\"2\"},"
-                       "{\"op\":\"publish\",\"channels\":[\"b\"],\"data\":\"3\"}]}");
+      "/v1/batch",
+      "{\"commands\":[{\"op\":\"join\",\"sessions\":[\"" + client.session() +
+          "\"],\"channels\":[\"b\"]},{\"op\":\"publish\",\"channels\":[\"b\"],\"data\":\"1\"},"
+          "{\"op\":\"publish\",\"channels\":[7],\"data\":\"2\"},"
+          "{\"op\":\"publish\",\"channels\":[\"b\"],\"data\":\"3\"}]}");
   EXPECT_EQ(answer.status, 200) << answer.body;
   EXPECT_NE(answer.body.find("\"status\":400"), std::string::npos) << answer.body;
   EXPECT_EQ(client.next_text(), "1");

@@ -10,9 +10,12 @@
 namespace holdfast::test {
 namespace {
 
-std::string upgrade(const std::string& target, const std::string& more = {}, const std::string& method = "GET") {
-  return method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + more + "\r\n";
+std::string upgrade(const std::string& target, const std::string& more = {},
+                    const std::string& method = "GET") {
+  return method + " " + target +
+         " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + more +
+         "\r\n";
 }
 
 int status_of(Gateway& gw, const std::string& request) {
@@ -56,8 +59,9 @@ TEST(WebSocket, SlowHandshakeIsCutOff) {
 TEST(WebSocket, EchoesTextBinaryEmptyAndLong) {
   Gateway gw({.tables = echo_ws()});
   WsClient client(gw.listener(), "/ws");
-  for (const std::string& text : {std::string("hello"), std::string(), std::string(125, 'a'), std::string(126, 'b'),
-                                  std::string(65535, 'c'), std::string(65536, 'd')}) {
+  for (const std::string& text :
+       {std::string("hello"), std::string(), std::string(125, 'a'), std::string(126, 'b'),
+        std::string(65535, 'c'), std::string(65536, 'd')}) {
     client.send_text(text);
     std::optional<WsFrame> frame = client.next_frame();
     ASSERT_TRUE(frame);
@@ -92,13 +96,15 @@ TEST(WebSocket, BytesThatBreakTheRulesCostTheirCloseCode) {
   };
   char huge[8];
   store_be64(huge, 1u << 20);
-  for (const Row& row : {Row{"no mask", "\x81\x01x", 1002}, Row{"reserved bit", std::string("\xc1\x80\0\0\0\0", 6), 1002},
-                         Row{"unknown opcode", std::string("\x83\x80\0\0\0\0", 6), 1002},
-                         Row{"fragmented ping", std::string("\x09\x80\0\0\0\0", 6), 1002},
-                         Row{"continuation of nothing", std::string("\x80\x80\0\0\0\0", 6), 1002},
-                         Row{"bad UTF-8", std::string("\x81\x81\0\0\0\0\xff", 7), 1007},
-                         Row{"close code 1005", std::string("\x88\x82\0\0\0\0\x03\xed", 8), 1002},
-                         Row{"too long", "\x82\xff" + std::string(huge, 8) + std::string(4, '\0'), 1009}}) {
+  for (const Row& row :
+       {Row{"no mask", "\x81\x01x", 1002},
+        Row{"reserved bit", std::string("\xc1\x80\0\0\0\0", 6), 1002},
+        Row{"unknown opcode", std::string("\x83\x80\0\0\0\0", 6), 1002},
+        Row{"fragmented ping", std::string("\x09\x80\0\0\0\0", 6), 1002},
+        Row{"continuation of nothing", std::string("\x80\x80\0\0\0\0", 6), 1002},
+        Row{"bad UTF-8", std::string("\x81\x81\0\0\0\0\xff", 7), 1007},
+        Row{"close code 1005", std::string("\x88\x82\0\0\0\0\x03\xed", 8), 1002},
+        Row{"too long", "\x82\xff" + std::string(huge, 8) + std::string(4, '\0'), 1009}}) {
     WsClient client(gw.listener(), "/ws");
     client.send_raw(row.bytes);
     EXPECT_EQ(client.wait_close(), row.code) << row.what;
@@ -154,8 +160,10 @@ TEST(WebSocket, OriginIsCheckedAgainstTheList) {
 
 TEST(Tcp, LengthThatIncludesItsOwnHeaderIsUnderstood) {
   // Like CMPP: a 4-byte total length that counts itself, then command and sequence.
-  Gateway gw({.tables = "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\nbackend = \"echo\"\n"
-                        "framing = { kind = \"length\", offset = 0, size = 4, order = \"big\", includes_header = true }\n"});
+  Gateway gw({.tables =
+                  "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\nbackend = \"echo\"\n"
+                  "framing = { kind = \"length\", offset = 0, size = 4, order = \"big\", "
+                  "includes_header = true }\n"});
   Stream client(gw.listener());
   std::string frame("\0\0\0\x0e\0\0\0\x01\0\0\0\x07ok", 14);
   for (char byte : frame) client.write({&byte, 1});
@@ -164,8 +172,9 @@ TEST(Tcp, LengthThatIncludesItsOwnHeaderIsUnderstood) {
 
 TEST(Tcp, DelimitedLinesAndTooLongOnes) {
   Gateway gw({.limits = "max_message_size = \"1 KiB\"",
-              .tables = "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\nbackend = \"echo\"\n"
-                        "framing = { kind = \"delimiter\", bytes = \"\\r\\n\" }\n"});
+              .tables =
+                  "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\nbackend = \"echo\"\n"
+                  "framing = { kind = \"delimiter\", bytes = \"\\r\\n\" }\n"});
   Stream client(gw.listener());
   client.write("one\r\ntw");
   EXPECT_EQ(client.read_until("\r\n"), "one\r\n");

@@ -124,7 +124,7 @@ class DoorbellStress : public testing::Test {
 class DoorbellMoment : public DoorbellStress {
  protected:
   static constexpr uint32_t kSender = 0;
-  static constexpr int kRounds = 100'000;
+  static constexpr int kRounds = 40'000;
 
   template <class Body>
   auto on_other_processor(Body body) {

@@ -106,8 +106,7 @@ TEST_F(HttpApi, FullMailboxesAre503) {
 }
 
 TEST_F(HttpApi, UnbindOfAUserChecksWhoTheSessionIsBoundTo) {
-  std::atomic<uint32_t> high_water{0};
-  shm::Slab slab(segment.directory(), 1, 7, high_water);
+  shm::Slab slab(segment.directory(), 1, 7, segment.stats(1).slab_high_water);
   shm::SessionId mine = *slab.claim({});
   slab.set_state(mine, shm::SessionState::open);
   slab.set_user(mine, "alice");
