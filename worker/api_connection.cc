@@ -124,7 +124,9 @@ void ApiConnection::on_deadline() {
 }
 
 void ApiConnection::wind_up(WindUp) {
-  if (phase_ == Phase::reading && pending_.empty() && !reader_.started()) linger();
+  if (phase_ != Phase::reading || !pending_.empty() || reader_.started()) return;
+  if (output_empty()) return on_end();  // idle: nothing it could miss
+  linger();
 }
 
 }  // namespace holdfast

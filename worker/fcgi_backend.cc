@@ -127,9 +127,8 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
       runtime_.stats.events_connect_failed.add();
       return session.client->refuse(503, "the application is overloaded");
     }
-    if (conf_.event_close)
-      sessions_.set_owes_close(session, true,
-                               true);  // for our successor, if we die before the answer
+    // For our successor, if we die before the answer.
+    if (conf_.event_close) sessions_.set_owes_close(session, true, true);
     return;
   }
   now_owes_close(session);
@@ -318,8 +317,8 @@ void FcgiBackend::abandon() {
   auto give_up = [&](Session& session) {
     State& s = state(session);
     if (session.phase != SessionPhase::ended || !std::exchange(s.owes_close, false)) return;
-    sessions_.set_owes_close(session,
-                             false);  // or the next process of this slot would send it after all
+    // Or the next process of this slot would send it after all.
+    sessions_.set_owes_close(session, false);
     ++owed;
   };
   for (auto& [ticket, flight] : flights_) give_up(*flight.session);

@@ -145,6 +145,7 @@ void PushRouter::execute(const Command& command, CommandDone done) {
       result.delivered += own.delivered;
       result.unknown.insert(result.unknown.end(), own.unknown.begin(), own.unknown.end());
       result.partial |= own.partial;
+      result.refused += own.refused;
       result.channels = std::move(own.channels);
       continue;
     }
@@ -188,6 +189,7 @@ void PushRouter::reply(uint16_t to, uint64_t token, const CommandResult& result)
     writer.put(uint8_t(last));
     writer.put(uint8_t(result.partial));
     writer.put(last ? result.delivered : uint64_t(0));
+    writer.put(last ? result.refused : uint64_t(0));
     writer.put(listed);
     body += list;
     if (!post_.send(to, kReply, body)) return;  // counted there; the asker answers `partial`
@@ -200,11 +202,13 @@ void PushRouter::on_reply(std::string_view body) {
   bool last = reader.get<uint8_t>() != 0;
   bool partial = reader.get<uint8_t>() != 0;
   auto delivered = reader.get<uint64_t>();
+  auto refused = reader.get<uint64_t>();
   auto listed = reader.get<uint32_t>();
   auto it = pending_.find(token);
   if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
   Pending& pending = it->second;
   pending.result.delivered += delivered;
+  pending.result.refused += refused;
   pending.result.partial |= partial;
   for (uint32_t i = 0; i < listed && reader.ok(); ++i) {
     std::string name(reader.get_string());
@@ -260,6 +264,7 @@ void PushRouter::on_command(uint16_t from, std::string_view body) {
 // ---- carrying out
 
 CommandResult PushRouter::apply(const Command& part) {
+  uint64_t refused_before = runtime_.stats.channels_refused.get();
   CommandResult result;
   Payload payload(part.data, part.binary);
   for (const shm::SessionId& id : part.sessions) {
@@ -281,6 +286,7 @@ CommandResult PushRouter::apply(const Command& part) {
   }
   if (part.op == Op::send_all) send_to_all(part, payload, &result);
   if (part.op == Op::list_channels) list_channels(&result);
+  result.refused = runtime_.stats.channels_refused.get() - refused_before;
   return result;
 }
 

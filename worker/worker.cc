@@ -3,6 +3,7 @@
 #include "worker/worker.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
@@ -179,6 +180,7 @@ int Worker::run() {
   for (Listener& listener : listeners_) listener.start();
   control_.watch(kRead);
   head_.heartbeat_ms.store(monotonic_ms(), std::memory_order_relaxed);
+  head_.pid.store(uint32_t(getpid()), std::memory_order_relaxed);  // the master may be slower
   head_.state.store(shm::SlotState::serving, std::memory_order_release);
   char ready = control_word::kReady;
   if (send(heritage_.control, &ready, 1, MSG_NOSIGNAL) != 1)

@@ -142,6 +142,7 @@ void write_result(JsonWriter& json, const Command& command, const CommandResult&
     write_ids(json, "unknown", result.unknown);
   if (!result.failed.empty()) write_ids(json, "failed", result.failed);
   if (result.workers_failed > 0) json.key("workers_failed").number(result.workers_failed);
+  if (result.refused > 0) json.key("refused").number(result.refused);
   if (result.partial) json.key("partial").boolean(true);
 }
 

@@ -178,7 +178,8 @@ TEST_F(ClientTest, SilenceWhileReadingIsHeldBackIsNotTheClients) {
   room_.session_of(peer)->client->pause_reading(false);
   // What it sent meanwhile has not been read yet when the deadline comes.
   room_.later_ms += 2'000;
-  room_.wheel.advance(monotonic_ms() + room_.later_ms);
+  room_.runtime.now_ms = monotonic_ms() + room_.later_ms;
+  room_.wheel.advance(room_.runtime.now_ms);
   EXPECT_TRUE(room_.backend.endings.empty());
   room_.pass(61'000);
   EXPECT_EQ(room_.backend.endings, std::vector{EndReason::idle});
