@@ -33,7 +33,16 @@ need() {
   as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${wanted[@]}" >&2
 }
 
-# configure DIR OPTION...: once a directory; ninja itself notices changed build files.
+# configure DIR OPTION...: sets a build directory up, or gives an existing one the options it has not got. ninja itself
+# notices changed build files.
 configure() {
-  [ -f "$1/build.ninja" ] || meson setup "$@" >&2
+  local dir=$1 given
+  shift
+  given=$dir/options-given
+  if [ ! -f "$dir/build.ninja" ]; then
+    meson setup "$dir" "$@" >&2
+  elif [ "$*" != "$(cat "$given" 2>/dev/null)" ]; then
+    meson configure "$dir" "$@" >&2
+  fi
+  printf '%s\n' "$*" > "$given"
 }

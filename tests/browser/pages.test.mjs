@@ -74,6 +74,12 @@ async function open(address, query = "") {
   return page;
 }
 
+// One call of the push API.
+async function push(api, call, body) {
+  const answer = await fetch(`http://${api}/v1/${call}`, { method: "POST", body: JSON.stringify(body) });
+  return answer.json();
+}
+
 describe("relay page", () => {
   const dir = mkdtempSync(path.join(tmpdir(), "hf-browser-"));
   let server, web, api;
@@ -102,6 +108,7 @@ protocol = "http"
     await server.stop();
     rmSync(dir, { recursive: true });
   });
+  const post = (call, body) => push(api, call, body);
 
   test("passes a message between two pages and shows what a program pushed", async () => {
     const [ann, bob] = [await open(web), await open(web)];
@@ -110,14 +117,23 @@ protocol = "http"
     await ann.locator("#text").fill("hello <b>Bob</b>");
     await ann.locator("button").click();
     await bob.locator("#log li", { hasText: "hello <b>Bob</b>" }).waitFor();
-    const answer = await fetch(`http://${api}/v1/publish`, {
-      method: "POST",
-      body: JSON.stringify({ channels: ["lobby"], data: "from a program" }),
-    });
-    assert.deepEqual(await answer.json(), { delivered: 2 });
+    assert.deepEqual(await post("publish", { channels: ["lobby"], data: "from a program" }), { delivered: 2 });
     for (const page of [ann, bob]) await page.locator("#log li.outside", { hasText: "from a program" }).waitFor();
     await bob.screenshot({ path: path.join(artifacts, "relay.png") });
     for (const page of [ann, bob]) await page.context().close();
+  });
+
+  test("comes back by itself after its connection was closed", async () => {
+    const page = await open(web, "?channel=return");
+    await page.locator("#status.on").waitFor();
+    const again = page.waitForEvent("websocket");
+    const kicked = await post("kick", { channels: ["return"], code: 4001 });
+    assert.equal(kicked.delivered, 1);
+    await again;
+    await page.locator("#status.on").waitFor();
+    assert.deepEqual(await post("publish", { channels: ["return"], data: "welcome back" }), { delivered: 1 });
+    await page.locator("#log li.outside", { hasText: "welcome back" }).waitFor();
+    await page.context().close();
   });
 });
 
@@ -179,6 +195,20 @@ describe("chat through php-fpm", () => {
     for (const page of [red, blue]) await page.context().close();
   });
 
+  test("a page that was disconnected comes back into its room, with the history", async () => {
+    const page = await enter("Rosa", "back");
+    await say(page, "said before");
+    await sees(page, "said before");
+    const again = page.waitForEvent("websocket");
+    await push(api, "kick", { channels: ["room:back"], code: 4001, reason: "just a test" });
+    await again;
+    await page.locator("#status.on").waitFor();
+    await sees(page, "said before");
+    await say(page, "said after");
+    await sees(page, "said after");
+    await page.context().close();
+  });
+
   test("PHP refuses a name it does not like", async () => {
     const page = await enter("<script>");
     await page.locator("#why", { hasText: "Not let in" }).waitFor();
@@ -188,10 +218,7 @@ describe("chat through php-fpm", () => {
   test("a program's push reaches a room", async () => {
     const page = await enter("Dora", "news");
     await sees(page, "Dora came in");
-    await fetch(`http://${api}/v1/publish`, {
-      method: "POST",
-      body: JSON.stringify({ channels: ["room:news"], data: "breaking" }),
-    });
+    assert.deepEqual(await push(api, "publish", { channels: ["room:news"], data: "breaking" }), { delivered: 1 });
     await sees(page, "breaking");
     await page.context().close();
   });

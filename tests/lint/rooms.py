@@ -39,6 +39,8 @@ def problems_of(path):
             continue
         kind, header = match.groups()
         target = header.split("/")[0]
+        if kind == '"' and target not in MAY_SEE and (path.parent / header).exists():
+            yield f"{name}:{number}: {header} is named by its place beside this file, not by its room"
         if kind == '"' and target in MAY_SEE and target not in MAY_SEE[room]:
             if not (room == "master" and header == MASTER_SEES_OF_WORKER):
                 yield f"{name}:{number}: {room}/ may not include {header}"

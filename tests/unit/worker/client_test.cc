@@ -198,9 +198,7 @@ TEST_F(ClientTest, CloseFrameThatIsNeverAnsweredIsWaitedForOnlySoLong) {
   Peer peer = open_web_client();
   room_.session_of(peer)->client->close(4000, "bye", EndReason::kicked);
   room_.turn();
-  EXPECT_EQ(behind_101(peer), test::frame(8, "\x0f\xa0"
-                                             "bye",
-                                          {.masked = false}));
+  EXPECT_EQ(behind_101(peer), test::frame(8, "\017\240bye", {.masked = false}));
   EXPECT_EQ(stats().connections_open.get(), 1u);
   room_.pass(room_.web.close_timeout_ms + 200);
   expect_nothing_left();

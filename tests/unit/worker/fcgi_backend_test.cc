@@ -52,7 +52,8 @@ class AppTest : public ::testing::Test {
     room_.turn();
   }
   // Serves the next request with an empty answer and gives its event.
-  std::string serve(std::string_view header = "Content-Type: text/plain\r\n", std::string_view body = {}) {
+  std::string serve(std::string_view header = "Content-Type: text/plain\r\n",
+                    std::string_view body = {}) {
     std::unique_ptr<FakeConnection> connection;
     last_ = next_request(connection);
     reply(*connection, body, header);
@@ -197,7 +198,8 @@ TEST_F(AppTest, CookiesOfTheConnectAnswerGoIntoThe101AndItsBodyBehindIt) {
   start();
   Peer peer = room_.connect(room_.web, *backend_);
   test::shake_hands(peer);
-  EXPECT_EQ(serve("Set-Cookie: a=1; Path=/\r\nset-cookie: b=2\r\nX-Other: no\r\n", "welcome"), "connect");
+  EXPECT_EQ(serve("Set-Cookie: a=1; Path=/\r\nset-cookie: b=2\r\nX-Other: no\r\n", "welcome"),
+            "connect");
   EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == "\x81\7welcome"; }));
   EXPECT_NE(peer.received().find("\r\nSet-Cookie: a=1; Path=/\r\n"), std::string::npos);
   EXPECT_NE(peer.received().find("b=2\r\n"), std::string::npos);
@@ -209,7 +211,7 @@ TEST_F(AppTest, ConnectAnswerMayCloseAtOnce) {
   Peer peer = room_.connect(room_.web, *backend_);
   test::shake_hands(peer);
   EXPECT_EQ(serve("Holdfast-Close: 4000 full\r\n"), "connect");
-  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer).ends_with("\x0f\xa0" "full"); }));
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer).ends_with("\017\240full"); }));
   EXPECT_EQ(serve(), "close");
   EXPECT_EQ(last_.params["HOLDFAST_CODE"], "4000");
   EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
@@ -285,7 +287,8 @@ TEST_F(AppTest, ReadingPausesWhileLongMessagesWait) {
     peer.send(line + "\n");
     room_.turn();
   }
-  EXPECT_LE(stats().messages_in.get(), 4u) << "one in flight, and no more than 20,000 bytes and one wait";
+  EXPECT_LE(stats().messages_in.get(), 4u)
+      << "one in flight, and no more than 20,000 bytes and one wait";
   for (int i = 0; i < 10; ++i) EXPECT_EQ(serve(), "message");
   room_.turn();
   EXPECT_EQ(stats().messages_in.get(), 10u);
@@ -369,7 +372,8 @@ TEST_F(AppTest, FullQueueClosesTheSessionOfAMessageWith1013) {
     room_.turn();
   }
   EXPECT_TRUE(room_.turn_until([&] { return !behind_101(peers[2]).empty(); }));
-  EXPECT_EQ(behind_101(peers[2]), test::frame(8, "\x03\xf5the application is overloaded", {.masked = false}));
+  EXPECT_EQ(behind_101(peers[2]),
+            test::frame(8, "\x03\xf5the application is overloaded", {.masked = false}));
   EXPECT_EQ(room_.sessions.size(), 2u);
   for (Peer& peer : peers) peer.close();
   for (int i = 0; i < 2; ++i) EXPECT_EQ(serve(), "message");

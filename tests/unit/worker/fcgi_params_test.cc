@@ -109,8 +109,11 @@ TEST(SessionParams, AreThoseOfTheConnectionAndItsHandshake) {
 
 TEST(SessionParams, ServerNameIsTheHostWithoutItsPort) {
   const std::pair<const char*, const char*> cases[] = {
-      {"example.com", "example.com"}, {"example.com:80", "example.com"}, {"[::1]", "[::1]"},
-      {"[::1]:8080", "[::1]"},        {"", "10.0.0.1"},
+      {"example.com", "example.com"},
+      {"example.com:80", "example.com"},
+      {"[::1]", "[::1]"},
+      {"[::1]:8080", "[::1]"},
+      {"", "10.0.0.1"},
   };
   for (auto [host, name] : cases) {
     Shake shake;
@@ -141,7 +144,8 @@ TEST(SessionParams, LengthAndTypeOfTheHandshakeAreNotThoseOfTheRequest) {
   shake.header("Content-Type", "text/html");
   shake.header("Content-Length", "0");
   Params p = shake.params();
-  for (const char* name : {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "CONTENT_TYPE", "CONTENT_LENGTH"})
+  for (const char* name :
+       {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "CONTENT_TYPE", "CONTENT_LENGTH"})
     EXPECT_FALSE(p.contains(name)) << name;
 }
 

@@ -22,9 +22,7 @@ class HubTest : public ::testing::Test {
     return config;
   }
   Hub& hub() { return room_.hub; }
-  bool in_filter(std::string_view name) {
-    return instance_.segment.filter().maybe_member(0, name);
-  }
+  bool in_filter(std::string_view name) { return instance_.segment.filter().maybe_member(0, name); }
   // I2, for every membership of every session and every member of every channel.
   void expect_consistent(const std::vector<std::unique_ptr<Session>>& sessions) {
     size_t memberships = 0;

@@ -32,7 +32,9 @@ struct Pair {
   UniqueFd near, far;
 };
 
-BufferRef buffer(std::string_view text) { return BufferRef::concat(text); }
+BufferRef buffer(std::string_view text) {
+  return BufferRef::concat(text);
+}
 
 TEST(BufferRef, JoinsItsPartsAndIsSharedByItsCopies) {
   BufferRef a = BufferRef::concat("one ", "", "two");

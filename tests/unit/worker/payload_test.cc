@@ -5,7 +5,9 @@
 namespace holdfast {
 namespace {
 
-conf::Listen web() { return {}; }
+conf::Listen web() {
+  return {};
+}
 
 conf::Listen tcp(const conf::Framing& framing) {
   conf::Listen listen;

@@ -14,7 +14,8 @@ namespace {
 
 class RouterTest : public ::testing::Test {
  protected:
-  explicit RouterTest(conf::Config config = {}) : here_(instance_, 0, config), there_(instance_, 1, config) {}
+  explicit RouterTest(conf::Config config = {})
+      : here_(instance_, 0, config), there_(instance_, 1, config) {}
 
   // Executes at `here` and keeps the answer in result_.
   void execute(const Command& command) {
@@ -53,7 +54,8 @@ TEST_F(RouterTest, SendReachesSessionsHereAndThereAndNamesTheUnknown) {
   ASSERT_TRUE(result_) << "the directory answers at once";
   EXPECT_EQ(result_->delivered, 2u);
   EXPECT_EQ(result_->unknown, std::vector{nobody});
-  EXPECT_TRUE(both_turn_until([&] { return lines_of(here_, 0) == "hi\n" && lines_of(there_, 0) == "hi\n"; }));
+  EXPECT_TRUE(both_turn_until(
+      [&] { return lines_of(here_, 0) == "hi\n" && lines_of(there_, 0) == "hi\n"; }));
 }
 
 TEST_F(RouterTest, PublishCountsTheMembersOfAllWorkersAndSparesTheExcluded) {
@@ -170,6 +172,7 @@ TEST_F(RouterTest, ReplyToADeadPredecessorIsLate) {
     writer.put(uint8_t{1});
     writer.put(uint8_t{0});
     writer.put(uint64_t{1000});
+    writer.put(uint64_t{0});
     writer.put(uint32_t{0});
     there_.router.post().send(0, 2, stale);
   }
@@ -228,6 +231,28 @@ TEST_F(RouterTest, ListOfChannelsComesInPiecesAndIsSummedAndSorted) {
   EXPECT_EQ(result_->channels[120].name, "b");
   EXPECT_EQ(result_->channels[120].members, 2u);
   EXPECT_FALSE(result_->partial);
+}
+
+class OneChannelTest : public RouterTest {
+ protected:
+  OneChannelTest() : RouterTest(config()) {}
+  static conf::Config config() {
+    conf::Config config;
+    config.limits.max_channels_per_session = 1;
+    return config;
+  }
+};
+
+TEST_F(OneChannelTest, JoinOfOneTooManyIsReportedFromBothWorkers) {
+  std::vector<shm::SessionId> ids{here_.open_session().id, there_.open_session().id};
+  execute({.op = Op::join, .sessions = ids, .channels = {"a"}});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 2u);
+  EXPECT_EQ(result_->refused, 0u);
+  execute({.op = Op::join, .sessions = ids, .channels = {"b"}});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 0u);
+  EXPECT_EQ(result_->refused, 2u);
 }
 
 class FullMailboxTest : public RouterTest {

@@ -54,7 +54,8 @@ TEST_F(ReplyActionsTest, UserIsBoundAndUnbound) {
 }
 
 TEST_F(ReplyActionsTest, UserThatIsNoneIsLeftOutAndTheRestCarriedOut) {
-  EXPECT_EQ(answer({{"Holdfast-User", std::string(65, 'u')}, {"Holdfast-Join", "room"}}, "x"), "x\n");
+  EXPECT_EQ(answer({{"Holdfast-User", std::string(65, 'u')}, {"Holdfast-Join", "room"}}, "x"),
+            "x\n");
   EXPECT_EQ(session_->user, "");
   EXPECT_EQ(members("room"), 1u);
   EXPECT_EQ(bad(), 1u);
@@ -131,7 +132,8 @@ TEST_F(ReplyActionsTest, CloseComesAfterTheBody) {
 }
 
 TEST_F(ReplyActionsTest, CloseWithoutAValidCodeIsLeftOut) {
-  const char* const kBad[] = {"bye", "-1", "999", "1005", "1006", "5000", "66536", "4001x", "99999999999 x"};
+  const char* const kBad[] = {"bye",  "-1",    "999",   "1005",         "1006",
+                              "5000", "66536", "4001x", "99999999999 x"};
   for (const char* value : kBad) answer({{"Holdfast-Close", value}});
   EXPECT_EQ(bad(), std::size(kBad));
   EXPECT_TRUE(room_.backend.endings.empty());

@@ -120,7 +120,7 @@ class Room {
   explicit Room(Instance& instance, uint16_t slot = 0, const conf::Config& given = {})
       : config(given),
         heritage(heritage_of(instance, slot)),
-        runtime{config,  slot,         loop, wheel, flush, instance.segment.stats(slot),
+        runtime{config,  slot,          loop, wheel, flush, instance.segment.stats(slot),
                 scratch, monotonic_ms()},
         hub(runtime, instance.segment.filter()),
         sessions(runtime, instance.segment, hub),
