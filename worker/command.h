@@ -62,7 +62,7 @@ struct CommandResult {
   std::vector<shm::SessionId>
       failed;                   // named sessions whose worker's mailbox was full: not delivered
   unsigned workers_failed = 0;  // workers that could not be told because their mailbox was full
-  uint64_t refused = 0;                // joins refused because of max_channels_per_session
+  uint64_t refused = 0;         // joins refused because of max_channels_per_session
   bool partial = false;
   std::vector<ChannelCount> channels;  // list_channels: sorted by name, counts summed
 };

@@ -112,11 +112,10 @@ void get_channels(const Exchange& exchange, const http::Request& request) {
                                         "bytes of UTF-8), limit=N (1 to {})",
                                         kMaxChannelBytes, kMaxChannels)});
   Router* router = exchange.context().router;
-  router->execute(
-      Command{.op = Op::list_channels},
-      [exchange, query = std::move(*query)](CommandResult&& result) {
-        exchange.answer(200, channels_json(result, query));
-      });
+  router->execute(Command{.op = Op::list_channels},
+                  [exchange, query = std::move(*query)](CommandResult&& result) {
+                    exchange.answer(200, channels_json(result, query));
+                  });
 }
 
 void get_stats(const Exchange& exchange, const http::Request&) {
