@@ -44,6 +44,7 @@ php-fpm8.2 -F -O "${fpm_flags[@]}" -y "$state/php-fpm.conf" &
 fpm=$!
 server=
 stop() {
+  trap '' INT TERM HUP  # another one must not leave php-fpm behind
   # holdfastd first: it still has close events to deliver.
   if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null && wait "$server" || true; fi
   kill -TERM "$fpm" 2>/dev/null && wait "$fpm" || true

@@ -1,5 +1,5 @@
-// Sessions of an application: a real FcgiBackend and its pool, a scripted FastCGI server, clients on
-// socket pairs.
+// Sessions of an application: a real FcgiBackend and its pool, a scripted FastCGI server, clients
+// on socket pairs.
 
 #include "worker/fcgi_backend.h"
 
