@@ -2,6 +2,9 @@
 //
 // Exit status: 0 done, or a clean stop; 1 the configuration has problems, or the server could not
 // start or stop cleanly; 2 the arguments make no sense.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -53,10 +56,21 @@ int carry_out(const Arguments& arguments, holdfast::master::ProcessTitle& title)
   return holdfast::master::master_main(std::move(loaded.config), title, holdfast::worker_main);
 }
 
+// Whoever started us may have closed 0, 1 or 2. The next files opened would get these numbers, and log lines would be
+// written into them: the pid file, the segment.
+bool standard_descriptors_open() {
+  int fd = 0;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  return fd >= 0 && close(fd) == 0;
+}
+
 }  // namespace
 
 // The exceptions left are bad_alloc and CLI11's own mistakes; both end the process, which is what they should do.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
+  if (!standard_descriptors_open()) return 1;
   Arguments arguments;
   CLI::App app("Holdfast, a push gateway for long-lived client connections.", "holdfastd");
   declare(app, arguments);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "base/random.h"
@@ -49,6 +50,29 @@ TEST(Lifecycle, StopDeliversCloseEvents) {
   for (size_t at = 0; (at = log.find("close server stopping", at)) != std::string::npos; ++at)
     ++closes;
   EXPECT_EQ(closes, 10u);
+}
+
+// Else log lines would go into whatever file got the number: the pid file, the segment.
+TEST(Lifecycle, ClosedStandardDescriptorsAreNotTakenByOtherFiles) {
+  TempDir dir;
+  std::string instance = "closed" + std::to_string(getpid());
+  write_file(dir / "c.toml", "[server]\ninstance = \"" + instance + "\"\nruntime_dir = \"" +
+                                 (dir / "run") + "\"\nworkers = 1\n[limits]\nmax_sessions = 100\n" +
+                                 relay_ws());
+  Process server(
+      {"sh", "-c", "exec \"$0\" -c \"$1\" 0<&- 1>&- 2>&-", binary("HF_HOLDFASTD"), dir / "c.toml"},
+      dir / "out");
+  ASSERT_TRUE(eventually([&] {
+    auto attached = shm::Segment::attach(instance);
+    return attached && attached->slot(0).state.load() == shm::SlotState::serving;
+  }));
+  EXPECT_EQ(read_file(dir / "run/holdfastd.pid"), std::to_string(server.pid()) + "\n");
+  for (const char* fd : {"0", "1", "2"}) {
+    std::string link = "/proc/" + std::to_string(server.pid()) + "/fd/" + fd;
+    EXPECT_EQ(std::filesystem::read_symlink(link), "/dev/null");
+  }
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait_for_end(15'000), 0);
 }
 
 TEST(Lifecycle, SecondInstanceOfTheSameNameIsRefused) {
