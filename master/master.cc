@@ -35,7 +35,6 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
   Master(Resources& resources, ListenSockets& sockets, Generations& generations,
          ProcessTitle& title, WorkerMain worker_main)
       : resources_(resources),
-        sockets_(sockets),
         generations_(generations),
         spawner_(loop_, resources.instance.segment, sockets, resources.doorbells, title,
                  worker_main),
@@ -77,7 +76,6 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
   void end_if_done();
 
   Resources& resources_;
-  ListenSockets& sockets_;
   Generations& generations_;
   Loop loop_;
   Spawner spawner_;

@@ -204,7 +204,7 @@ void handle(const ApiContext& context, const http::Request& request, Reply reply
   std::string_view path = request.path();
   const GetRoute* route = get_route(path);
   if (!(route != nullptr && route->open) && !admitted(exchange, request)) return;
-  if (route != nullptr) return get(std::move(exchange), *route, request);
+  if (route != nullptr) return get(exchange, *route, request);
   bool versioned = path.starts_with(kPrefix);
   post(std::move(exchange), versioned ? path.substr(kPrefix.size()) : std::string_view{}, request);
 }
