@@ -6,6 +6,10 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
 namespace holdfast {
 namespace {
 
@@ -77,8 +81,19 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
+// spdlog would make a missing folder, and hide that its name is wrong or its disk not mounted.
+Result<void> check_folder(const std::string& target) {
+  std::string folder = std::filesystem::path(target).parent_path();
+  if (folder.empty() || access(folder.c_str(), F_OK) == 0) return {};
+  return Error{Errc::io, errno, fmt::format("open log {}: folder {}", target, folder)};
+}
+
 Result<std::shared_ptr<spdlog::logger>> make_logger(const LogSettings& settings,
                                                     const std::string& name) {
+  if (settings.target != "stderr") {
+    auto there = check_folder(settings.target);
+    if (!there) return std::move(there.error());
+  }
   try {
     std::shared_ptr<spdlog::sinks::sink> to;
     if (settings.target == "stderr") {
@@ -90,8 +105,7 @@ Result<std::shared_ptr<spdlog::logger>> make_logger(const LogSettings& settings,
     logger->set_level(spd(settings.level));
     logger->flush_on(spdlog::level::trace);
     if (settings.json) {
-      logger->set_pattern(
-          R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","process":"%n","pid":%P,"message":"%v"})");
+      logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","process":"%n","pid":%P,%v})");
     } else {
       logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%n %P] %v");
     }
@@ -133,10 +147,19 @@ bool log_enabled(LogLevel level) {
 }
 
 void log_line(LogLevel level, std::string_view text) {
-  std::string line = sink().settings.json
-                         ? json_escaped(text)
-                         : fmt::format("{:<5} {}", level_name(level), one_line(text));
+  // The level by our own name for it, as in the configuration: spdlog calls warn "warning".
+  std::string line =
+      sink().settings.json
+          ? fmt::format(R"("level":"{}","message":"{}")", level_name(level), json_escaped(text))
+          : fmt::format("{:<5} {}", level_name(level), one_line(text));
   current().log(spd(level), spdlog::string_view_t(line));
+}
+
+void log_aloud(std::string_view text) {
+  log_line(LogLevel::error, text);
+  if (sink().settings.target == "stderr") return;
+  std::string line = one_line(text) + "\n";
+  (void)std::fputs(line.c_str(), stderr);  // the log has it
 }
 
 }  // namespace holdfast

@@ -24,12 +24,14 @@ struct LogSettings {
   bool json = false;
 };
 
-// Opens the target. On failure the old sink stays. The name ("master", "worker 0") stands in every line.
+// Opens the target; makes no folders for it. On failure the old sink stays. The name ("master", "worker 0") stands in every line.
 Result<void> open_log(const LogSettings& settings, std::string_view process_name);
 // Opens the same target anew (after the file was moved away). On failure the old sink stays.
 Result<void> reopen_log();
 bool log_enabled(LogLevel level);
 void log_line(LogLevel level, std::string_view text);
+// An error line that goes to stderr too where the log is a file: whoever starts a server by hand looks there.
+void log_aloud(std::string_view text);
 
 template <class... Args>
 void log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {

@@ -61,6 +61,8 @@ struct Limits {
   // What a worker keeps for one other worker whose ring is full.
   size_t mailbox_overflow = 8 * 1024 * 1024;
   unsigned filter_buckets = 65'536;     // power of two
+  // Idempotency keys the instance remembers for five minutes: a power of two; 0: none are taken.
+  unsigned idempotency_keys = 65'536;
   unsigned max_connections_per_ip = 0;  // only 0 (no limit) in this version
   unsigned connect_rate_per_ip = 0;     // likewise
   unsigned message_rate = 0;            // likewise
@@ -140,14 +142,29 @@ struct Backend {
   bool operator==(const Backend&) const = default;
 };
 
-enum class ApiProtocol : uint8_t { http };  // resp and router: not in this version
+enum class ApiProtocol : uint8_t { http, resp, router };
+
+// What a token may do, as bits.
+inline constexpr unsigned kScopePush = 1;   // everything that sends or changes
+inline constexpr unsigned kScopeQuery = 2;  // everything that reads
+inline constexpr unsigned kScopeAdmin = 4;  // what shows other people's traffic: trace
+inline constexpr unsigned kAllScopes = kScopePush | kScopeQuery | kScopeAdmin;
+
+// A line of a token file: "TOKEN" (everything) or "TOKEN push,query"; admin stands for all three.
+struct Token {
+  std::string secret;
+  unsigned scopes = kAllScopes;
+  bool operator==(const Token&) const = default;
+};
 
 struct Api {
   Address address;
   ApiProtocol protocol = ApiProtocol::http;
-  std::string token_file;           // required unless loopback or unix
-  std::vector<std::string> tokens;  // its lines: blank ones and #comments left out
-  size_t max_body = 1024 * 1024;
+  // Required unless loopback or unix; router listeners have none and must be loopback or unix.
+  std::string token_file;
+  std::vector<Token> tokens;      // its lines: blank ones and #comments left out
+  size_t max_body = 1024 * 1024;  // one HTTP body, one RESP request, one router message
+  size_t send_queue = 8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed
   bool operator==(const Api&) const = default;
 };
 

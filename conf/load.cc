@@ -209,22 +209,25 @@ void read_document(const Node& document, Reading& reading) {
 
 }  // namespace
 
-Loaded load_text(std::string_view toml, const std::string& path) {
+Loaded load_text(std::string_view toml, const std::string& path, Machine machine) {
   Loaded loaded;
   loaded.config.file = absolute(path);
   Report report(path);
   if (std::optional<Node> document = parse(toml, report)) {
-    Reading reading{
-        loaded.config, report, std::filesystem::path(loaded.config.file).parent_path(), {}};
+    Reading reading{loaded.config,
+                    report,
+                    std::filesystem::path(loaded.config.file).parent_path(),
+                    machine,
+                    {}};
     read_document(*document, reading);
   }
   loaded.problems = report.take();
   return loaded;
 }
 
-Loaded load_file(const std::string& path) {
+Loaded load_file(const std::string& path, Machine machine) {
   Result<WholeFile> file = read_whole(path, kMaxFile);
-  if (file) return load_text(file->text, path);
+  if (file) return load_text(file->text, path, machine);
   Loaded loaded;
   loaded.config.file = absolute(path);
   Report report(path);

@@ -28,11 +28,17 @@ struct Loaded {
   explicit operator bool() const { return problems.empty(); }
 };
 
+// Which machine the configuration must fit.
+enum class Machine : uint8_t {
+  any,   // whoever only wants to know what it says
+  ours,  // also: there is the user server.user, and log.target can be opened or made
+};
+
 // Reads, parses and checks a file and the files it names (page, token_file). Relative paths in it
 // are relative to its folder. Never throws, changes nothing.
-Loaded load_file(const std::string& path);
+Loaded load_file(const std::string& path, Machine machine = Machine::any);
 // The same for text that is already in memory; `path` only names it and anchors relative paths.
-Loaded load_text(std::string_view toml, const std::string& path);
+Loaded load_text(std::string_view toml, const std::string& path, Machine machine = Machine::any);
 
 // The effective configuration, defaults included, as TOML that load_text() accepts and reads back
 // equal. Tokens are not printed, only their file.

@@ -114,6 +114,7 @@ void print_limits(Printer& out, const Limits& limits) {
   out.size("mailbox_size", limits.mailbox_size);
   out.size("mailbox_overflow", limits.mailbox_overflow);
   out.number("filter_buckets", limits.filter_buckets);
+  out.number("idempotency_keys", limits.idempotency_keys);
   out.number("max_connections_per_ip", limits.max_connections_per_ip);
   out.number("connect_rate_per_ip", limits.connect_rate_per_ip);
   out.number("message_rate", limits.message_rate);
@@ -192,12 +193,25 @@ void print_backend(Printer& out, const Backend& backend) {
   out.duration("close_retry", backend.close_retry_ms);
 }
 
+std::string_view protocol_name(ApiProtocol protocol) {
+  switch (protocol) {
+    case ApiProtocol::http:
+      return "http";
+    case ApiProtocol::resp:
+      return "resp";
+    case ApiProtocol::router:
+      return "router";
+  }
+  return "?";
+}
+
 void print_api(Printer& out, const Api& api) {
   out.header("[[api]]");
   out.text("address", api.address.text);
-  out.text("protocol", "http");
+  out.text("protocol", protocol_name(api.protocol));
   if (!api.token_file.empty()) out.text("token_file", api.token_file);
   out.size("max_body", api.max_body);
+  if (api.protocol == ApiProtocol::resp) out.size("send_queue", api.send_queue);
 }
 
 }  // namespace

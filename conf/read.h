@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "conf/load.h"
 #include "conf/report.h"
 #include "conf/table.h"
 
@@ -23,7 +24,8 @@ struct Bound {
 struct Reading {
   Config& config;
   Report& report;
-  std::string folder;        // absolute: what relative paths are relative to
+  std::string folder;  // absolute: what relative paths are relative to
+  Machine machine = Machine::any;
   std::vector<Bound> bound;  // filled by read_listens() and read_apis()
 
   std::string resolve(const std::string& path) const;
@@ -43,6 +45,10 @@ bool read_address(Table& table, Address& out);
 // An optional key that must be an absolute path.
 bool read_absolute(Table& table, std::string_view key, std::string& out);
 void read_framing(Table& listen, Listen& out);
+// What this machine must have: server.user, a folder for log.target.
+void check_user(Table& server, const std::string& user);
+void check_log_target(Table& log, const std::string& target);
+void read_tokens(Table& api, Api& out, const Reading& reading);
 
 inline constexpr uint64_t kSecond = 1000;
 inline constexpr uint64_t kHour = 3600 * kSecond;

@@ -1,88 +1,49 @@
-// [[api]] with its token file, and what all addresses have in common.
+// [[api]], and what all addresses have in common.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 
-#include "conf/files.h"
 #include "conf/read.h"
 
 namespace holdfast::conf {
 
 namespace {
 
-constexpr size_t kMinToken = 16;
-constexpr size_t kMaxToken = 1024;
-constexpr size_t kMaxTokenFile = 64 * kKiB;
-constexpr std::string_view kTokenFile =
-    "a file only its owner can read, with one token of 16 or more visible ASCII characters a line";
-
-std::string_view trimmed(std::string_view line) {
-  size_t first = line.find_first_not_of(" \t\r");
-  if (first == line.npos) return {};
-  return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
-}
-
-// "" or what is wrong. Never quotes the token: the message ends up in logs.
-std::string token_error(std::string_view token) {
-  if (token.size() < kMinToken) return fmt::format("shorter than {} characters", kMinToken);
-  if (token.size() > kMaxToken) return fmt::format("longer than {} characters", kMaxToken);
-  bool visible =
-      std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  return visible ? "" : "not visible ASCII characters without a space";
-}
-
-void take_tokens(Table& table, std::string_view text, Api& api) {
-  unsigned number = 0;
-  bool bad = false;
-  while (!text.empty()) {
-    size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = trimmed(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    ++number;
-    if (line.empty() || line.starts_with('#')) continue;
-    std::string error = token_error(line);
-    if (error.empty()) {
-      api.tokens.emplace_back(line);
-    } else {
-      table.wrong("token_file", fmt::format("token in line {}: {}", number, error),
-                  std::string(kTokenFile));
-      bad = true;
-    }
+// A router listener has nothing that could be checked but who can reach it.
+void check_router(Table& table, bool exposed) {
+  table.misplaced("token_file", "protocol = \"router\" has no authentication",
+                  "not on a router listener, which must be loopback or unix");
+  if (exposed) {
+    table.wrong("address", "protocol = \"router\" has no authentication",
+                "a loopback or unix address");
   }
-  if (api.tokens.empty() && !bad) {
-    table.wrong("token_file", "no token in it", std::string(kTokenFile));
-  }
-}
-
-void read_tokens(Table& table, Api& api, const Reading& reading) {
-  std::string path;
-  if (!table.text("token_file", path)) return;
-  if (path.empty()) return table.wrong("token_file", "empty", std::string(kTokenFile));
-  api.token_file = reading.resolve(path);
-  Result<WholeFile> file = read_whole(api.token_file, kMaxTokenFile);
-  if (!file) return table.wrong("token_file", file.error().text(), std::string(kTokenFile));
-  if ((file->mode & 07) != 0) {
-    return table.wrong(
-        "token_file", fmt::format("everybody on this machine may use it (mode {:04o})", file->mode),
-        fmt::format("no rights for others: chmod o= {}", api.token_file));
-  }
-  take_tokens(table, file->text, api);
 }
 
 void read_api(Table& table, Api& api, Reading& reading) {
   bool bound = read_address(table, api.address);
   if (bound) reading.bound.push_back({api.address, table.place("address"), table.name("address")});
-  table.choice<ApiProtocol>("protocol", api.protocol, {{"http", ApiProtocol::http}},
-                            {"resp", "router"});
-  read_tokens(table, api, reading);
+  table.choice<ApiProtocol>(
+      "protocol", api.protocol,
+      {{"http", ApiProtocol::http}, {"resp", ApiProtocol::resp}, {"router", ApiProtocol::router}});
   bool local = api.address.is_unix() || api.address.is_loopback();
-  if (bound && !local && !table.has("token_file")) {
-    table.wrong("address", "anybody who reaches it could push to all clients",
-                "a loopback or unix address, or token_file besides");
+  if (api.protocol == ApiProtocol::router) {
+    check_router(table, bound && !local);
+  } else {
+    read_tokens(table, api, reading);
+    if (bound && !local && !table.has("token_file")) {
+      table.wrong("address", "anybody who reaches it could push to all clients",
+                  "a loopback or unix address, or token_file besides");
+    }
   }
   table.size("max_body", api.max_body, {kKiB, kGiB});
+  if (api.protocol == ApiProtocol::resp) {
+    table.size("send_queue", api.send_queue, {64 * kKiB, kGiB});
+  } else {
+    table.misplaced("send_queue", "only for protocol = \"resp\"",
+                    "not on a listener without subscribers");
+  }
   table.finish();
 }
 

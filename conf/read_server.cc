@@ -140,6 +140,17 @@ void read_filter_buckets(Table& table, Limits& limits) {
   }
 }
 
+void read_idempotency_keys(Table& table, Limits& limits) {
+  unsigned keys = limits.idempotency_keys;
+  if (!table.number("idempotency_keys", keys, {0, 1 << 24})) return;
+  if (keys == 0 || (std::has_single_bit(keys) && keys >= 64)) {
+    limits.idempotency_keys = keys;
+  } else {
+    table.wrong("idempotency_keys", std::has_single_bit(keys) ? "too few" : "not a power of two",
+                "0 (none are taken), or a power of two from 64 to 16777216");
+  }
+}
+
 // Keys the interface names whose work is not done yet: only "no limit" is accepted, so that nobody
 // relies on a limit that is not kept.
 void read_no_limit(Table& table, std::string_view key, unsigned& out) {
@@ -162,6 +173,7 @@ void read_server(Table& root, Reading& reading) {
   read_workers(table, server);
   read_runtime_dir(table, server);
   read_user(table, server);
+  if (reading.machine == Machine::ours) check_user(table, server.user);
   table.number("node_id", server.node_id, {1, 65'535});
   table.duration("drain_timeout", server.drain_timeout_ms, {0, 24 * kHour});
   table.duration("stop_timeout", server.stop_timeout_ms, {0, kHour});
@@ -183,6 +195,7 @@ void read_log(Table& root, Reading& reading) {
   if (table->text("target", target)) {
     if (target.empty()) table->wrong("target", "empty", "\"stderr\" or a file's path");
     log.target = target == "stderr" || target.empty() ? "stderr" : reading.resolve(target);
+    if (reading.machine == Machine::ours) check_log_target(*table, log.target);
   }
   table->choice<bool>("format", log.json, {{"text", false}, {"json", true}});
   table->finish();
@@ -202,6 +215,7 @@ void read_limits(Table& root, Reading& reading) {
   read_mailbox(table, reading.config);
   table.size("mailbox_overflow", limits.mailbox_overflow, {0, 64 * kGiB});
   read_filter_buckets(table, limits);
+  read_idempotency_keys(table, limits);
   read_no_limit(table, "max_connections_per_ip", limits.max_connections_per_ip);
   read_no_limit(table, "connect_rate_per_ip", limits.connect_rate_per_ip);
   read_no_limit(table, "message_rate", limits.message_rate);

@@ -45,6 +45,7 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
     differences.compare("limits.mailbox_size", format_size(old.mailbox_size),
                         format_size(now.mailbox_size));
   differences.compare("limits.filter_buckets", old.filter_buckets, now.filter_buckets);
+  differences.compare("limits.idempotency_keys", old.idempotency_keys, now.idempotency_keys);
   return differences.take();
 }
 

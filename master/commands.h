@@ -25,7 +25,7 @@ class Commands {
   // known.
   virtual void reload(Asker asker) = 0;
   virtual void upgrade() = 0;
-  virtual void reopen_logs() = 0;
+  virtual Answer reopen_logs() = 0;
   virtual void stop_fast() = 0;
   virtual void stop_gracefully() = 0;
 

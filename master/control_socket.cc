@@ -82,18 +82,15 @@ Result<UniqueFd> ControlSocket::open(const std::string& path) {
   return open_unix(path, kMaxClients, {.mode = 0600, .take_over = true});
 }
 
-ControlSocket::ControlSocket(Loop& loop, std::string path, UniqueFd listener, Commands& commands)
+ControlSocket::ControlSocket(Loop& loop, UniqueFd listener, Commands& commands)
     : loop_(loop),
-      path_(std::move(path)),
       listener_(std::move(listener)),
       commands_(commands),
       acceptable_(loop, listener_.get(), *this, Call<&ControlSocket::on_acceptable>{}) {
   acceptable_.watch(kRead);
 }
 
-ControlSocket::~ControlSocket() {
-  unlink(path_.c_str());
-}
+ControlSocket::~ControlSocket() = default;
 
 void ControlSocket::on_acceptable(short) {
   UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -130,8 +127,7 @@ void ControlSocket::carry_out(Client& client, const std::string& line) {
       commands_.stop_gracefully();
       return client.answer({true, "stopping gracefully", {}});
     case Request::reopen_logs:
-      commands_.reopen_logs();
-      return client.answer({true, "logs reopened", {}});
+      return client.answer(commands_.reopen_logs());
     case Request::ping:
       return client.answer(
           {true, fmt::format("holdfastd {} pid={}", HOLDFAST_VERSION, getpid()), {}});

@@ -32,9 +32,10 @@ class ControlSocket : public MasterOnly {
   static constexpr size_t kMaxClients = 16;
   static constexpr uint64_t kPatienceMs = 5'000;
 
-  // Replaces a left-over socket: the caller holds the runtime directory's lock.
+  // Replaces a left-over socket: the caller holds the runtime directory's lock, and removes the
+  // name in the end.
   static Result<UniqueFd> open(const std::string& path);
-  ControlSocket(Loop& loop, std::string path, UniqueFd listener, Commands& commands);
+  ControlSocket(Loop& loop, UniqueFd listener, Commands& commands);
   ~ControlSocket();
 
   // For the one who asked; nothing happens if it is gone, or was a signal.
@@ -50,7 +51,6 @@ class ControlSocket : public MasterOnly {
   void retire(Client& client);
 
   Loop& loop_;
-  std::string path_;
   UniqueFd listener_;
   Commands& commands_;
   std::list<std::unique_ptr<Client>> clients_;

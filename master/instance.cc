@@ -7,7 +7,7 @@ namespace holdfast::master {
 shm::Capacities capacities_of(const conf::Config& config) {
   const conf::Limits& limits = config.limits;
   return {config.server.max_workers, limits.max_sessions, limits.filter_buckets,
-          uint32_t(limits.mailbox_size)};
+          uint32_t(limits.mailbox_size), limits.idempotency_keys};
 }
 
 Result<Instance> Instance::claim(const conf::Config& config) {

@@ -32,6 +32,18 @@ Error named(const ListenPlace& place, Error error) {
   return error;
 }
 
+const char* api_kind(conf::ApiProtocol protocol) {
+  switch (protocol) {
+    case conf::ApiProtocol::http:
+      return "api http";
+    case conf::ApiProtocol::resp:
+      return "api resp";
+    case conf::ApiProtocol::router:
+      return "api router";
+  }
+  return "api";
+}
+
 }  // namespace
 
 std::vector<ListenPlace> places_of(const conf::Config& config) {
@@ -48,13 +60,18 @@ std::vector<ListenPlace> places_of(const conf::Config& config) {
   for (size_t i = 0; i < config.apis.size(); ++i) {
     const conf::Address& address = config.apis[i].address;
     bool builtin = address.unix_path() == builtin_api_path(config.server);
-    add({&address, i, true, builtin, kApiBacklog, "api http", {}});
+    add({&address, i, true, builtin, kApiBacklog, api_kind(config.apis[i].protocol), {}});
   }
   return places;
 }
 
 ListenSockets::~ListenSockets() {
+  close_all();
+}
+
+void ListenSockets::close_all() {
   for (const Point& point : points_) remove_name(point);
+  points_.clear();
 }
 
 ListenSockets::Point* ListenSockets::find(const std::string& key) {

@@ -9,10 +9,9 @@
 // accepting.
 //
 // Invariants
-//   L1  A lane once opened stays open while its address is configured, also when the worker count
-//   shrinks: closing a
-//       SO_REUSEPORT socket resets what waits in its queue. The lanes left over are served by the
-//       remaining workers.
+//   L1  Until a stop a lane once opened stays open while its address is configured, also when the
+//       worker count shrinks: closing a SO_REUSEPORT socket resets what waits in its queue. The
+//       lanes left over are served by the remaining workers.
 //   L2  open() is all or nothing. What it opened goes away again with roll_back() and stays with
 //   commit(). L3  Sockets are found again across reloads by their configured text (port 0: by text,
 //   kind and number
@@ -80,6 +79,10 @@ class ListenSockets {
   // accepts from them any more. Returns how many addresses that were.
   size_t close_unused(const conf::Config& config);
   bool has_unused(const conf::Config& config) const;
+
+  // Closes (and unlinks) everything: the instance stops. Workers still have their copies, and the
+  // last close ends a queue. Nothing is opened, and no worker started, afterwards.
+  void close_all();
 
   std::vector<BoundListener> bound(const conf::Config& config) const;
   // In a worker: closes every descriptor that is not in `keep`, and forgets the names.

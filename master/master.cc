@@ -13,6 +13,7 @@
 #include "master/logs.h"
 #include "master/notify.h"
 #include "master/reload.h"
+#include "master/removed_file.h"
 #include "master/rollout.h"
 #include "master/signals.h"
 #include "master/watch.h"
@@ -28,6 +29,7 @@ struct Resources {
   Instance instance;
   Doorbells doorbells;
   UniqueFd control;
+  RemovedFile control_name;
 };
 
 class Master : private SlotObserver, private Commands, private MasterOnly {
@@ -35,6 +37,7 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
   Master(Resources& resources, ListenSockets& sockets, Generations& generations,
          ProcessTitle& title, WorkerMain worker_main)
       : resources_(resources),
+        sockets_(sockets),
         generations_(generations),
         spawner_(loop_, resources.instance.segment, sockets, resources.doorbells, title,
                  worker_main),
@@ -42,8 +45,7 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
         first_start_(slots_),
         watch_(slots_, resources.instance.segment),
         signals_(loop_, *this, slots_),
-        control_(loop_, current().server.runtime_dir + "/control.sock",
-                 std::move(resources.control), *this),
+        control_(loop_, std::move(resources.control), *this),
         reload_(generations, slots_, sockets, resources.instance.segment, control_),
         second_(loop_, 1'000, *this, Call<&Master::on_second>{}) {
     spawner_.add_master_only(*this);
@@ -64,7 +66,7 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
 
   void reload(Asker asker) override;
   void upgrade() override;
-  void reopen_logs() override;
+  Answer reopen_logs() override;
   void stop_fast() override;
   void stop_gracefully() override;
 
@@ -76,6 +78,7 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
   void end_if_done();
 
   Resources& resources_;
+  ListenSockets& sockets_;
   Generations& generations_;
   Loop loop_;
   Spawner spawner_;
@@ -95,7 +98,7 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
 int Master::run() {
   auto begun = first_start_.begin(generations_.current());
   if (!begun) {
-    log_error("start failed error=\"{}\"", begun.error().text());
+    log_aloud(fmt::format("start failed error=\"{}\"", begun.error().text()));
     exit_status_ = 1;
     stop_fast();
   }
@@ -123,8 +126,9 @@ void Master::on_slot_crashed(uint16_t slot) {
   if (state_ == State::serving) reload_.on_slot_crashed(slot);
   if (state_ != State::starting || first_start_.on_slot_crashed(slot) != Rollout::News::failed)
     return;
-  log_error("a worker died {} times before it was ready; giving up, its own log lines say why",
-            Rollout::kMaxEarlyDeaths);
+  log_aloud(fmt::format(
+      "a worker died {} times before it was ready; giving up, its own log lines say why",
+      Rollout::kMaxEarlyDeaths));
   exit_status_ = 1;
   stop_fast();
 }
@@ -152,12 +156,17 @@ void Master::upgrade() {
       "Install the new one and restart");
 }
 
-void Master::reopen_logs() {
+// All or nobody: what the master cannot open, workers cannot either, or into another file.
+Answer Master::reopen_logs() {
   auto reopened = reopen_master_log(generations_.current());
-  if (!reopened)
-    log_warn("log not reopened error=\"{}\"; going on with the old one", reopened.error().text());
+  if (!reopened) {
+    std::string why = reopened.error().text();
+    log_error("logs not reopened error=\"{}\"; going on with the old ones", why);
+    return {false, "logs not reopened, the old ones are written on: " + why, {}};
+  }
   slots_.tell_all(control_word::kReopen);
   log_info("logs reopened");
+  return {true, "logs reopened", {}};
 }
 
 void Master::stop_fast() {
@@ -182,6 +191,9 @@ void Master::stop(char word, uint64_t patience_ms) {
   state_ = State::stopping;
   uint64_t kill_at_ms = monotonic_ms() + patience_ms + kKillGraceMs;
   if (kill_at_ms_ == 0 || kill_at_ms < kill_at_ms_) kill_at_ms_ = kill_at_ms;
+  // Ours first: so a worker's close is the last one, and comes right after it has emptied its
+  // queue. From then on newcomers are refused, and do not wait for a reset.
+  sockets_.close_all();
   slots_.stop(word);
   end_if_done();
 }
@@ -216,13 +228,15 @@ Result<Resources> claim_resources(const conf::Config& config) {
   if (!instance) return std::move(instance.error());
   auto doorbells = Doorbells::make(config.server.max_workers);
   if (!doorbells) return std::move(doorbells.error());
-  auto control = ControlSocket::open(config.server.runtime_dir + "/control.sock");
+  std::string control_path = config.server.runtime_dir + "/control.sock";
+  auto control = ControlSocket::open(control_path);
   if (!control) return std::move(control.error());
-  return Resources{*std::move(instance), *std::move(doorbells), *std::move(control)};
+  return Resources{*std::move(instance), *std::move(doorbells), *std::move(control),
+                   RemovedFile(control_path)};
 }
 
 int cannot_start(const Error& error) {
-  log_error("not started: {}", error.text());
+  log_aloud("not started: " + error.text());
   return 1;
 }
 
@@ -252,14 +266,12 @@ int master_main(conf::Config wanted, ProcessTitle& title, WorkerMain worker_main
       sockets.open(config, socket_options(generation.rights, resources->instance.left_over));
   if (!opened) return cannot_start(opened.error());
   sockets.commit(config);
+  RemovedFile listeners(listeners_path(config.server));
   auto published = publish_listeners(sockets, config);
   if (!published) return cannot_start(published.error());
 
   Master master(*resources, sockets, generations, title, worker_main);
-  std::string listeners = listeners_path(config.server);  // `config` may go with a reload
-  int status = master.run();
-  unlink(listeners.c_str());
-  return status;
+  return master.run();
 }
 
 }  // namespace holdfast::master

@@ -10,10 +10,16 @@
 //   starting   one died 5 times early    -> stopping   exit status 1
 //   starting   reload asked              -> starting   carried out once it serves
 //   serving    reload                    -> serving    reload.h
-//   any        TERM, INT, stop           -> stopping   kTerm; SIGKILL stop_timeout + 2 s later
-//   any        QUIT, quit                -> stopping   kQuit; SIGKILL 2 x stop_timeout + 2 s later
+//   any        TERM, INT, stop           -> stopping   close sockets, kTerm; SIGKILL stop_timeout
+//                                                      + 2 s later
+//   any        QUIT, quit                -> stopping   close sockets, kQuit; SIGKILL 2 x
+//                                                      stop_timeout + 2 s later
 //   stopping   TERM after QUIT           -> stopping   kTerm, shorter deadline
 //   stopping   last worker gone          -> end
+//
+// A stop, for newcomers: the master closes its listening sockets, then tells the workers, which
+// accept what waits in their queues and close theirs. So nobody waits for an answer that will not
+// come: who was queued is served or told, who comes later is refused by the kernel.
 //
 // After a crash of the master: see segment.h, pidfile.h and listen_sockets.h; workers see end of
 // file on their control channel and drain, and a new master starts beside them.

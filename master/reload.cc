@@ -33,7 +33,7 @@ void Reload::ask(Asker asker) {
 // Steps 1 to 3.
 Result<Generation> Reload::next_generation(std::vector<std::string>& details) const {
   const conf::Config& running = generations_.current().config;
-  conf::Loaded loaded = conf::load_file(running.file);
+  conf::Loaded loaded = conf::load_file(running.file, conf::Machine::ours);
   if (!loaded) {
     for (const conf::Problem& problem : loaded.problems) details.push_back(problem.text());
     return Error{Errc::config, 0, fmt::format("{}: {} problem(s)", running.file, details.size())};

@@ -22,7 +22,8 @@ void Signals::on_signal(int number) {
     case SIGHUP:
       return commands_.reload(std::nullopt);
     case SIGUSR1:
-      return commands_.reopen_logs();
+      commands_.reopen_logs();
+      return;
     case SIGUSR2:
       return commands_.upgrade();
     case SIGTERM:

@@ -4,13 +4,16 @@
 
 #include "shm/channel_filter.h"
 #include "shm/mailbox.h"
+#include "shm/receipts.h"
 #include "shm/session_directory.h"
 #include "shm/stats.h"
 
 namespace holdfast::shm {
 namespace {
 
-constexpr uint32_t kMaxWorkers = 4096;  // keeps every product below in 64 bits
+// Keeps every product below in 64 bits, and a slot within its field of a receipt's claim.
+constexpr uint32_t kMaxWorkers = 4096;
+static_assert(kMaxWorkers <= ReceiptClaim::kSlots);
 
 size_t page_up(size_t bytes) {
   return (bytes + kPage - 1) / kPage * kPage;
@@ -26,6 +29,8 @@ bool Layout::possible(const Capacities& c) {
   if (uint64_t(c.max_workers) * c.max_sessions > UINT32_MAX) return false;
   if (!std::has_single_bit(c.filter_buckets)) return false;
   if (!std::has_single_bit(c.mailbox_bytes) || c.mailbox_bytes < kMinMailboxBytes) return false;
+  if (c.receipts != 0 && (!std::has_single_bit(c.receipts) || c.receipts < kMinReceipts))
+    return false;
   return of(c).total <= kMaxTotal;
 }
 
@@ -38,8 +43,9 @@ Layout Layout::of(const Capacities& c) {
   layout.slot_heads = page_up(sizeof(Header));
   layout.stats = layout.slot_heads + page_up(workers * sizeof(SlotHead));
   layout.filter = layout.stats + workers * sizeof(StatsBlock);
-  layout.mailboxes =
+  layout.receipts =
       layout.filter + page_up(workers * c.filter_buckets * sizeof(std::atomic<uint16_t>));
+  layout.mailboxes = layout.receipts + page_up(c.receipts * sizeof(ReceiptEntry));
   layout.directory = layout.mailboxes + workers * workers * layout.ring_stride;
   layout.total = layout.directory + page_up(workers * c.max_sessions * sizeof(DirectoryEntry));
   return layout;

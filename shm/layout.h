@@ -4,8 +4,9 @@
 // the first fork. The three rules:
 //   R1  Nothing is allocated in, or freed from, the segment after that, and there is no lock in it.
 //   R2  Every word has one writer: the process serving the slot that owns it; the master for its
-//       own part and for a slot whose process is dead. The one exception is SlotHead::sleeping,
-//       changed by atomic exchange.
+//       own part and for a slot whose process is dead. Two exceptions: SlotHead::sleeping, changed
+//       by atomic exchange, and ReceiptEntry::claim, changed by compare-and-swap; that says who
+//       writes the rest of its entry.
 //   R3  A writer publishes last: data first, then one release store that makes it visible.
 //
 // The capacities decide every offset; Layout::of() computes them, and both sides compute the same
@@ -13,12 +14,13 @@
 // once it is touched - by a load just as by a store, for a shared mapping fills its holes on
 // either. So nobody walks a part without a bound (see Slab's high water).
 //
-//   header | slot heads | stats blocks | channel filter | mailbox rings | session directory
+//   header | slot heads | stats blocks | channel filter | receipts | mailbox rings |
+//   session directory
 //
 // After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as
 // it left them at its last publishing store. The master marks the slot dead and clears its filter
-// column; the successor sweeps the slab. After a crash of the master: the segment stays; the next
-// master recognises it by its lock being free.
+// column; the successor sweeps the slab; receipts need neither (receipts.h I4). After a crash of the
+// master: the segment stays; the next master recognises it by its lock being free.
 #pragma once
 
 #include <atomic>
@@ -29,7 +31,7 @@
 namespace holdfast::shm {
 
 inline constexpr uint64_t kMagic = 0x31'54'53'41'46'44'4c'48;  // "HLDFAST1" in memory
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kPage = 4096;
 
@@ -38,6 +40,7 @@ struct Capacities {
   uint32_t max_sessions = 0;    // entries in each worker's slab, and of the instance altogether
   uint32_t filter_buckets = 0;  // power of two
   uint32_t mailbox_bytes = 0;   // ring per ordered pair, power of two
+  uint32_t receipts = 0;        // idempotency keys: 0, or a power of two from 64
   bool operator==(const Capacities&) const = default;
 };
 
@@ -77,7 +80,7 @@ static_assert(sizeof(SlotHead) == 2 * kCacheLine);
 // Offsets from the segment's first byte.
 struct Layout {
   Capacities capacities;
-  size_t slot_heads, stats, filter, mailboxes, directory, total;
+  size_t slot_heads, stats, filter, receipts, mailboxes, directory, total;
   size_t
       ring_stride;  // ring (from, to) lies at mailboxes + (from * max_workers + to) * ring_stride
 

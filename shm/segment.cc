@@ -299,6 +299,12 @@ ChannelFilter Segment::filter() const {
           capacities().filter_buckets, capacities().max_workers};
 }
 
+ReceiptTable Segment::receipts() const {
+  return {reinterpret_cast<ReceiptEntry*>(impl_->at(impl_->layout.receipts)), capacities().receipts,
+          reinterpret_cast<const SlotHead*>(impl_->at(impl_->layout.slot_heads)),
+          capacities().max_workers};
+}
+
 MailboxRing Segment::ring(uint32_t from, uint32_t to) const {
   size_t number = size_t(from) * capacities().max_workers + to;
   char* ring = impl_->at(impl_->layout.mailboxes + number * impl_->layout.ring_stride);

@@ -24,6 +24,7 @@
 #include "shm/channel_filter.h"
 #include "shm/layout.h"
 #include "shm/mailbox.h"
+#include "shm/receipts.h"
 #include "shm/session_directory.h"
 #include "shm/stats.h"
 
@@ -61,6 +62,7 @@ class Segment {
   StatsBlock& stats(uint32_t slot) const;
   SessionDirectory directory() const;
   ChannelFilter filter() const;
+  ReceiptTable receipts() const;
   // The ring written by `from` and read by `to`.
   MailboxRing ring(uint32_t from, uint32_t to) const;
   // Is a living master holding the lock? (attach() side; a read-only opener can ask.)

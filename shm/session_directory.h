@@ -58,6 +58,8 @@ enum class SessionState : uint8_t {
 // The connect event was delivered (or none is configured), the close event not yet.
 inline constexpr uint8_t kOwesClose = 1;
 inline constexpr uint8_t kCrashed = 2;  // its worker died; the close event says so
+// The connect event is under way, so it may have been delivered.
+inline constexpr uint8_t kConnectUnanswered = 4;
 
 // 128 bytes. Words are atomics because readers race with the writer; relaxed except control.
 struct alignas(128) DirectoryEntry {

@@ -27,12 +27,30 @@ void publish(benchmark::State& state) {
 }
 BENCHMARK(publish)->Name("api/parse_publish")->Arg(64)->Arg(1024)->Arg(65536);
 
-// A value that is not a string goes out as its own text, which costs a second walk.
+// A value that is not a string goes out as its own text: walked through once, to see that it is JSON.
 void publish_object(benchmark::State& state) {
   parse_body(state, Op::publish,
              R"({"channels":["room-4711"],"data":{"type":"chat","from":42,"text":"hello"}})");
 }
 BENCHMARK(publish_object)->Name("api/parse_publish_object");
+
+// A body with something wrong in it is parsed a second time, for the error's sake.
+void publish_refused(benchmark::State& state) {
+  std::string body = R"({"channels":["room-4711"],"data":"hello","colour":"red"})";
+  for (auto _ : state) benchmark::DoNotOptimize(parse_command(Op::publish, body, kMaxMessage));
+}
+BENCHMARK(publish_refused)->Name("api/parse_refused");
+
+void batch(benchmark::State& state) {
+  std::string body = R"({"commands":[)";
+  for (int64_t i = 0; i < state.range(0); ++i)
+    body += std::string(i == 0 ? "" : ",") +
+            R"({"op":"publish","channels":["room-4711"],"data":{"n":1}})";
+  body += "]}";
+  for (auto _ : state) benchmark::DoNotOptimize(parse_batch(body, kMaxMessage));
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(batch)->Name("api/parse_batch")->Arg(1000);
 
 void send_to_many(benchmark::State& state) {
   std::string body = R"({"sessions":[)";

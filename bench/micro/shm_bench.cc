@@ -9,6 +9,7 @@
 
 #include "shm/channel_filter.h"
 #include "shm/mailbox.h"
+#include "shm/receipts.h"
 #include "shm/session_directory.h"
 
 namespace holdfast::shm {
@@ -145,6 +146,41 @@ void mailbox_push_pop(benchmark::State& state) {
   state.SetBytesProcessed(int64_t(state.iterations()) * state.range(0));
 }
 BENCHMARK(mailbox_push_pop)->Name("mailbox/push_pop")->Arg(32)->Arg(256)->Arg(4096)->Arg(65536);
+
+// A request with a new key, from the claim to the kept answer, in a table whose keys are all young.
+// Over so many keys: the larger table does not fit the processor's caches.
+void receipts_claim_complete(benchmark::State& state) {
+  auto count = uint32_t(state.range(0));
+  Zeroed<ReceiptEntry> entries(count);
+  Zeroed<SlotHead> slots(kWorkers);
+  slots.get()[1].pid = 4711;
+  ReceiptTable table(entries.get(), count, slots.get(), kWorkers);
+  std::string answer(100, 'x');
+  uint64_t n = 0, refused = 0;
+  for (auto _ : state) {
+    ++n;
+    // Half of the entries are of the last five minutes, the others are used again.
+    uint64_t now = kReceiptLifeMs + n * kReceiptLifeMs / (count / 2);
+    auto claim = table.claim({n, n * 0x9e3779b97f4a7c15u >> 32}, 1, 1, now);
+    if (claim.verdict == ReceiptTable::Verdict::fresh)
+      table.complete(claim, 200, answer);
+    else
+      ++refused;
+  }
+  // Of a bucket's 16 entries 8 are in use on average; sometimes it is full.
+  if (refused * 20 > n) state.SkipWithError("too many buckets were full");
+}
+BENCHMARK(receipts_claim_complete)->Name("receipts/claim_complete")->Arg(1024)->Arg(65'536);
+
+void receipts_repeat(benchmark::State& state) {
+  constexpr uint32_t kCount = 1024;
+  Zeroed<ReceiptEntry> entries(kCount);
+  Zeroed<SlotHead> slots(kWorkers);
+  ReceiptTable table(entries.get(), kCount, slots.get(), kWorkers);
+  table.complete(table.claim({1, 1}, 1, 1, 1), 200, std::string(100, 'x'));
+  for (auto _ : state) benchmark::DoNotOptimize(table.claim({1, 1}, 1, 1, 1));
+}
+BENCHMARK(receipts_repeat)->Name("receipts/repeat");
 
 }  // namespace
 }  // namespace holdfast::shm

@@ -208,6 +208,35 @@ TEST(Load, CountsColumnsBehindAByteOrderMark) {
   EXPECT_EQ(loaded.problems[0].column, 10u);
 }
 
+TEST(Load, TakesEachProtocolOfTheApiWithItsKeys) {
+  TempDir dir;
+  dir.write("token", kToken);
+  Config config = must_load(kMinimal +
+                                "[[api]]\naddress = 'unix:/h'\nprotocol = 'http'\n"
+                                "[[api]]\naddress = '10.0.0.1:6379'\nprotocol = 'resp'\n"
+                                "token_file = 'token'\nsend_queue = '64 KiB'\n"
+                                "[[api]]\naddress = '[::1]:9010'\nprotocol = 'router'\n"
+                                "max_body = '1 KiB'\n"
+                                "[[api]]\naddress = 'unix:/r'\nprotocol = 'router'\n",
+                            dir / "h.toml");
+  ASSERT_EQ(config.apis.size(), 4u);
+  EXPECT_EQ(config.apis[0].protocol, ApiProtocol::http);
+  EXPECT_EQ(config.apis[1].protocol, ApiProtocol::resp);
+  EXPECT_EQ(config.apis[1].send_queue, size_t(64) << 10);
+  EXPECT_EQ(config.apis[1].tokens.size(), 1u);
+  EXPECT_EQ(config.apis[2].protocol, ApiProtocol::router);
+  EXPECT_EQ(config.apis[2].max_body, size_t(1) << 10);
+  EXPECT_EQ(config.apis[3].protocol, ApiProtocol::router);
+}
+
+TEST(Load, TakesIdempotencyKeysFromNoneToSixteenMillion) {
+  for (unsigned keys : {0u, 64u, 65'536u, 16'777'216u}) {
+    Config config =
+        must_load("limits.idempotency_keys = " + std::to_string(keys) + "\n" + kMinimal);
+    EXPECT_EQ(config.limits.idempotency_keys, keys);
+  }
+}
+
 TEST(Page, IsReadFromTheConfigurationsFolder) {
   TempDir dir;
   dir.write("page.html", "<p>\xc3\xa4");
@@ -242,7 +271,8 @@ TEST(TokenFile, GivesItsLinesWithoutCommentsAndBlanks) {
   TempDir dir;
   dir.write("token", "# first\n\n  " + kToken + "1 \r\n\t\n#x\n" + kToken + "2", 0640);
   Config config = must_load(kTokenApi, dir / "h.toml");
-  EXPECT_EQ(config.apis[0].tokens, (std::vector<std::string>{kToken + "1", kToken + "2"}));
+  EXPECT_EQ(config.apis[0].tokens,
+            (std::vector<Token>{{kToken + "1", kAllScopes}, {kToken + "2", kAllScopes}}));
   EXPECT_EQ(config.apis[0].token_file, dir / "token");
 }
 
@@ -265,17 +295,60 @@ TEST(TokenFile, MustHaveATokenAndNoShortOne) {
   expect_exactly_this(
       {"", kTokenApi, 6, 14, "api[0].token_file", "token in line 2: shorter than 16", "16 or more"},
       dir / "h.toml");
-  dir.write("token", kToken + " " + kToken + "\n");
+  dir.write("token", kToken + "\xe4\n");
   expect_exactly_this(
       {"", kTokenApi, 6, 14, "api[0].token_file", "line 1: not visible ASCII", "16 or more"},
       dir / "h.toml");
 }
 
+TEST(TokenFile, GivesScopesBehindATokenAndAdminIsAll) {
+  struct Row {
+    const char* words;
+    unsigned scopes;
+  };
+  for (const Row& row : std::vector<Row>{{"", kAllScopes},
+                                         {" push", kScopePush},
+                                         {"\tquery", kScopeQuery},
+                                         {" push,query", kScopePush | kScopeQuery},
+                                         {"  query , push \r", kScopePush | kScopeQuery},
+                                         {" query,query", kScopeQuery},
+                                         {" admin", kAllScopes},
+                                         {" push,admin", kAllScopes}}) {
+    TempDir dir;
+    dir.write("token", kToken + row.words + "\n");
+    Config config = must_load(kTokenApi, dir / "h.toml");
+    EXPECT_EQ(config.apis[0].tokens, (std::vector<Token>{{kToken, row.scopes}})) << row.words;
+  }
+}
+
+TEST(TokenFile, RefusesWhatIsNoListOfScopes) {
+  for (const char* words :
+       {"pusch", "push,", ",push", "push,,query", "push query", "PUSH", "all", "# comment", ","}) {
+    TempDir dir;
+    dir.write("token", "# one\n" + kToken + " " + words);
+    expect_exactly_this(
+        {"", kTokenApi, 6, 14, "api[0].token_file",
+         "token in line 2: what follows it is not a list of scopes", "push,query,admin"},
+        dir / "h.toml");
+  }
+}
+
+// Which scopes would it have?
+TEST(TokenFile, RefusesATokenThatComesTwice) {
+  TempDir dir;
+  dir.write("token", kToken + "\n\n" + kToken + "2\n" + kToken + " query\n");
+  expect_exactly_this({"", kTokenApi, 6, 14, "api[0].token_file",
+                       "token in line 4: the same as in line 1", "every token once"},
+                      dir / "h.toml");
+}
+
 TEST(TokenFile, NeverLeaksATokenIntoAMessage) {
   TempDir dir;
-  dir.write("token", "secret-but-short\xff\nsecret\n");
+  dir.write("token",
+            "secret-but-short\xff\nsecret\nsecret-but-good-1 secret\nsecret-but-good-2\n"
+            "secret-but-good-2\n");
   Loaded loaded = load_text(kTokenApi, dir / "h.toml");
-  EXPECT_EQ(loaded.problems.size(), 2u);
+  EXPECT_EQ(loaded.problems.size(), 4u);
   EXPECT_EQ(all_of(loaded).find("secret"), std::string::npos) << all_of(loaded);
 }
 

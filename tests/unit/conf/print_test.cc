@@ -34,6 +34,7 @@ max_channels_per_session = 7
 mailbox_size = "4 MiB"
 mailbox_overflow = 0
 filter_buckets = 1024
+idempotency_keys = 256
 [[listen]]
 address = "[::1]:8080"
 path = "/a/b"
@@ -82,6 +83,15 @@ token_file = "token"
 max_body = "5 MiB"
 [[api]]
 address = "unix:/run/shop/push.sock"
+[[api]]
+address = "[::1]:6379"
+protocol = "resp"
+token_file = "scoped"
+send_queue = "64 KiB"
+[[api]]
+address = "127.0.0.1:9010"
+protocol = "router"
+max_body = "64 KiB"
 )toml";
 
 // LogSettings belongs to base/ and has no ==.
@@ -110,6 +120,7 @@ TEST(PrintConfig, IsReadBackEqualWithEveryKeySet) {
   TempDir dir;
   dir.write("page.html", "<p>");
   dir.write("token", "0123456789abcdef");
+  dir.write("scoped", "0123456789abcdef push,query\nfedcba9876543210 query\n");
   Loaded loaded = load_text(kEverything, dir / "h.toml");
   expect_round_trip(loaded);
   EXPECT_EQ(loaded.config.limits.mailbox_overflow, 0u);
@@ -189,7 +200,9 @@ TEST(Samples, HoldfastTomlShowsEveryKeyWithItsDefault) {
       "framing = { kind = 'length' }\n"
       "[backend.app]\nservers = [{ address = '127.0.0.1:9000' }]\n"
       "script_filename = '/srv/app/gateway.php'\n"
-      "[[api]]\naddress = '127.0.0.1:8081'\n",
+      "[[api]]\naddress = '127.0.0.1:8081'\n"
+      "[[api]]\naddress = '127.0.0.1:6380'\nprotocol = 'resp'\n"
+      "[[api]]\naddress = '127.0.0.1:9010'\nprotocol = 'router'\n",
       kSamples + "holdfast.toml");
   ASSERT_TRUE(least) << all_of(least);
   expect_equal(sample.config, least.config);
@@ -216,7 +229,8 @@ TEST(NeedsRestart, NamesEachKeyThatAReloadCannotChange) {
            {"limits.max_sessions = 1000", "limits.max_sessions: 1000000 -> 1000"},
            {"limits.mailbox_size = '1 MiB'", "limits.mailbox_size: 512 KiB -> 1 MiB"},
            {"limits.max_message_size = '1 MiB'", "limits.mailbox_size: 512 KiB -> 8 MiB"},
-           {"limits.filter_buckets = 128", "limits.filter_buckets: 65536 -> 128"}}) {
+           {"limits.filter_buckets = 128", "limits.filter_buckets: 65536 -> 128"},
+           {"limits.idempotency_keys = 0", "limits.idempotency_keys: 65536 -> 0"}}) {
     Config wanted = loaded_with(std::string("server.runtime_dir = '/run/a'\n") + row.toml);
     EXPECT_EQ(needs_restart(running, wanted), std::vector<std::string>{row.difference});
   }

@@ -47,6 +47,7 @@ class FakeWorker {
     for (size_t i = 1; i < first_client; ++i)
       if (watched[i].revents != 0) accept_from(watched[i].fd);
     if (watched[0].revents != 0) obey();
+    if (quitting_ && clients_.empty()) done_ = true;
     if (draining_ && monotonic_ms() >= drain_until_ms_) done_ = true;
   }
 
@@ -81,18 +82,21 @@ class FakeWorker {
     if (got == -1) return;
     if (got == 0) word = control_word::kDrain;  // the master died
     orphan_ = orphan_ || got == 0;
-    if (word == control_word::kTerm || word == control_word::kQuit) done_ = true;
-    if (word != control_word::kDrain) return;
+    if (word == control_word::kTerm) done_ = true;
+    if (word != control_word::kDrain && word != control_word::kQuit) return;
     for (int fd : listeners_) close(fd);
     listeners_.clear();
     head().state.store(shm::SlotState::draining);
     draining_ = true;
-    drain_until_ms_ = monotonic_ms() + heritage_.config->server.drain_timeout_ms;
+    quitting_ = quitting_ || word == control_word::kQuit;
+    const conf::Server& server = heritage_.config->server;
+    drain_until_ms_ =
+        monotonic_ms() + (quitting_ ? server.stop_timeout_ms : server.drain_timeout_ms);
   }
 
   const Heritage& heritage_;
   std::vector<int> listeners_, clients_;
-  bool done_ = false, draining_ = false, orphan_ = false;
+  bool done_ = false, draining_ = false, quitting_ = false, orphan_ = false;
   uint64_t drain_until_ms_ = 0;
 };
 

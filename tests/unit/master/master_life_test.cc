@@ -14,6 +14,11 @@ bool is_there(const std::string& path) {
   return access(path.c_str(), F_OK) == 0;
 }
 
+std::string contents_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 TEST(MasterLife, LeavesNothingBehindAfterACleanStop) {
   RunningMaster master;
   for (const char* file : {"holdfastd.pid", "control.sock", "api.sock", "listeners"})
@@ -29,6 +34,24 @@ TEST(MasterLife, StopsGracefullyOnQuit) {
   master.process().signal(SIGQUIT);
   EXPECT_EQ(master.process().exit_status(), 0);
   EXPECT_TRUE(master.log_says("stopping gracefully"));
+}
+
+// Who comes while the workers finish is told so at once, and what there was is served on.
+TEST(MasterLife, RefusesNewcomersWhileItStopsGracefully) {
+  conf::TempDir dir;
+  RunningMaster master(
+      {.server = "stop_timeout = \"60s\"",
+       .listens = listen_at("127.0.0.1:0") + listen_at("unix:" + (dir / "app.sock"))});
+  std::string tcp = master.listed(0), unix = master.listed(1);
+  FakeClient old(tcp);
+  Who who = old.who();
+  master.process().signal(SIGQUIT);
+  for (const std::string& address : {tcp, unix})
+    EXPECT_TRUE(eventually([&] { return !FakeClient(address).connected(); })) << address;
+  EXPECT_EQ(old.who().pid, who.pid);
+  EXPECT_EQ(master.ask("ping").substr(0, 3), "ok ");
+  master.process().signal(SIGTERM);
+  EXPECT_EQ(master.process().exit_status(), 0);
 }
 
 TEST(MasterLife, StopsWhenAskedThroughTheControlSocket) {
@@ -115,6 +138,7 @@ TEST(MasterLife, RefusesAPortOfAnotherInstance) {
   RunningMaster other({.listens = listen_at(master.listed(0)), .await = false});
   EXPECT_EQ(other.process().exit_status(), 1);
   EXPECT_TRUE(other.log_says("another process listens there already"));
+  EXPECT_TRUE(std::filesystem::is_empty(other.run_dir())) << "left something behind";
 }
 
 TEST(MasterLife, StartsAtOnceBesideTheDrainersOfAKilledMaster) {
@@ -148,6 +172,43 @@ TEST(MasterLife, ReopensItsLog) {
   std::filesystem::rename(master.file("log"), master.file("log.1"));
   EXPECT_EQ(master.ask("reopen-logs"), "ok logs reopened\n");
   EXPECT_TRUE(master.log_says("logs reopened"));
+}
+
+// The folder was taken away, or its disk is not mounted: making it would hide that.
+TEST(MasterLife, RefusesToReopenALogWhoseFolderIsGone) {
+  conf::TempDir dir;
+  std::filesystem::create_directory(dir / "logs");
+  RunningMaster master({.await = false, .log = dir / "logs/log"});
+  ASSERT_TRUE(eventually([&] { return master.ask("ping").starts_with("ok"); }));
+  std::filesystem::rename(dir / "logs", dir / "moved");
+  EXPECT_EQ(master.ask("reopen-logs"),
+            fmt::format("error logs not reopened, the old ones are written on: open log {0}/log: "
+                        "folder {0}: No such file or directory\n",
+                        dir / "logs"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "logs"));
+  std::string log = contents_of(dir / "moved/log");
+  EXPECT_NE(log.find("logs not reopened"), std::string::npos) << log;
+  EXPECT_EQ(log.find("logs reopened"), std::string::npos) << log;
+}
+
+TEST(MasterLife, DoesNotStartWithALogInNoFolder) {
+  conf::TempDir dir;
+  testing::internal::CaptureStderr();
+  RunningMaster master({.await = false, .log = dir / "logs/log"});
+  EXPECT_EQ(master.process().exit_status(), 1);
+  std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("not started: open log "), std::string::npos) << said;
+  EXPECT_FALSE(std::filesystem::exists(dir / "logs"));
+}
+
+TEST(MasterLife, SaysOnStderrTooWhyItDidNotStart) {
+  RunningMaster master;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(master.another()->exit_status(), 1);
+  std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(said.starts_with("not started: ")) << said;
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  EXPECT_TRUE(master.log_says(said.substr(0, said.size() - 1)));
 }
 
 TEST(MasterLife, SaysThatItCannotUpgradeAndGoesOn) {

@@ -48,6 +48,26 @@ TEST(MasterReload, RefusesABadConfigurationAndTellsEveryProblem) {
   EXPECT_EQ(master.slot(2).state.load(), SlotState::free);
 }
 
+TEST(MasterReload, RefusesALogInNoFolderAndMakesNone) {
+  RunningMaster master;
+  conf::TempDir dir;
+  master.write_config({.log = dir / "logs/log"});
+  std::string answer = master.ask("reload");
+  EXPECT_EQ(answer.substr(0, 21), "error reload refused:");
+  EXPECT_NE(answer.find("log.target = "), std::string::npos) << answer;
+  EXPECT_NE(answer.find(dir / "logs: No such file or directory"), std::string::npos) << answer;
+  EXPECT_FALSE(std::filesystem::exists(dir / "logs"));
+  EXPECT_TRUE(master.log_says("reload refused"));
+}
+
+TEST(MasterReload, RefusesAUserThatDoesNotExist) {
+  RunningMaster master;
+  master.write_config({.server = "user = \"no-such-user-here\""});
+  std::string answer = master.ask("reload");
+  EXPECT_NE(answer.find("server.user = \"no-such-user-here\": no such user"), std::string::npos)
+      << answer;
+}
+
 TEST(MasterReload, RefusesWhatNeedsARestartAndNamesIt) {
   RunningMaster master;
   master.write_config({.server = "node_id = 7"});

@@ -66,14 +66,15 @@ RunningMaster::~RunningMaster() {
 }
 
 void RunningMaster::write_config(const MasterOptions& options) {
-  const char* drain =
-      options.server.find("drain_timeout") == std::string::npos ? "drain_timeout = \"1s\"\n" : "";
+  std::string times;
+  for (std::string key : {"drain_timeout", "stop_timeout"})
+    if (options.server.find(key) == std::string::npos) times += key + " = \"1s\"\n";
   write_config_text(fmt::format(
       "[server]\ninstance = \"{}\"\nruntime_dir = \"{}\"\nworkers = {}\nmax_workers = 8\n"
-      "stop_timeout = \"1s\"\n{}{}\n[log]\ntarget = \"{}\"\n"
+      "{}{}\n[log]\ntarget = \"{}\"\n"
       "[limits]\nmax_sessions = 100\n{}\n{}",
-      instance_, run_dir(), options.workers, drain, options.server, dir_ / "log", options.limits,
-      options.listens));
+      instance_, run_dir(), options.workers, times, options.server,
+      options.log.empty() ? dir_ / "log" : options.log, options.limits, options.listens));
 }
 
 void RunningMaster::start() {

@@ -18,10 +18,12 @@ inline std::string listen_at(const std::string& address) {
 
 struct MasterOptions {
   unsigned workers = 2;
-  std::string server = {};  // more lines of [server]; drain_timeout is 1s unless it is there
+  // More lines of [server]; drain_timeout and stop_timeout are 1s unless they are there.
+  std::string server = {};
   std::string listens = listen_at("127.0.0.1:0");
-  std::string limits = {};        // more lines of [limits]
-  bool await = true;              // until it serves
+  std::string limits = {};  // more lines of [limits]
+  bool await = true;        // until it serves
+  std::string log = {};  // another file than `log` in the master's directory; then log() is empty
   bool fail_new_workers = false;  // from the start; then nothing is awaited
 };
 

@@ -3,18 +3,23 @@
 #include <gtest/gtest.h>
 
 #include "shm/mailbox.h"
+#include "shm/receipts.h"
 #include "shm/session_directory.h"
 #include "shm/stats.h"
 
 namespace holdfast::shm {
 namespace {
 
-constexpr Capacities kSmall{
-    .max_workers = 3, .max_sessions = 5, .filter_buckets = 16, .mailbox_bytes = 1024};
+constexpr Capacities kSmall{.max_workers = 3,
+                            .max_sessions = 5,
+                            .filter_buckets = 16,
+                            .mailbox_bytes = 1024,
+                            .receipts = 64};
 constexpr Capacities kNormal{.max_workers = 64,
                              .max_sessions = 1'000'000,
                              .filter_buckets = 65'536,
-                             .mailbox_bytes = 1 << 22};
+                             .mailbox_bytes = 1 << 22,
+                             .receipts = 65'536};
 
 Capacities changed(Capacities c, uint32_t Capacities::*field, uint32_t value) {
   c.*field = value;
@@ -25,13 +30,14 @@ Capacities changed(Capacities c, uint32_t Capacities::*field, uint32_t value) {
 void expect_room(const Capacities& c) {
   Layout l = Layout::of(c);
   size_t w = c.max_workers;
-  for (size_t offset :
-       {l.slot_heads, l.stats, l.filter, l.mailboxes, l.directory, l.total, l.ring_stride})
+  for (size_t offset : {l.slot_heads, l.stats, l.filter, l.receipts, l.mailboxes, l.directory,
+                        l.total, l.ring_stride})
     EXPECT_EQ(offset % kPage, 0u);
   EXPECT_GE(l.slot_heads, sizeof(Header));
   EXPECT_GE(l.stats, l.slot_heads + w * sizeof(SlotHead));
   EXPECT_GE(l.filter, l.stats + w * sizeof(StatsBlock));
-  EXPECT_GE(l.mailboxes, l.filter + w * c.filter_buckets * sizeof(uint16_t));
+  EXPECT_GE(l.receipts, l.filter + w * c.filter_buckets * sizeof(uint16_t));
+  EXPECT_GE(l.mailboxes, l.receipts + c.receipts * sizeof(ReceiptEntry));
   EXPECT_GE(l.ring_stride, sizeof(RingHead) + c.mailbox_bytes);
   EXPECT_GE(l.directory, l.mailboxes + w * w * l.ring_stride);
   EXPECT_GE(l.total, l.directory + w * c.max_sessions * sizeof(DirectoryEntry));
@@ -44,7 +50,14 @@ TEST(Layout, PartsDoNotOverlap) {
   expect_room({.max_workers = 4096,
                .max_sessions = 1'048'575,
                .filter_buckets = 1 << 20,
-               .mailbox_bytes = 1024});
+               .mailbox_bytes = 1024,
+               .receipts = 1 << 24});
+}
+
+TEST(Layout, ReceiptsTakeNoRoomWhereThereAreNone) {
+  Layout without = Layout::of(changed(kSmall, &Capacities::receipts, 0));
+  EXPECT_EQ(without.receipts, without.mailboxes);
+  EXPECT_EQ(Layout::of(kSmall).total - without.total, 64 * sizeof(ReceiptEntry));
 }
 
 TEST(Layout, MagicReadsAsTextInMemory) {
@@ -56,6 +69,8 @@ TEST(Layout, TakesWhatIsUseful) {
   EXPECT_TRUE(Layout::possible(kNormal));
   // The largest mailbox the configuration allows.
   EXPECT_TRUE(Layout::possible(changed(kSmall, &Capacities::mailbox_bytes, 1u << 31)));
+  EXPECT_TRUE(Layout::possible(changed(kSmall, &Capacities::receipts, 0)));
+  EXPECT_TRUE(Layout::possible(changed(kSmall, &Capacities::receipts, 1u << 31)));
 }
 
 TEST(Layout, DirectoryIndexHas32Bits) {
@@ -74,6 +89,8 @@ TEST(Layout, RefusesZeroes) {
 TEST(Layout, RefusesWhatIsNoPowerOfTwo) {
   EXPECT_FALSE(Layout::possible(changed(kSmall, &Capacities::filter_buckets, 24)));
   EXPECT_FALSE(Layout::possible(changed(kSmall, &Capacities::mailbox_bytes, 1500)));
+  EXPECT_FALSE(Layout::possible(changed(kSmall, &Capacities::receipts, 96)));
+  EXPECT_FALSE(Layout::possible(changed(kSmall, &Capacities::receipts, 32)));        // too few
   EXPECT_FALSE(Layout::possible(changed(kSmall, &Capacities::mailbox_bytes, 512)));  // too small
 }
 

@@ -16,8 +16,11 @@
 namespace holdfast::shm {
 namespace {
 
-constexpr Capacities kSmall{
-    .max_workers = 3, .max_sessions = 8, .filter_buckets = 16, .mailbox_bytes = 1024};
+constexpr Capacities kSmall{.max_workers = 3,
+                            .max_sessions = 8,
+                            .filter_buckets = 16,
+                            .mailbox_bytes = 1024,
+                            .receipts = 64};
 
 class SegmentTest : public testing::Test {
  protected:
@@ -82,7 +85,8 @@ TEST_F(Seg, ALargeOneCostsNothingUntilItIsUsed) {
   auto segment = create({.max_workers = 64,
                          .max_sessions = 1'000'000,
                          .filter_buckets = 65'536,
-                         .mailbox_bytes = 1 << 20});
+                         .mailbox_bytes = 1 << 20,
+                         .receipts = 1 << 24});
   ASSERT_TRUE(segment) << segment.error().text();
   EXPECT_GT(file().st_size, int64_t{8'000'000'000});
   EXPECT_LE(file().st_blocks * 512, 64 * 1024);
@@ -105,6 +109,30 @@ TEST_F(Seg, LookingForUnknownSessionsCostsNothing) {
   look();
   EXPECT_EQ(file().st_blocks, before);
   EXPECT_LE(before * 512, 512 * 1024);
+}
+
+// A bucket is a page; the head of the slot that asks is another.
+TEST_F(Seg, AnIdempotencyKeyCostsAPage) {
+  auto segment = create({.max_workers = 3,
+                         .max_sessions = 8,
+                         .filter_buckets = 16,
+                         .mailbox_bytes = 1024,
+                         .receipts = 1 << 24});
+  ASSERT_TRUE(segment) << segment.error().text();
+  segment->slot(1).pid = uint32_t(getpid());
+  auto before = file().st_blocks;
+  ReceiptTable::Claim claim = segment->receipts().claim({1, 77'777}, 5, 1, 1000);
+  EXPECT_EQ(claim.verdict, ReceiptTable::Verdict::fresh);
+  EXPECT_TRUE(segment->receipts().complete(claim, 200, "{}"));
+  EXPECT_LE((file().st_blocks - before) * 512, int64_t{kPage});
+}
+
+TEST_F(Seg, WithoutReceiptsTheTableIsOff) {
+  Capacities without = kSmall;
+  without.receipts = 0;
+  auto segment = create(without);
+  ASSERT_TRUE(segment) << segment.error().text();
+  EXPECT_FALSE(segment->receipts().enabled());
 }
 
 TEST_F(Seg, AFreshOneIsAllZero) {
@@ -131,6 +159,8 @@ TEST_F(Seg, PartsAreApart) {
     segment->stats(s).sessions_opened.add(s + 1);
     segment->slot(s).pid = s + 1;
   }
+  for (uint64_t n = 0; n < kSmall.receipts; ++n)
+    EXPECT_EQ(segment->receipts().claim({n, n}, 5, 2, 1000).verdict, ReceiptTable::Verdict::fresh);
   for (uint32_t from = 0; from < 3; ++from)
     for (uint32_t to = 0; to < 3; ++to) {
       MailboxRing ring = segment->ring(from, to);
@@ -148,6 +178,8 @@ TEST_F(Seg, PartsAreApart) {
     EXPECT_EQ(segment->stats(s).sessions_opened.get(), s + 1);
     EXPECT_EQ(segment->slot(s).pid, s + 1);
   }
+  for (uint64_t n = 0; n < kSmall.receipts; ++n)
+    EXPECT_EQ(segment->receipts().claim({n, n}, 5, 1, 1000).verdict, ReceiptTable::Verdict::busy);
   EXPECT_EQ(segment->header().capacities, kSmall);
 }
 
@@ -276,8 +308,9 @@ TEST_F(Seg, AttachRefusesAnotherLayoutAndNamesBoth) {
   auto attached = Segment::attach(instance);
   ASSERT_FALSE(attached);
   EXPECT_EQ(attached.error().code, Errc::incompatible);
-  EXPECT_NE(attached.error().what.find("layout 2, this binary wants 1"), std::string::npos)
-      << attached.error().what;
+  std::string both = "layout " + std::to_string(kLayoutVersion + 1) + ", this binary wants " +
+                     std::to_string(kLayoutVersion);
+  EXPECT_NE(attached.error().what.find(both), std::string::npos) << attached.error().what;
 }
 
 TEST_F(Seg, AttachRefusesAnothersName) {
