@@ -1,132 +1,258 @@
 #include "worker/api_connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
 namespace holdfast {
-namespace {
-constexpr size_t kMaxUnsent =
-    4 * 1024 * 1024;  // a pusher that does not read its answers gets no further ones
-constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-}  // namespace
+
+void ApiHome::on_reply(uint64_t connection, uint64_t request, BufferRef bytes) {
+  auto it = connections.find(connection);
+  if (it != connections.end()) it->second->on_reply(request, std::move(bytes));
+}
 
 ApiConnection::ApiConnection(ApiHome& home, UniqueFd fd)
     : Connection(home.runtime, home.table, std::move(fd)),
       home_(home),
-      reader_({home.runtime.config.limits.max_header_size, home.runtime.config.limits.max_headers,
-               home.context.api->max_body}),
-      number_(home.next_number++) {}
+      number_(home.next_number++),
+      face_(home.make_face(home.context, *this)) {
+  home_.connections.emplace(number_, this);
+}
 
 ApiConnection::~ApiConnection() {
-  home_.waiting.erase(number_);
+  home_.connections.erase(number_);
 }
 
 void ApiConnection::start() {
-  arm(runtime_.now_ms + kIdleMs);
-  read_on(true);
+  settle();
 }
+
+// ---- Requests
 
 void ApiConnection::on_bytes(std::span<char> bytes) {
-  if (phase_ == Phase::lingering) return;
-  pending_.append(bytes.data(), bytes.size());
-  work();
+  if (phase_ != Phase::serving) return;
+  if (pending_.empty()) {  // the common case: whole requests, carried out where they were read
+    size_t used = take_requests({bytes.data(), bytes.size()});
+    pending_.assign(bytes.data() + used, bytes.size() - used);
+  } else {
+    pending_.append(bytes.data(), bytes.size());
+    work_off_pending();
+  }
+  settle();
 }
 
-void ApiConnection::work() {
-  if (working_) return;  // a reply that came at once: the loop below goes on
-  working_ = true;
+void ApiConnection::work_off_pending() {
+  pending_used_ += take_requests(std::string_view(pending_).substr(pending_used_));
+  if (pending_used_ < pending_.size() && pending_used_ < pending_.size() / 2) return;
+  pending_.erase(0, pending_used_);
+  pending_used_ = 0;
+  if (pending_.empty() && pending_.capacity() > 64 * 1024) pending_.shrink_to_fit();
+}
+
+// How many of the bytes are used up; held_ says why it has stopped.
+size_t ApiConnection::take_requests(std::string_view bytes) {
   size_t used = 0;
-  // Whatever stops this loop early leaves an answer to be sent or to come, and that calls again.
-  for (unsigned n = 0; n < kTurnRequests && phase_ == Phase::reading && used < pending_.size() &&
-                       unsent() < kMaxUnsent;
-       ++n) {
-    bool fresh = !reader_.started();
-    size_t consumed = 0;
-    auto status = reader_.feed(std::string_view(pending_).substr(used), &consumed);
-    used += consumed;
-    if (status == http::RequestReader::Status::complete) {
-      handle_request();
-    } else if (status == http::RequestReader::Status::failed) {
-      enqueue(BufferRef::concat(
-                  api::unreadable(home_.context, reader_.error_status(), reader_.error_text())),
-              Urgency::urgent);
-      linger();
-    } else {
-      if (fresh) arm(runtime_.now_ms + kRequestMs);
-      if (reader_.wants_continue() && !std::exchange(continued_, true))
-        enqueue(BufferRef::concat(kContinue), Urgency::urgent);  // RFC 9110 section 10.1.1
+  held_ = Held::no;
+  for (unsigned n = 0; used < bytes.size() && phase_ == Phase::serving && !retired(); ++n) {
+    if (n == kTurnRequests) {
+      held_ = Held::turn;
       break;
     }
+    if (!has_room()) {
+      held_ = Held::room;
+      break;
+    }
+    size_t taken = 0;
+    bool goes_on = take_one(bytes.substr(used), &taken);
+    used += taken;
+    if (!goes_on) break;
   }
-  pending_.erase(0, used);
-  if (pending_.empty() && pending_.capacity() > 64 * 1024) pending_.shrink_to_fit();
-  working_ = false;
-  if (!retired() && phase_ != Phase::lingering)
-    read_on(phase_ == Phase::reading && pending_.empty() && unsent() < kMaxUnsent);
+  return phase_ == Phase::serving ? used : bytes.size();
 }
 
-void ApiConnection::handle_request() {
-  phase_ = Phase::answering;
-  // Taken out of the reader: a reply that comes at once may start on the next request.
-  http::Request request = std::move(reader_.request());
-  reader_.reset();
-  continued_ = false;
-  close_after_ = !request.keep_alive || runtime_.draining;
-  request.keep_alive = !close_after_;
-  home_.waiting.emplace(number_, this);
-  // The reply may come when this connection is gone: it is looked up by number, not by address.
-  api::handle(home_.context, request, [&home = home_, number = number_](std::string&& response) {
-    auto it = home.waiting.find(number);
-    if (it == home.waiting.end()) return;
-    ApiConnection* connection = it->second;
-    home.waiting.erase(it);
-    connection->on_reply(std::move(response));
-  });
+// False: not one more now.
+bool ApiConnection::take_one(std::string_view bytes, size_t* used) {
+  using Step = api::Face::Step;
+  stepping_ = true;
+  answered_ = false;
+  Step step = face_->step(bytes, row_.empty(), api::Reply(home_, number_, next_request_), used);
+  stepping_ = false;
+  switch (step) {
+    case Step::need_more:
+      return false;
+    case Step::wait:
+      held_ = Held::quiet;
+      return false;
+    case Step::silent:
+      ++next_request_;
+      return true;
+    case Step::last:
+      phase_ = Phase::ending;
+      break;
+    case Step::taken:
+      break;
+  }
+  if (!answered_) row_.push_back({next_request_, {}});
+  ++next_request_;
+  return true;
 }
 
-void ApiConnection::on_reply(std::string&& response) {
-  enqueue(BufferRef::concat(response), Urgency::urgent);
-  if (close_after_ || runtime_.draining) return linger();
-  phase_ = Phase::reading;
-  arm(runtime_.now_ms + kIdleMs);
-  work();
+bool ApiConnection::can_go_on() const {
+  switch (held_) {
+    case Held::no:
+      return false;
+    case Held::turn:
+      return true;
+    case Held::room:
+      return has_room();
+    case Held::quiet:
+      return row_.empty();
+  }
+  return false;
+}
+
+bool ApiConnection::half_request() const {
+  return held_ == Held::no && (!pending_.empty() || face_->in_request());
+}
+
+// After everything that may have changed what is to be done next.
+void ApiConnection::settle() {
+  if (retired() || phase_ == Phase::lingering) return;
+  if (at_eof_ && held_ == Held::no) phase_ = Phase::ending;
+  if (phase_ == Phase::ending) {
+    if (row_.empty()) return linger();
+    return read_on(false);
+  }
+  if (can_go_on())
+    flush_soon();  // in this turn, so reading need not pause yet
+  else
+    read_on(held_ == Held::no && !at_eof_);
+  arm_for(held_ == Held::room ? Due::sending : half_request() ? Due::request : Due::idle);
+  if (winding_up_) leave_if_idle();
+}
+
+bool ApiConnection::before_flush() {
+  if (phase_ == Phase::serving && can_go_on()) {
+    work_off_pending();
+    // One more round is the next turn's; nothing more is read meanwhile.
+    if (held_ != Held::no && !retired()) read_on(false);
+    settle();
+  }
+  return !retired() && backlog() == 0;
+}
+
+void ApiConnection::on_drained() {
+  if (phase_ != Phase::lingering) return settle();
+  if (at_eof_) return on_end();
+  if (std::exchange(shut_, true)) return;
+  arm_for(Due::linger);
+  shut_down_writing();
+}
+
+// ---- Answers
+
+void ApiConnection::on_reply(uint64_t request, BufferRef&& bytes) {
+  if (retired()) return;
+  if (stepping_ && request == next_request_) {
+    if (std::exchange(answered_, true)) return;
+    if (row_.empty()) return enqueue(std::move(bytes), Urgency::urgent);
+    row_bytes_ += bytes.size();
+    row_.push_back({request, std::move(bytes)});
+    return;
+  }
+  auto place = std::lower_bound(row_.begin(), row_.end(), request,
+                                [](const Place& p, uint64_t number) { return p.request < number; });
+  if (place == row_.end() || place->request != request || place->answer) return;
+  row_bytes_ += bytes.size();
+  place->answer = std::move(bytes);
+  if (place == row_.begin()) release();
+}
+
+// I1
+void ApiConnection::release() {
+  while (!row_.empty() && row_.front().answer) {
+    row_bytes_ -= row_.front().answer.size();
+    enqueue(std::move(row_.front().answer), Urgency::urgent);
+    row_.pop_front();
+  }
+  if (!stepping_) settle();
+}
+
+void ApiConnection::push(BufferRef bytes, Urgency urgency) {
+  if (retired() || phase_ == Phase::lingering) return;  // nothing comes behind a farewell
+  auto last =
+      std::find_if(row_.rbegin(), row_.rend(), [](const Place& p) { return bool(p.answer); });
+  if (last == row_.rend()) return enqueue(std::move(bytes), urgency);
+  row_bytes_ += bytes.size();
+  row_.insert(last.base(), {last->request, std::move(bytes)});  // I2
+}
+
+// ---- Ending
+
+void ApiConnection::on_end_of_input() {
+  at_eof_ = true;
+  read_on(false);
+  if (phase_ != Phase::lingering) return settle();
+  if (output_empty()) on_end();
 }
 
 void ApiConnection::linger() {
   phase_ = Phase::lingering;
-  read_on(true);
-  arm(runtime_.now_ms + kSendMs);
+  read_on(!at_eof_);
+  arm_for(Due::sending);
   if (output_empty()) on_drained();
 }
 
-void ApiConnection::on_drained() {
-  if (phase_ == Phase::reading && !pending_.empty()) return work();
-  if (phase_ == Phase::reading) return read_on(true);
-  if (phase_ != Phase::lingering || shut_) return;
-  if (!reading()) return on_end();  // the other side has ended already
-  shut_ = true;
-  arm(runtime_.now_ms + kLingerMs);
-  shut_down_writing();
+void ApiConnection::wind_up(WindUp what) {
+  winding_up_ = true;
+  all_go_ |= what == WindUp::all;
+  leave_if_idle();
 }
 
-void ApiConnection::on_end() {
-  home_.waiting.erase(number_);
-  retire();
+void ApiConnection::leave_if_idle() {
+  if (phase_ != Phase::serving || !row_.empty() || held_ != Held::no || half_request()) return;
+  bool clients = runtime_.stats.sessions_online.get() > 0;
+  if (face_->wants_to_stay() && !all_go_ && clients) return;
+  std::string_view farewell = face_->farewell();
+  if (!farewell.empty()) enqueue(BufferRef::concat(farewell), Urgency::urgent);
+  if (output_empty()) return on_end();  // nothing it could miss
+  linger();
 }
 
-void ApiConnection::on_end_of_input() {
-  if (output_empty()) return on_end();
-  phase_ = Phase::lingering;
-  arm(runtime_.now_ms + kSendMs);
-  read_on(false);
+// ---- Time
+
+// A deadline for the same thing goes on; only idleness begins anew.
+void ApiConnection::arm_for(Due due) {
+  if (due == due_ && due != Due::idle && armed()) return;
+  due_ = due;
+  unsent_when_armed_ = unsent();
+  uint64_t ms = due == Due::request   ? kRequestMs
+                : due == Due::sending ? kSendMs
+                : due == Due::linger  ? kLingerMs
+                                      : face_->idle_ms();
+  if (ms > 0) return arm(runtime_.now_ms + ms);
+  keep_alive();
+  disarm();
 }
 
 void ApiConnection::on_deadline() {
-  if (phase_ == Phase::answering) return;  // the router's deadline answers
+  bool owed = !row_.empty();  // the router's deadline answers them
+  if (owed) return arm(runtime_.now_ms + kOwedMs);
+  if (due_ == Due::sending && unsent() < unsent_when_armed_) return arm_for(Due::sending);
   on_end();
 }
 
-void ApiConnection::wind_up(WindUp) {
-  if (phase_ != Phase::reading || !pending_.empty() || reader_.started()) return;
-  if (output_empty()) return on_end();  // idle: nothing it could miss
-  linger();
+// Who may stay for ever is asked by the kernel whether it is still there: after 5 minutes, then
+// every minute, three times. A unix socket needs none of it and refuses some.
+void ApiConnection::keep_alive() {
+  if (std::exchange(kept_alive_, true)) return;
+  int on = 1, idle_s = 300, every_s = 60, times = 3;
+  (void)setsockopt(fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  (void)setsockopt(fd(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  (void)setsockopt(fd(), IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof every_s);
+  (void)setsockopt(fd(), IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
 }
 
 }  // namespace holdfast

@@ -1,73 +1,139 @@
-// worker/api_connection.h - the connection of one pusher: HTTP requests in, answers out, one at a time and in order.
+// worker/api_connection.h - the connection of one pusher: bytes in, to its face; answers out, in
+// the order of the requests, whenever each of them comes.
 //
-//   phase      event                          -> phase      action
-//   reading    request complete                  answering  api::handle(); reading pauses
-//   answering  reply                             reading    queued; next request of what was read already
-//   answering  reply, `Connection: close`        lingering
-//   reading    unreadable request                lingering  400, 413, 431 ...
-//   reading    idle or header deadline, EOF      (gone)
-//   answering  EOF or error                      (gone)     the reply is thrown away; what was carried out stays so
-//   lingering  all sent                          lingering  shutdown(SHUT_WR), then EOF or deadline: gone
-//   reading, lingering   EOF, answers queued     lingering  they are sent, then gone
+//   phase      event                         -> phase      action
+//   serving    bytes                            serving    Face::step(), at most kTurnRequests,
+//                                                          then the next turn
+//   serving    kMaxRow answers owed,            serving    reading pauses until there is room again
+//                kMaxUnsent bytes not taken
+//   serving    step() says wait                 serving    reading pauses until all answers are in
+//   serving    step() says last                 ending     nothing behind it is read
+//   serving    EOF                              serving    what has come is carried out, then
+//                                                          ending
+//   serving    idle, or half a request, too     (gone)
+//                long
+//   serving    the worker winds up              lingering  when nothing is under way; see wind_up()
+//   ending     the row is empty                 lingering
+//   lingering  all sent                         lingering  shutdown(SHUT_WR), then EOF or deadline:
+//                                                          gone
+//   any        an error, abort()                (gone)     late answers are thrown away; what was
+//                                                          carried out stays so
 //
-// Requests that came in one piece (pipelining) are answered kTurnRequests a turn.
+// Invariants
+//   I1  row_ is empty or begins with a request that has no answer yet: what can leave has left.
+//   I2  row_ is sorted by request number; pushed bytes stand behind an answer, with its number.
+//   I3  Nobody outside holds a pointer to a connection: replies find it by number (ApiHome).
 #pragma once
 
-#include <cstdint>
+#include <deque>
+#include <memory>
 #include <string>
 #include <unordered_map>
 
-#include "worker/api/http_api.h"
+#include "worker/api/face.h"
 #include "worker/connection.h"
-#include "worker/http/request.h"
 
 namespace holdfast {
 
 class ApiConnection;
 
-// What the API connections of one listener share; finds a connection again when its reply comes later.
-struct ApiHome {
+// What the API connections of one listener share.
+class ApiHome final : public api::Reply::Desk {
+ public:
+  using MakeFace = std::unique_ptr<api::Face> (*)(const api::ApiContext& context, api::Wire& wire);
+
+  ApiHome(Runtime& its_runtime, ConnectionTable& its_table, const api::ApiContext& its_context,
+          MakeFace its_make_face)
+      : runtime(its_runtime), table(its_table), context(its_context), make_face(its_make_face) {}
+  void on_reply(uint64_t connection, uint64_t request, BufferRef bytes) override;
+
   Runtime& runtime;
   ConnectionTable& table;
-  api::ApiContext context;
-  std::unordered_map<uint64_t, ApiConnection*> waiting;  // by number, while a reply is owed
+  const api::ApiContext context;
+  const MakeFace make_face;
+  std::unordered_map<uint64_t, ApiConnection*> connections;  // by number
   uint64_t next_number = 1;
 };
 
-class ApiConnection final : public Connection {
+class ApiConnection final : public Connection, private api::Wire {
  public:
+  static constexpr size_t kMaxRow = 1024;                // answers owed
+  static constexpr size_t kMaxUnsent = 4 * 1024 * 1024;  // bytes of answers not taken
+
   ApiConnection(ApiHome& home, UniqueFd fd);
   ~ApiConnection() override;
   void start();
+  // An idle connection ends at once; one whose face wants to stay not before WindUp::all, or before
+  // the worker has no session online any more; a busy one when it has become idle.
   void wind_up(WindUp what) override;
 
  private:
-  enum class Phase : uint8_t { reading, answering, lingering };
-  static constexpr uint64_t kIdleMs = 75'000;
-  static constexpr uint64_t kRequestMs = 30'000;  // from a request's first byte to its last
-  static constexpr uint64_t kSendMs = 30'000;     // for the last answer to be taken
-  static constexpr uint64_t kLingerMs = 2'000;    // then for the other side to end
+  friend class ApiHome;
+  enum class Phase : uint8_t { serving, ending, lingering };
+  // Why no further request is taken just now.
+  enum class Held : uint8_t {
+    no,     // the face needs more bytes
+    turn,   // enough for one turn
+    room,   // too many answers owed or not taken
+    quiet,  // the face waits until all answers are in
+  };
+  // What the deadline is for.
+  enum class Due : uint8_t { idle, request, sending, linger };
+  struct Place {
+    uint64_t request;
+    BufferRef answer;  // empty: owed
+  };
   static constexpr unsigned kTurnRequests = 32;
+  static constexpr uint64_t kRequestMs = 30'000;  // from a request's first byte to its last
+  static constexpr uint64_t kSendMs = 30'000;     // without a byte taken
+  static constexpr uint64_t kLingerMs = 2'000;    // for the other side to end
+  static constexpr uint64_t kOwedMs = 1'000;      // to look again while answers are owed
 
+  // Connection
   void on_bytes(std::span<char> bytes) override;
-  void on_end() override;
+  void on_end() override { retire(); }
   void on_end_of_input() override;
+  bool before_flush() override;
   void on_drained() override;
   void on_deadline() override;
-  void work();  // on what has been read
-  void handle_request();
-  void on_reply(std::string&& response);
+  // Wire
+  void push(BufferRef bytes, Urgency urgency) override;
+  size_t unsent() const override { return Connection::unsent() + row_bytes_; }
+  void abort() override { retire(); }
+
+  size_t take_requests(std::string_view bytes);
+  bool take_one(std::string_view bytes, size_t* used);
+  void work_off_pending();
+  void settle();
+  bool has_room() const { return row_.size() < kMaxRow && unsent() < kMaxUnsent; }
+  bool can_go_on() const;
+  bool half_request() const;
+  void on_reply(uint64_t request, BufferRef&& bytes);
+  void release();
+  void leave_if_idle();
   void linger();
+  void arm_for(Due due);
+  void keep_alive();
 
   ApiHome& home_;
-  http::RequestReader reader_;
-  std::string pending_;  // read, not yet used; bounded: reading pauses while a request is answered
-  uint64_t number_;
-  Phase phase_ = Phase::reading;
-  bool working_ = false;
-  bool close_after_ = false;
-  bool continued_ = false;  // "100 Continue" was sent for the request under way
+  const uint64_t number_;
+  std::unique_ptr<api::Face> face_;
+  std::string pending_;  // read, not used up; bounded: reading pauses while the connection is held
+  size_t pending_used_ = 0;
+  std::deque<Place> row_;  // I1, I2
+  size_t row_bytes_ = 0;   // of answers in it
+  uint64_t next_request_ = 1;
+  size_t unsent_when_armed_ = 0;
+  Phase phase_ = Phase::serving;
+  Held held_ = Held::no;
+  Due due_ = Due::idle;
+  bool stepping_ = false;  // Face::step() is on the stack, for next_request_
+  bool answered_ = false;  // and has given the answer
+  bool at_eof_ = false;
   bool shut_ = false;
+  bool winding_up_ = false;
+  bool all_go_ = false;
+  bool kept_alive_ = false;
 };
 
 }  // namespace holdfast

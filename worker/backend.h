@@ -31,6 +31,8 @@ class Backend {
   virtual void open(Session& session, const Opening& opening) = 0;
   virtual void message(Session& session, bool binary, std::string_view data) = 0;
   virtual void gone(Session& session) = 0;
+  // Do messages of this session wait for an answer? When that ends, Client::all_answered() is told.
+  virtual bool busy(const Session&) const { return false; }
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;
   virtual void tick() {}

@@ -5,7 +5,7 @@
 namespace holdfast {
 
 void EchoBackend::open(Session& session, const Opening&) {
-  for (const std::string& channel : session.listen->channels) hub_.join(session, channel);
+  for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
   session.client->accept({});
 }
 
@@ -15,18 +15,19 @@ void EchoBackend::message(Session& session, bool binary, std::string_view data) 
 }
 
 void RelayBackend::open(Session& session, const Opening& opening) {
-  std::vector<std::string> named;
+  std::optional<std::vector<std::string>> named(std::in_place);
   if (opening.request != nullptr) named = http::query_values(opening.request->query(), "channel");
-  bool from_url = !named.empty();
-  for (const std::string& channel : named) {
+  if (!named) return session.client->refuse(400, "malformed percent escape in ?channel=");
+  bool from_url = !named->empty();
+  for (const std::string& channel : *named) {
     if (!valid_channel(channel))
       return session.client->refuse(
           400, "a channel's name is 1 to 255 bytes without control characters");
-    if (hub_.join(session, channel, true) == Hub::Joined::too_many)
+    if (sessions_.join(session, channel, true) == Hub::Joined::too_many)
       return session.client->refuse(400, "too many channels");
   }
   for (const std::string& channel : session.listen->channels)
-    hub_.join(session, channel, !from_url);
+    sessions_.join(session, channel, !from_url);
   if (session.memberships.empty())
     return session.client->refuse(400, "name a channel to relay to: ?channel=room1");
   session.client->accept({});
@@ -37,7 +38,7 @@ void RelayBackend::message(Session& session, bool binary, std::string_view data)
   command.op = Op::publish;
   command.binary = binary;
   command.data = data;
-  for (const Session::Membership& m : session.memberships)
+  for (const ChannelMember::Membership& m : session.memberships)
     if (m.from_url) command.channels.push_back(m.channel->name);
   router_.execute(command, {});
 }

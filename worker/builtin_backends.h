@@ -13,8 +13,8 @@ namespace holdfast {
 // those its URL names; no events, so a session is forgotten as soon as it is gone.
 class BuiltinBackend : public Backend {
  public:
-  BuiltinBackend(Runtime& runtime, Sessions& sessions, Hub& hub)
-      : runtime_(runtime), sessions_(sessions), hub_(hub) {}
+  BuiltinBackend(Runtime& runtime, Sessions& sessions)
+      : runtime_(runtime), sessions_(sessions) {}
   void gone(Session& session) override { sessions_.forget(session); }
   // Owed to an application that a reload has taken from this listener.
   void adopt(Session& session, const shm::SessionView&) override {
@@ -25,7 +25,6 @@ class BuiltinBackend : public Backend {
  protected:
   Runtime& runtime_;
   Sessions& sessions_;
-  Hub& hub_;
 };
 
 // Sends each message back to its sender.
@@ -39,8 +38,8 @@ class EchoBackend final : public BuiltinBackend {
 // Publishes each message to the channels the sender's URL names (`/ws?channel=a&channel=b`), or else its listener's.
 class RelayBackend final : public BuiltinBackend {
  public:
-  RelayBackend(Runtime& runtime, Sessions& sessions, Hub& hub, Router& router)
-      : BuiltinBackend(runtime, sessions, hub), router_(router) {}
+  RelayBackend(Runtime& runtime, Sessions& sessions, Router& router)
+      : BuiltinBackend(runtime, sessions), router_(router) {}
   void open(Session& session, const Opening& opening) override;
   void message(Session& session, bool binary, std::string_view data) override;
 

@@ -1,12 +1,10 @@
 #include "worker/client.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cstring>
 
 #include "simdjson.h"
+#include "worker/addresses.h"
+#include "worker/tracer.h"
 #include "worker/ws/encoder.h"
 #include "worker/ws/handshake.h"
 
@@ -17,39 +15,6 @@ std::variant<ws::Decoder, tcp::Framer> make_codec(const ClientHome& home) {
   auto max = uint32_t(home.runtime.config.limits.max_message_size);
   if (home.listen.protocol == conf::Protocol::websocket) return ws::Decoder(max);
   return tcp::Framer(*home.listen.framing, max);
-}
-
-std::string address_text(const in6_addr& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (IN6_IS_ADDR_V4MAPPED(&address)) {
-    inet_ntop(AF_INET, &address.s6_addr[12], text, sizeof text);
-  } else {
-    inet_ntop(AF_INET6, &address, text, sizeof text);
-  }
-  return text;
-}
-
-// The server's side of a connection; empty and 0 for unix sockets.
-void local_address(int fd, std::string* address, uint16_t* port) {
-  sockaddr_storage raw{};
-  socklen_t bytes = sizeof raw;
-  *port = 0;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &bytes) == -1) return;
-  char text[INET6_ADDRSTRLEN] = "";
-  if (raw.ss_family == AF_INET) {
-    auto in = reinterpret_cast<const sockaddr_in*>(&raw);
-    *address = inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
-    *port = ntohs(in->sin_port);
-  } else if (raw.ss_family == AF_INET6) {
-    auto in = reinterpret_cast<const sockaddr_in6*>(&raw);
-    *address = inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
-    *port = ntohs(in->sin6_port);
-  }
-}
-
-bool is_unix(const shm::SessionOrigin& origin) {
-  static constexpr in6_addr kNone{};
-  return std::memcmp(&origin.peer, &kNone, sizeof kNone) == 0 && origin.peer_port == 0;
 }
 
 std::string retry_after(uint64_t now_ms) {
@@ -185,7 +150,8 @@ void Client::on_bytes(std::span<char> bytes) {
     case Phase::handshake:
       return feed_handshake({bytes.data(), bytes.size()});
     case Phase::connecting:
-      return;  // not read in this phase
+    case Phase::half_closed:
+      return;  // not read in these phases
     case Phase::open:
     case Phase::closing:
       return feed_codec(bytes);
@@ -211,6 +177,7 @@ bool Client::received(bool binary, std::string_view data) {
   ++session_->messages_in;
   runtime_.stats.messages_in.add();
   home_.sessions.publish_counts(*session_);
+  trace(runtime_.tracer, {.event = "message", .session = session_, .bytes = data.size()});
   home_.backend.message(*session_, binary, data);
   return !retired();
 }
@@ -261,7 +228,7 @@ void Client::on_error(uint16_t close_code, std::string_view why) {
 }
 
 bool Client::deliver(const BufferRef& framed, Urgency urgency) {
-  if (phase_ != Phase::open && phase_ != Phase::connecting) return false;
+  if (!has_session() && phase_ != Phase::connecting) return false;
   if (slow_ || unsent() + framed.size() > home_.listen.send_queue) {
     runtime_.stats.messages_dropped.add();
     slow_ = true;
@@ -283,7 +250,7 @@ bool Client::before_flush() {
 
 void Client::close(uint16_t code, std::string_view text, EndReason reason) {
   if (phase_ == Phase::connecting) return refuse(503, text, reason);
-  if (phase_ != Phase::open) return;
+  if (!has_session()) return;
   if (reason == EndReason::slow)
     drop_output(websocket());  // the 101 must be there before the close frame
   phase_ = Phase::closing;
@@ -318,16 +285,28 @@ void Client::on_drained() {
 }
 
 void Client::on_end() {
-  if (session_ != nullptr) end_session(EndReason::connection_lost, 1006);
+  bool lost = phase_ != Phase::half_closed;
+  if (session_ != nullptr)
+    end_session(lost ? EndReason::connection_lost : EndReason::client_closed, lost ? 1006 : 1000);
   retire();
 }
 
 void Client::on_end_of_input() {
-  bool goodbye = !websocket() && phase_ == Phase::open;  // TCP's way to say it
-  if (goodbye) end_session(EndReason::client_closed, 1000);
-  if (output_empty() || !(goodbye || phase_ == Phase::lingering)) return on_end();
-  linger();
+  if (!websocket() && phase_ == Phase::open) {  // TCP's way to say goodbye
+    phase_ = Phase::half_closed;
+    read_on(false);
+    return all_answered();
+  }
+  if (output_empty() || phase_ != Phase::lingering) return on_end();
   read_on(false);
+}
+
+void Client::all_answered() {
+  if (phase_ != Phase::half_closed || home_.backend.busy(*session_)) return;
+  end_session(EndReason::client_closed, 1000);
+  if (output_empty()) return retire();
+  linger();
+  read_on(false);  // or its end of file would be told again and again
 }
 
 void Client::on_deadline() {
@@ -338,6 +317,7 @@ void Client::on_deadline() {
     case Phase::connecting:
       return;  // the backend's own deadlines decide
     case Phase::open:
+    case Phase::half_closed:
       return keep_alive_check();
     case Phase::closing:
     case Phase::lingering:
@@ -383,6 +363,7 @@ void Client::wind_up(WindUp what) {
     case Phase::connecting:
       return refuse(503, "the server is stopping", EndReason::stop);
     case Phase::open:
+    case Phase::half_closed:
       if (what == WindUp::all) close(1001, "server stopping", EndReason::stop);
       return;
     case Phase::closing:

@@ -9,7 +9,12 @@
 //   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
 //   open        message                               open         Backend::message()
 //   open        ping                                  open         pong
-//   open        close frame, TCP end of file          lingering    close frame echoed, session ends, what is queued goes out
+//   open        close frame                           lingering    close frame echoed, session ends
+//   open        TCP end of file, backend busy         half_closed  what it has said is answered
+//   open        TCP end of file, else                 lingering    session ends
+//   half_closed backend no longer busy (all_answered) lingering    likewise
+//   half_closed connection error                      (gone)       session ends; it had said goodbye
+//   half_closed kick, slow, failed message, stop      lingering    session ends
 //   open        protocol error, kick, idle, slow ...  closing      close frame, session ends
 //   open        connection error                      (gone)       session ends
 //   closing     close frame of the other side         lingering    -
@@ -18,6 +23,8 @@
 //   closing, lingering   close_timeout                (gone)       -
 //
 // A TCP connection starts in `connecting` and has no close frame: closing is lingering there.
+// `half_closed` has no deadline of its own: it ends when the backend's have passed for what waits
+// there (at most max_pending messages and one read).
 #pragma once
 
 #include <memory>
@@ -61,10 +68,12 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   void close(uint16_t code, std::string_view text, EndReason reason);
   // Back-pressure from the backend.
   void pause_reading(bool pause);
+  // Backend::busy() has become false. May end the session, and with it all the backend knows of it.
+  void all_answered();
   void wind_up(WindUp what) override;
 
  private:
-  enum class Phase : uint8_t { handshake, connecting, open, closing, lingering };
+  enum class Phase : uint8_t { handshake, connecting, open, half_closed, closing, lingering };
   struct Handshake {
     http::RequestReader reader;
     std::string early;  // what came behind the request
@@ -84,6 +93,7 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
                          std::string_view extra);
   void feed_codec(std::span<char> bytes);
   void linger();
+  bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
   void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();
   void send_frame(ws::Opcode opcode, std::string_view payload);

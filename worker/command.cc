@@ -1,9 +1,10 @@
 // worker/command.cc - names that may be used, and a Command as bytes for another worker.
 //
 // Encoded, native byte order (ByteWriter):
-//   op u8 | binary u8 | code u16 | sessions: u32 n, n x 16 | exclude: u32 n, n x 16 |
-//   channels: u32 n, n x (u32 len, bytes) | users: likewise | data: u32 len, bytes | reason: u32
-//   len, bytes
+//   op u8 | flags u8 (1 binary, 2 merge) | code u16 | sessions: u32 n, n x 16 | exclude: likewise |
+//   channels: u32 n, n x (u32 len, bytes) | users: likewise | data: u32 len, bytes | reason: likewise |
+//   pairs: u32 n, n x (u32 len, bytes; u32 len, bytes) | page: limit u32, position u64, prefix, after
+// pairs only for Op::data, page only for the lists: a push is sent far more often.
 #include "worker/command.h"
 
 #include <simdjson.h>
@@ -13,6 +14,8 @@
 
 namespace holdfast {
 namespace {
+
+constexpr unsigned kBinary = 1, kMerge = 2;
 
 // Unicode category Cc: U+0000..U+001F, U+007F and U+0080..U+009F (in UTF-8: C2 80..C2 9F).
 bool has_control_character(std::string_view utf8) {
@@ -60,6 +63,42 @@ bool get_ids(ByteReader& in, std::vector<shm::SessionId>* ids) {
   return in.ok();
 }
 
+void put_pairs(ByteWriter& out, const std::vector<std::pair<std::string, std::string>>& pairs) {
+  out.put(uint32_t(pairs.size()));
+  for (const auto& [key, value] : pairs) {
+    out.put_string(key);
+    out.put_string(value);
+  }
+}
+
+bool get_pairs(ByteReader& in, std::vector<std::pair<std::string, std::string>>* pairs) {
+  size_t count = 0;
+  if (!get_count(in, 2 * sizeof(uint32_t), &count)) return false;
+  for (size_t i = 0; i < count && in.ok(); ++i) {
+    std::string key(in.get_string());
+    pairs->emplace_back(std::move(key), in.get_string());
+  }
+  return in.ok();
+}
+
+void put_page(ByteWriter& out, const Page& page) {
+  out.put(page.limit);
+  out.put(page.position);
+  out.put_string(page.prefix);
+  out.put_string(page.after);
+}
+
+void get_page(ByteReader& in, Page* page) {
+  page->limit = in.get<uint32_t>();
+  page->position = in.get<uint64_t>();
+  page->prefix = in.get_string();
+  page->after = in.get_string();
+}
+
+bool has_page(Op op) {
+  return op == Op::list_members || op == Op::list_channels || op == Op::list_users;
+}
+
 bool get_strings(ByteReader& in, std::vector<std::string>* strings) {
   size_t count = 0;
   if (!get_count(in, sizeof(uint32_t), &count)) return false;
@@ -77,8 +116,19 @@ bool valid_user(std::string_view name) {
   return valid_name(name, shm::kMaxUserBytes);
 }
 
+bool changes_state(Op op) {
+  return op >= Op::join && op <= Op::data;
+}
+
 size_t Command::encoded_bytes() const {
   size_t bytes = 4 + 6 * sizeof(uint32_t) + 16 * (sessions.size() + exclude.size());
+  if (op == Op::data) {
+    bytes += sizeof(uint32_t);
+    for (const auto& [key, value] : pairs)
+      bytes += 2 * sizeof(uint32_t) + key.size() + value.size();
+  }
+  if (has_page(op))
+    bytes += 3 * sizeof(uint32_t) + sizeof(uint64_t) + page.prefix.size() + page.after.size();
   for (const std::string& s : channels) bytes += sizeof(uint32_t) + s.size();
   for (const std::string& s : users) bytes += sizeof(uint32_t) + s.size();
   return bytes + data.size() + reason.size();
@@ -87,33 +137,42 @@ size_t Command::encoded_bytes() const {
 std::string Command::encode() const {
   std::string bytes;
   bytes.reserve(encoded_bytes());
+  encode_to(bytes, data);
+  return bytes;
+}
+
+void Command::encode_to(std::string& bytes, std::string_view payload) const {
   ByteWriter out(bytes);
   out.put(uint8_t(op));
-  out.put(uint8_t(binary));
+  out.put(uint8_t((binary ? kBinary : 0u) | (merge ? kMerge : 0u)));
   out.put(code);
   put_ids(out, sessions);
   put_ids(out, exclude);
   put_strings(out, channels);
   put_strings(out, users);
-  out.put_string(data);
+  out.put_string(payload);
   out.put_string(reason);
-  return bytes;
+  if (op == Op::data) put_pairs(out, pairs);
+  if (has_page(op)) put_page(out, page);
 }
 
 std::optional<Command> Command::decode(std::string_view bytes) {
   ByteReader in(bytes);
   auto op = in.get<uint8_t>();
-  auto binary = in.get<uint8_t>();
-  if (op < uint8_t(Op::send) || op > uint8_t(Op::list_channels) || binary > 1) return {};
+  auto flags = in.get<uint8_t>();
+  if (op < uint8_t(Op::send) || op > uint8_t(kLastOp) || flags > (kBinary | kMerge)) return {};
   Command c;
   c.op = Op(op);
-  c.binary = binary == 1;
+  c.binary = (flags & kBinary) != 0;
+  c.merge = (flags & kMerge) != 0;
   c.code = in.get<uint16_t>();
   if (!get_ids(in, &c.sessions) || !get_ids(in, &c.exclude) || !get_strings(in, &c.channels) ||
       !get_strings(in, &c.users))
     return {};
   c.data = in.get_string();
   c.reason = in.get_string();
+  if (c.op == Op::data && !get_pairs(in, &c.pairs)) return {};
+  if (has_page(c.op)) get_page(in, &c.page);
   if (!in.ok() || !in.at_end()) return {};
   return c;
 }

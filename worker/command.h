@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shm/session_id.h"
@@ -21,37 +22,80 @@ bool valid_channel(std::string_view name);
 bool valid_user(std::string_view name);
 
 enum class Op : uint8_t {
-  send = 1,       // sessions, data
-  send_user,      // users, data, exclude
-  send_all,       // data, exclude
-  publish,        // channels, data, exclude
-  join,           // sessions or users; channels
-  leave,          // likewise
-  bind,           // sessions, users[0]
-  unbind,         // sessions
-  kick,           // sessions, users or channels; code, reason
-  list_channels,  // -> Result::channels
+  // Pushes: many of them may be under way at a time.
+  send = 1,   // sessions, data
+  send_user,  // users, data, exclude
+  send_all,   // data, exclude
+  publish,    // channels, data, exclude
+  // Changes: a face carries out what comes behind one only when its answer is in (changes_state()).
+  join,    // sessions or users; channels; exclude
+  leave,   // likewise
+  bind,    // sessions[0], users[0]
+  unbind,  // sessions[0]
+  kick,    // sessions, users or channels; code, reason, exclude
+  data,    // sessions[0]; pairs, merge
+  // Questions.
+  get_session,    // sessions[0] -> CommandResult::session
+  list_members,   // channels[0] or users[0]; page -> members, subscribers, listed, more
+  list_channels,  // page -> names, more
+  list_users,     // page -> names, more
+};
+inline constexpr Op kLastOp = Op::list_users;
+
+// Later commands of the same asker may depend on it: join, leave, bind, unbind, kick, data.
+bool changes_state(Op op);
+
+// Which part of a list is asked for.
+struct Page {
+  uint32_t limit = 0;     // at most so many; 0: only the counts
+  uint64_t position = 0;  // list_members: those behind this MemberView::position; 0 from the start
+  std::string prefix;     // list_channels, list_users: only names that begin with it
+  std::string after;      // likewise: only names greater than it, by bytes
 };
 
 struct Command {
   Op op = Op::send;
   bool binary = false;  // data goes out as a binary frame
+  bool merge = false;   // data: the other keys stay; else they go
   uint16_t code = 0;    // kick
   std::vector<shm::SessionId> sessions;
   std::vector<shm::SessionId> exclude;
   std::vector<std::string> channels;
   std::vector<std::string> users;
+  std::vector<std::pair<std::string, std::string>>
+      pairs;           // key, value; an empty value takes the key away
   std::string data;    // validated by the face: UTF-8 unless binary, at most max_message_size
   std::string reason;  // kick
+  Page page;
 
   std::string encode() const;
+  // Appended, with `payload` in the place of data.
+  void encode_to(std::string& bytes, std::string_view payload) const;
   size_t encoded_bytes() const;  // exactly what encode() takes
   static std::optional<Command> decode(std::string_view bytes);
 };
 
-struct ChannelCount {
+// A channel or a user that has somebody.
+struct NameCount {
   std::string name;
-  uint64_t members = 0;
+  uint64_t members = 0;      // sessions
+  uint64_t subscribers = 0;  // API connections (RESP SUBSCRIBE)
+  uint64_t published = 0;    // messages since it has had members
+  bool operator==(const NameCount&) const = default;
+};
+
+// A session in a channel, or of a user. `position` orders one listing: workers one after the other, each from its newest place to
+// its oldest. Who stays a member while pages are read is in at least one of them, seldom in two.
+struct MemberView {
+  uint64_t position = 0;
+  shm::SessionId id;
+  std::string user;
+};
+
+// What only the session's worker knows; the rest is in the directory.
+struct SessionDetail {
+  std::vector<std::string> channels;
+  std::vector<std::pair<std::string, std::string>> data;
 };
 
 // What became of it. For a send to sessions the directory decides at once; all else is reported by the workers that carried it
@@ -62,9 +106,16 @@ struct CommandResult {
   std::vector<shm::SessionId>
       failed;                   // named sessions whose worker's mailbox was full: not delivered
   unsigned workers_failed = 0;  // workers that could not be told because their mailbox was full
-  uint64_t refused = 0;         // joins refused because of max_channels_per_session
+  uint64_t refused =
+      0;  // joins refused because of max_channels_per_session, data beyond kMaxDataBytes
   bool partial = false;
-  std::vector<ChannelCount> channels;  // list_channels: sorted by name, counts summed
+  // Questions.
+  std::vector<NameCount> names;    // sorted by name, counts summed, at most page.limit
+  std::vector<MemberView> listed;  // by position, at most page.limit
+  uint64_t members = 0;            // of the channel or user, on all workers
+  uint64_t subscribers = 0;        // of the channel
+  bool more = false;               // names or listed go on
+  std::optional<SessionDetail> session;
 };
 
 }  // namespace holdfast

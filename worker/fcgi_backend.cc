@@ -4,12 +4,14 @@
 
 #include "base/log.h"
 #include "worker/client.h"
+#include "worker/tracer.h"
 
 namespace holdfast {
 namespace {
 constexpr uint64_t kFirstRetryMs = 500;
 constexpr uint64_t kLastRetryMs = 30'000;
 constexpr size_t kRetriesPerTick = 1'000;
+constexpr std::string_view kTooLong = "backend answer too long";
 
 std::string_view outcome_text(fcgi::Outcome outcome) {
   switch (outcome) {
@@ -63,15 +65,14 @@ FcgiBackend::State& FcgiBackend::state(const Session& session) {
 }
 
 FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
-                         Sessions& sessions, Hub& hub, Router& router,
+                         Sessions& sessions, Router& router,
                          std::function<bool()> others_waiting)
     : runtime_(runtime),
       conf_(conf),
       sessions_(sessions),
-      hub_(hub),
       close_room_(std::max(1u, share.queue / 2)),
       backend_params_(backend_params(conf, runtime.config.server.node_id)),
-      actions_(runtime, sessions, hub, router),
+      actions_(runtime, sessions, router),
       pool_(runtime.loop, conf, share, runtime.stats, std::move(others_waiting)) {}
 
 bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
@@ -94,6 +95,8 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   HF_CHECK(it != flights_.end());
   Flight flight = it->second;
   flights_.erase(it);
+  if (answer.outcome == fcgi::Outcome::too_large) runtime_.stats.backend_answers_too_long.add();
+  trace_answer(*flight.session, answer);
   // The request counts as in flight while its answer is carried out: whatever ends the session meanwhile, gone() leaves
   // the rest to landed(), and the session stays alive until then.
   switch (flight.event) {
@@ -106,6 +109,16 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
     case AppEvent::close:
       return close_answered(*flight.session, answer);
   }
+}
+
+void FcgiBackend::trace_answer(const Session& session, const fcgi::Answer& answer) {
+  if (runtime_.tracer == nullptr || !runtime_.tracer->on()) return;
+  std::string status = std::to_string(answer.status);
+  bool answered = answer.outcome == fcgi::Outcome::answered;
+  runtime_.tracer->note({.event = "backend",
+                         .session = &session,
+                         .bytes = answer.body.size(),
+                         .detail = answered ? std::string_view(status) : outcome_text(answer.outcome)});
 }
 
 // ---- connect
@@ -121,7 +134,7 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
   auto fresh = std::make_unique<State>();
   fresh->params = session_params(conf_, session, opening);
   session.backend_state = std::move(fresh);
-  for (const std::string& channel : session.listen->channels) hub_.join(session, channel);
+  for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
   if (conf_.event_connect) {
     if (!submit(session, AppEvent::connect, false, {})) {
       runtime_.stats.events_connect_failed.add();
@@ -155,8 +168,9 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
                                   "the application does not answer");
   }
   if (!accepted) return session.client->refuse(answer.status, answer.body);
-  actions_.before_close(session, answer);  // pushes wait behind the 101
+  bool whole = actions_.before_close(session, answer);  // pushes wait behind the 101
   if (session.client == nullptr) return;
+  if (!whole) return session.client->refuse(502, kTooLong, EndReason::backend);
   std::string cookies;
   for (const auto& [name, value] : answer.headers)
     if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
@@ -203,13 +217,16 @@ void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer)
     if (uint64_t n = gate_.pass())
       log_warn("message failed session={} backend={} outcome=\"{}\" times={}; closing the session",
                session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
-    bool busy =
+    bool overload =
         answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
-    message_failed(session, busy ? 1013 : 1011, "the application did not answer");
+    bool too_long = answer.outcome == fcgi::Outcome::too_large;
+    message_failed(session, overload ? 1013 : 1011,
+                   too_long ? kTooLong : "the application did not answer");
   } else if (answer.status >= 500 && answer.body.empty()) {
     message_failed(session, 1011, "the application failed");
+  } else if (!actions_.before_close(session, answer)) {
+    message_failed(session, 1011, kTooLong);
   } else {
-    actions_.before_close(session, answer);
     actions_.close(session, answer);
   }
 }
@@ -231,7 +248,8 @@ void FcgiBackend::landed(Session& session) {
     s.paused = false;
     if (session.client != nullptr) session.client->pause_reading(false);
   }
-  if (session.phase == SessionPhase::ended) finish(session);
+  if (session.phase == SessionPhase::ended) return finish(session);
+  if (session.client != nullptr && !busy(session)) session.client->all_answered();
 }
 
 // ---- close
@@ -241,10 +259,13 @@ void FcgiBackend::gone(Session& session) {
   finish(session);
 }
 
+bool FcgiBackend::busy(const Session& session) const {
+  return state(session).in_flight > 0 || !state(session).waiting.empty();
+}
+
 void FcgiBackend::finish(Session& session) {
-  State& s = state(session);
-  if (s.in_flight > 0 || !s.waiting.empty()) return;  // I2
-  if (s.owes_close) return send_close_event(session);
+  if (busy(session)) return;  // I2
+  if (state(session).owes_close) return send_close_event(session);
   sessions_.forget(session);
 }
 
@@ -278,7 +299,7 @@ void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
   if (answer.status >= 500)
     log_warn("close event answered with status={} session={} backend={}; not repeated",
              answer.status, session.id.hex(), conf_.name);
-  actions_.before_close(session, answer);
+  (void)actions_.before_close(session, answer);  // nobody is left to be told
   settle(session);
 }
 
@@ -293,7 +314,7 @@ void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
   fresh->params = orphan_params(conf_, view);
   fresh->owes_close = true;
   session.backend_state = std::move(fresh);
-  if ((view.control.flags & kConnectUnanswered) != 0) {
+  if ((view.control.flags & shm::kConnectUnanswered) != 0) {
     runtime_.stats.events_connect.add();  // I1
     sessions_.set_owes_close(session, true);
   }

@@ -10,6 +10,7 @@
 //   connect event, status >= 400      hand-shake refused with that status and the body
 //   message, no answer                close 1011; 1013 if the backend was overloaded or no server could be reached
 //   message, status >= 500, no body   close 1011: the application broke off, and its client must not wait for ever
+//   body that cannot be a message     connect event: hand-shake refused, 502; message: close 1011
 //   close event                       tried again, 500 ms doubling to 30 s, for close_retry; then counted as lost
 // After a failed message the session's queued ones are dropped and counted (backend.abandoned).
 //
@@ -36,11 +37,12 @@ namespace holdfast {
 class FcgiBackend final : public Backend, private fcgi::Caller {
  public:
   FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
-              Sessions& sessions, Hub& hub, Router& router, std::function<bool()> others_waiting);
+              Sessions& sessions, Router& router, std::function<bool()> others_waiting);
 
   void open(Session& session, const Opening& opening) override;
   void message(Session& session, bool binary, std::string_view data) override;
   void gone(Session& session) override;
+  bool busy(const Session& session) const override;
   void adopt(Session& session, const shm::SessionView& view) override;
   void tick() override;
   void drain() override { pool_.keep_no_connections(); }
@@ -55,6 +57,7 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   static State& state(const Session& session);
 
   void on_answer(uint64_t ticket, fcgi::Answer&& answer) override;
+  void trace_answer(const Session& session, const fcgi::Answer& answer);
   unsigned at_once(const Session& session) const;
   bool full(const Session& session) const;
   bool submit(Session& session, AppEvent event, bool binary, std::string body);
@@ -72,7 +75,6 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   Runtime& runtime_;
   const conf::Backend& conf_;
   Sessions& sessions_;
-  Hub& hub_;
   unsigned close_room_;  // close events leave the rest of the pool's queue to messages
   std::string backend_params_;
   ReplyActions actions_;

@@ -13,71 +13,90 @@ const Channel* Hub::find(std::string_view name) const {
   return it == channels_.end() ? nullptr : it->second.get();
 }
 
-Hub::Joined Hub::join(Session& session, std::string_view name, bool from_url) {
+Hub::~Hub() {
+  ordered_.clear();  // before the channels it is made of
+}
+
+Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) {
   auto it = channels_.find(name);
   if (it != channels_.end()) {
-    for (Session::Membership& m : session.memberships)
+    for (const ChannelMember::Membership& m : who.memberships)
       if (m.channel == it->second.get()) return Joined::already;
   }
-  size_t channels =
-      session.memberships.size() - (session.user.empty() ? 0 : 1);  // its user is none
-  if (!is_user_channel(name) && channels >= runtime_.config.limits.max_channels_per_session) {
+  bool user = is_user_channel(name);
+  if (who.session && !user && full(static_cast<Session&>(who))) {
     runtime_.stats.channels_refused.add();
     return Joined::too_many;
   }
-  if (it == channels_.end()) {
-    filter_.raise(runtime_.slot, name);  // I1
-    auto channel = std::make_unique<Channel>();
-    channel->name = name;
-    it = channels_.emplace(std::string(name), std::move(channel)).first;
-    if (!is_user_channel(name)) runtime_.stats.channels_local.add();
-  }
+  if (it == channels_.end()) it = add_channel(name);
   Channel& channel = *it->second;
-  session.memberships.push_back({&channel, uint32_t(channel.members.size()), from_url});
-  channel.members.push_back({&session, uint32_t(session.memberships.size() - 1)});
-  if (!is_user_channel(name)) runtime_.stats.memberships.add();
+  std::vector<Channel::Member>& members = channel.of(who);
+  who.memberships.push_back({&channel, uint32_t(members.size()), from_url});
+  members.push_back({&who, uint32_t(who.memberships.size() - 1)});
+  if (!user) gauge_of(who).add();
   return Joined::joined;
 }
 
-void Hub::remove_member(Channel& channel, uint32_t position) {
-  uint32_t last = uint32_t(channel.members.size() - 1);
+bool Hub::full(const Session& session) const {
+  size_t channels =
+      session.memberships.size() - (session.user.empty() ? 0 : 1);  // its user is none
+  return channels >= runtime_.config.limits.max_channels_per_session;
+}
+
+shm::Cell& Hub::gauge_of(const ChannelMember& who) {
+  return who.session ? runtime_.stats.memberships : runtime_.stats.subscriptions;
+}
+
+Hub::Channels::iterator Hub::add_channel(std::string_view name) {
+  filter_.raise(runtime_.slot, name);  // I1
+  auto channel = std::make_unique<Channel>();
+  channel->name = name;
+  ordered_.insert(*channel);
+  if (!is_user_channel(name)) runtime_.stats.channels_local.add();
+  return channels_.emplace(std::string(name), std::move(channel)).first;
+}
+
+void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t position) {
+  std::vector<Channel::Member>& members = channel.of(who);
+  uint32_t last = uint32_t(members.size() - 1);
   if (position != last) {
-    // A session is a member once, so the one moved is another session's.
-    channel.members[position] = channel.members[last];
-    Channel::Member& moved = channel.members[position];
-    moved.session->memberships[moved.membership].position = position;  // I2
+    // Nobody is a member twice, so the one moved is another's.
+    members[position] = members[last];
+    Channel::Member& moved = members[position];
+    moved.who->memberships[moved.membership].position = position;  // I2
   }
-  channel.members.pop_back();
+  members.pop_back();
   bool user = is_user_channel(channel.name);
-  if (!user) runtime_.stats.memberships.sub();
-  if (!channel.members.empty()) return;
+  if (!user) gauge_of(who).sub();
+  if (!channel.members.empty() || !channel.subscribers.empty()) return;
   std::string name = channel.name;
+  ordered_.erase(ordered_.iterator_to(channel));
   channels_.erase(channels_.find(name));
   filter_.lower(runtime_.slot, name);  // I1
   if (!user) runtime_.stats.channels_local.sub();
 }
 
-bool Hub::leave(Session& session, std::string_view name) {
-  for (size_t i = 0; i < session.memberships.size(); ++i) {
-    Session::Membership gone = session.memberships[i];
+bool Hub::leave(ChannelMember& who, std::string_view name) {
+  for (size_t i = 0; i < who.memberships.size(); ++i) {
+    ChannelMember::Membership gone = who.memberships[i];
     if (gone.channel->name != name) continue;
-    session.memberships[i] = session.memberships.back();
-    Session::Membership& moved = session.memberships[i];
-    moved.channel->members[moved.position].membership = uint32_t(i);  // I2
-    session.memberships.pop_back();
-    remove_member(*gone.channel, gone.position);
+    who.memberships[i] = who.memberships.back();
+    ChannelMember::Membership& moved = who.memberships[i];
+    moved.channel->of(who)[moved.position].membership = uint32_t(i);  // I2
+    who.memberships.pop_back();
+    remove_member(*gone.channel, who, gone.position);
     return true;
   }
   return false;
 }
 
-void Hub::leave_all(Session& session) {
-  while (!session.memberships.empty()) {
-    Session::Membership last = session.memberships.back();
-    session.memberships.pop_back();
-    remove_member(*last.channel, last.position);
+void Hub::leave_all(ChannelMember& who) {
+  while (!who.memberships.empty()) {
+    ChannelMember::Membership last = who.memberships.back();
+    who.memberships.pop_back();
+    remove_member(*last.channel, who, last.position);
   }
-  session.memberships.shrink_to_fit();
+  who.memberships.shrink_to_fit();
 }
 
 }  // namespace holdfast

@@ -4,11 +4,12 @@
 // same way. Exact counts across workers are sums of what each Hub says.
 //
 // Invariants
-//   I1  A channel exists here exactly while it has a member; then, and only then, this worker's column of the filter
+//   I1  A channel exists here exactly while it has a member or a subscriber; then, and only then, this worker's column of the filter
 //       counts it. The column is raised before the first member is in and lowered after the last is out.
-//   I2  members[m.position] of a membership names that session and that membership: leaving is O(1).
+//   I2  of(who)[m.position] of a membership names its owner and that membership: taking one out is O(1).
 #pragma once
 
+#include <boost/intrusive/set.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,13 +26,32 @@
 
 namespace holdfast {
 
-struct Channel {
+// Something in channels that is no session: a RESP connection that has subscribed. In its destructor, or before, somebody
+// calls Hub::leave_all() for it.
+class Subscriber : public ChannelMember {
+ public:
+  Subscriber() : ChannelMember(false) {}
+  // One message of a channel it is in. True: queued. Must neither join nor leave anything during the call.
+  virtual bool published(std::string_view channel, Payload& payload, Urgency urgency) = 0;
+
+ protected:
+  ~Subscriber() = default;
+};
+
+// Channels are found by hash and listed in the order of their names.
+struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> {
   struct Member {
-    Session* session;
-    uint32_t membership;  // position in Session::memberships
+    ChannelMember* who;   // a Session in `members`, a Subscriber in `subscribers`
+    uint32_t membership;  // position in ChannelMember::memberships
+    Session& session() const { return *static_cast<Session*>(who); }
+    Subscriber& subscriber() const { return *static_cast<Subscriber*>(who); }
   };
   std::string name;
   std::vector<Member> members;
+  std::vector<Member> subscribers;
+  mutable uint64_t published = 0;
+
+  std::vector<Member>& of(const ChannelMember& who) { return who.session ? members : subscribers; }
 };
 
 // "\0" + user: valid_channel() allows no control characters, so no channel can be named so.
@@ -43,30 +63,47 @@ inline bool is_user_channel(std::string_view name) {
 class Hub {
  public:
   Hub(Runtime& runtime, shm::ChannelFilter filter) : runtime_(runtime), filter_(filter) {}
+  ~Hub();
 
   enum class Joined : uint8_t { joined, already, too_many };
-  Joined join(Session& session, std::string_view name, bool from_url = false);
-  bool leave(Session& session, std::string_view name);  // false: was no member
-  void leave_all(Session& session);
+  Joined join(ChannelMember& who, std::string_view name, bool from_url = false);
+  bool leave(ChannelMember& who, std::string_view name);  // false: was no member
+  void leave_all(ChannelMember& who);
 
-  // Null where no local session is a member.
+  // Null where nobody here is a member.
   const Channel* find(std::string_view name) const;
+  // Calls f(channel) in the order of names (bytes), from the first that is greater than `after` and
+  // not smaller than `from`, until f says false. Users come before all channels.
   template <class F>
-  void for_each_channel(F&& f) const {
-    for (const auto& [name, channel] : channels_)
-      if (!is_user_channel(name)) f(*channel);
+  void for_each_from(std::string_view from, std::string_view after, F&& f) const {
+    bool whole = from > after;
+    auto it = whole ? ordered_.lower_bound(from, ByName{}) : ordered_.upper_bound(after, ByName{});
+    for (; it != ordered_.end() && f(*it); ++it) {
+    }
   }
+  size_t channel_count() const { return channels_.size(); }
 
  private:
   struct Hash {
     using is_transparent = void;
     size_t operator()(std::string_view s) const { return hash_name(s); }
   };
-  void remove_member(Channel& channel, uint32_t position);
+  struct ByName {
+    using is_transparent = void;
+    bool operator()(const Channel& a, const Channel& b) const { return a.name < b.name; }
+    bool operator()(const Channel& a, std::string_view b) const { return a.name < b; }
+    bool operator()(std::string_view a, const Channel& b) const { return a < b.name; }
+  };
+  using Channels = std::unordered_map<std::string, std::unique_ptr<Channel>, Hash, std::equal_to<>>;
+  bool full(const Session& session) const;
+  shm::Cell& gauge_of(const ChannelMember& who);
+  Channels::iterator add_channel(std::string_view name);
+  void remove_member(Channel& channel, const ChannelMember& who, uint32_t position);
 
   Runtime& runtime_;
   shm::ChannelFilter filter_;
-  std::unordered_map<std::string, std::unique_ptr<Channel>, Hash, std::equal_to<>> channels_;
+  Channels channels_;
+  boost::intrusive::set<Channel, boost::intrusive::compare<ByName>> ordered_;
 };
 
 }  // namespace holdfast

@@ -1,6 +1,7 @@
 // worker/payload.h - one pushed message, framed at most once for each kind of connection that gets it.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,6 +18,9 @@ class Payload {
   // The message as bytes for connections of this listener; empty where it cannot be framed (longer than the
   // length field can say).
   const BufferRef& framed(const conf::Listen& listen);
+  // The message as a RESP subscriber of `channel` gets it, in version 2 or 3. Kept for one channel at a
+  // time.
+  const BufferRef& resp(std::string_view channel, int version);
   std::string_view data() const { return data_; }
   bool binary() const { return binary_; }
 
@@ -25,6 +29,8 @@ class Payload {
   bool binary_;
   BufferRef websocket_;
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
+  std::string resp_channel_;
+  BufferRef resp_[2];  // version 2, version 3
 };
 
 }  // namespace holdfast

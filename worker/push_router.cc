@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "worker/client.h"
+#include "worker/result_record.h"
 
 namespace holdfast {
 namespace {
@@ -24,36 +25,24 @@ bool excluded(const Command& part, const shm::SessionId& id) {
   return std::binary_search(part.exclude.begin(), part.exclude.end(), id, before);
 }
 
-// Are `channels` the addressees (publish, kick), or arguments (join, leave)?
+// Are `channels` the addressees (publish, kick, list_members), or arguments (join, leave)?
 bool channels_address(Op op) {
-  return op == Op::publish || op == Op::kick;
+  return op == Op::publish || op == Op::kick || op == Op::list_members;
+}
+bool users_address(Op op) {
+  return op != Op::bind;
+}
+bool everybody(Op op) {
+  return op == Op::send_all || op == Op::list_channels || op == Op::list_users;
 }
 
-std::string frame_command(uint64_t token, const Command& part) {
-  std::string body;
-  ByteWriter(body).put(token);
-  body += part.encode();
-  return body;
+// Places in a member list, newest first, workers one after the other (MemberView::position).
+uint64_t position_of(uint16_t slot, size_t index) {
+  return uint64_t(slot) << 32 | (UINT32_MAX - uint32_t(index));
 }
 
-// One entry a channel, its members summed over the workers, by name.
-void merge(std::vector<ChannelCount>& channels) {
-  std::sort(channels.begin(), channels.end(),
-            [](const ChannelCount& a, const ChannelCount& b) { return a.name < b.name; });
-  size_t kept = 0;
-  for (size_t i = 0; i < channels.size(); ++i) {
-    if (kept > 0 && channels[kept - 1].name == channels[i].name) {
-      channels[kept - 1].members += channels[i].members;
-    } else {
-      if (kept != i) channels[kept] = std::move(channels[i]);
-      ++kept;
-    }
-  }
-  channels.resize(kept);
-}
-
-void finish(CommandResult&& result, const CommandDone& done) {
-  merge(result.channels);
+void finish(CommandResult&& result, uint32_t limit, const CommandDone& done) {
+  settle_lists(result, limit);
   done(std::move(result));
 }
 
@@ -65,42 +54,45 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       sessions_(sessions),
       hub_(hub),
       post_(runtime, heritage, *this),
+      tracer_(runtime, post_, segment_.capacities().max_workers),
       directory_(segment_.directory()),
       filter_(segment_.filter()),
-      next_token_(monotonic_ns()) {}
+      next_token_(monotonic_ns()) {
+  runtime_.tracer = &tracer_;
+}
 
 // ---- dividing
 
-Command& PushRouter::part_for(Parts& parts, const Command& whole, uint16_t slot) {
-  for (auto& [s, part] : parts)
-    if (s == slot) return part;
+Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, uint16_t slot) {
+  for (Part& part : parts)
+    if (part.slot == slot) return part.command;
   Command part;
   part.op = whole.op;
   part.binary = whole.binary;
+  part.merge = whole.merge;
   part.code = whole.code;
-  part.exclude = parts.empty() ? whole.exclude : parts.front().second.exclude;
+  part.exclude = parts.empty() ? whole.exclude : parts.front().command.exclude;
   if (parts.empty()) std::sort(part.exclude.begin(), part.exclude.end(), before);
-  part.data = whole.data;
+  part.pairs = whole.pairs;
   part.reason = whole.reason;
+  part.page = whole.page;
   if (!channels_address(whole.op)) part.channels = whole.channels;
-  if (whole.op == Op::bind) part.users = whole.users;
-  parts.emplace_back(slot, std::move(part));
-  return parts.back().second;
+  if (!users_address(whole.op)) part.users = whole.users;
+  parts.push_back({slot, std::move(part)});
+  return parts.back().command;
 }
 
-PushRouter::Parts PushRouter::divide(const Command& command, CommandResult* result) {
-  Parts parts;
+std::vector<PushRouter::Part> PushRouter::divide(const Command& command, CommandResult* result) {
+  std::vector<Part> parts;
   for (const shm::SessionId& id : command.sessions) {
-    std::optional<uint16_t> owner = directory_.find(id);
-    if (owner && *owner != runtime_.slot && !post_.served(*owner)) owner.reset();
-    if (!owner) {
+    std::optional<uint16_t> owner = owner_of(id);
+    if (owner) {
+      part_for(parts, command, *owner).sessions.push_back(id);
+    } else {
       result->unknown.push_back(id);
-      runtime_.stats.push_no_session.add();
-      continue;
     }
-    part_for(parts, command, *owner).sessions.push_back(id);
   }
-  if (command.op != Op::bind) {
+  if (users_address(command.op)) {
     for (const std::string& user : command.users)
       filter_.for_each(user_channel(user), [&](uint32_t slot) {
         part_for(parts, command, uint16_t(slot)).users.push_back(user);
@@ -112,49 +104,68 @@ PushRouter::Parts PushRouter::divide(const Command& command, CommandResult* resu
         part_for(parts, command, uint16_t(slot)).channels.push_back(channel);
       });
   }
-  if (command.op == Op::send_all || command.op == Op::list_channels) {
+  if (everybody(command.op)) {
     for (uint16_t slot = 0; slot < segment_.capacities().max_workers; ++slot)
       if (slot == runtime_.slot || post_.served(slot)) part_for(parts, command, slot);
   }
   return parts;
 }
 
-void PushRouter::execute(const Command& command, CommandDone done) {
+// The slot of a session that can be reached; a push to any other is counted.
+std::optional<uint16_t> PushRouter::owner_of(const shm::SessionId& id) {
+  std::optional<uint16_t> owner = directory_.find(id);
+  if (owner && (*owner == runtime_.slot || post_.served(*owner))) return owner;
+  runtime_.stats.push_no_session.add();
+  return {};
+}
+
+bool PushRouter::post_part(uint16_t slot, uint64_t token, const Command& part,
+                           std::string_view data) {
+  std::string body;
+  body.reserve(sizeof token + part.encoded_bytes() + data.size());
+  ByteWriter(body).put(token);
+  part.encode_to(body, data);
+  return post_.send(slot, kCommand, body);
+}
+
+void PushRouter::count(const Command& command) {
   switch (command.op) {
     case Op::send:
-      runtime_.stats.push_send.add(command.sessions.size());
-      break;
+      return runtime_.stats.push_send.add(command.sessions.size());
+    case Op::send_user:
+      return runtime_.stats.push_send_user.add(command.users.size());
     case Op::send_all:
-      runtime_.stats.push_send_all.add();
-      break;
+      return runtime_.stats.push_send_all.add();
     case Op::publish:
-      runtime_.stats.push_publish.add(command.channels.size());
-      break;
+      return runtime_.stats.push_publish.add(command.channels.size());
     default:
-      break;
+      return changes_state(command.op) ? runtime_.stats.push_changes.add()
+                                       : runtime_.stats.push_questions.add();
   }
+}
+
+void PushRouter::execute(const Command& command, CommandDone done) {
+  count(command);
+  if (command.op == Op::send && command.sessions.size() == 1) return execute_send(command, done);
   CommandResult result;
-  Parts parts = divide(command, &result);
+  std::vector<Part> parts = divide(command, &result);
+  uint32_t limit = std::min(command.page.limit, kMaxPage);
   bool ask = done && answered_by_workers(command);
   bool full = ask && pending_.size() >= kMaxPending;  // I2
   uint64_t token = ask && !full ? next_token_++ : 0;
   unsigned asked = 0;
-  for (auto& [slot, part] : parts) {
-    if (slot == runtime_.slot) {
-      CommandResult own = apply(part);
-      result.delivered += own.delivered;
-      result.unknown.insert(result.unknown.end(), own.unknown.begin(), own.unknown.end());
-      result.partial |= own.partial;
-      result.refused += own.refused;
-      result.channels = std::move(own.channels);
+  for (Part& part : parts) {
+    if (part.slot == runtime_.slot) {
+      merge_own(apply(part.command, command.data), result);
       continue;
     }
-    if (!post_.send(slot, kCommand, frame_command(token, part))) {
+    if (!post_part(part.slot, token, part.command, command.data)) {
       ++result.workers_failed;
-      result.failed.insert(result.failed.end(), part.sessions.begin(), part.sessions.end());
+      result.failed.insert(result.failed.end(), part.command.sessions.begin(),
+                           part.command.sessions.end());
       continue;
     }
-    if (!answered_by_workers(command)) result.delivered += part.sessions.size();
+    if (!answered_by_workers(command)) result.delivered += part.command.sessions.size();
     ++asked;
   }
   if (!done) return;
@@ -162,60 +173,45 @@ void PushRouter::execute(const Command& command, CommandDone done) {
     result.partial = true;
     runtime_.stats.push_partial.add();
   }
-  if (token == 0 || asked == 0) return finish(std::move(result), done);
+  if (token == 0 || asked == 0) return finish(std::move(result), limit, done);
   uint64_t deadline = runtime_.now_ms + kReplyDeadlineMs;
-  pending_.emplace(token, Pending{std::move(result), std::move(done), asked, deadline});
+  pending_.emplace(token, Pending{std::move(result), std::move(done), asked, limit});
   deadlines_.emplace_back(deadline, token);
+}
+
+// The commonest of all, without parts: nothing is copied but the payload.
+void PushRouter::execute_send(const Command& command, const CommandDone& done) {
+  CommandResult result;
+  std::optional<uint16_t> owner = owner_of(command.sessions[0]);
+  if (!owner) {
+    result.unknown = command.sessions;
+  } else if (*owner == runtime_.slot) {
+    result = apply(command, command.data);
+  } else if (post_part(*owner, 0, command, command.data)) {
+    result.delivered = 1;
+  } else {
+    result.workers_failed = 1;
+    result.failed = command.sessions;
+  }
+  if (done) done(std::move(result));
 }
 
 // ---- answers
 
 void PushRouter::reply(uint16_t to, uint64_t token, const CommandResult& result) {
-  // Pieces of at most half a ring record; the last one says so and carries the count.
-  size_t next = 0;
-  do {
-    std::string body, list;
-    uint32_t listed = 0;
-    while (next < result.channels.size() &&
-           (listed == 0 || list.size() + 512 < post_.max_body() / 2)) {
-      ByteWriter writer(list);
-      writer.put_string(result.channels[next].name);
-      writer.put(result.channels[next].members);
-      ++listed, ++next;
-    }
-    bool last = next == result.channels.size();
-    ByteWriter writer(body);
-    writer.put(token);
-    writer.put(uint8_t(last));
-    writer.put(uint8_t(result.partial));
-    writer.put(last ? result.delivered : uint64_t(0));
-    writer.put(last ? result.refused : uint64_t(0));
-    writer.put(listed);
-    body += list;
-    if (!post_.send(to, kReply, body)) return;  // counted there; the asker answers `partial`
-  } while (next < result.channels.size());
+  // Half a ring at most, so that two fit. A failure is counted there; the asker answers `partial`.
+  for (const std::string& record : result_records(token, result, post_.max_body() / 2))
+    if (!post_.send(to, kReply, record)) return;
 }
 
 void PushRouter::on_reply(std::string_view body) {
-  ByteReader reader(body);
-  auto token = reader.get<uint64_t>();
-  bool last = reader.get<uint8_t>() != 0;
-  bool partial = reader.get<uint8_t>() != 0;
-  auto delivered = reader.get<uint64_t>();
-  auto refused = reader.get<uint64_t>();
-  auto listed = reader.get<uint32_t>();
+  uint64_t token = 0;
+  if (!read_record_token(body, &token)) return runtime_.stats.push_bad_record.add();
   auto it = pending_.find(token);
   if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
   Pending& pending = it->second;
-  pending.result.delivered += delivered;
-  pending.result.refused += refused;
-  pending.result.partial |= partial;
-  for (uint32_t i = 0; i < listed && reader.ok(); ++i) {
-    std::string name(reader.get_string());
-    auto members = reader.get<uint64_t>();
-    if (reader.ok()) pending.result.channels.push_back({std::move(name), members});
-  }
-  if (!reader.ok()) {
+  bool last = false;
+  if (!merge_record(body, pending.result, &last)) {
     runtime_.stats.push_bad_record.add();
     pending.result.partial = true;
     last = true;
@@ -223,10 +219,11 @@ void PushRouter::on_reply(std::string_view body) {
   if (!last || --pending.missing > 0) return;
   Pending finished = std::move(pending);
   pending_.erase(it);
-  finish(std::move(finished.result), finished.done);
+  finish(std::move(finished.result), finished.limit, finished.done);
 }
 
 void PushRouter::tick() {
+  tracer_.tick();
   while (!deadlines_.empty() && deadlines_.front().first <= runtime_.now_ms) {
     uint64_t token = deadlines_.front().second;
     deadlines_.pop_front();
@@ -236,7 +233,7 @@ void PushRouter::tick() {
     pending_.erase(it);
     finished.result.partial = true;
     runtime_.stats.push_partial.add();
-    finish(std::move(finished.result), finished.done);
+    finish(std::move(finished.result), finished.limit, finished.done);
   }
 }
 
@@ -246,6 +243,10 @@ void PushRouter::on_record(uint16_t from, uint32_t kind, std::string_view body) 
       return on_command(from, body);
     case kReply:
       return on_reply(body);
+    case Tracer::kWatch:
+      return tracer_.on_watch(from, body);
+    case Tracer::kLine:
+      return tracer_.on_line(body);
     default:
       runtime_.stats.push_bad_record.add();
   }
@@ -257,16 +258,15 @@ void PushRouter::on_command(uint16_t from, std::string_view body) {
   std::optional<Command> part;
   if (reader.ok()) part = Command::decode(body.substr(sizeof token));
   if (!part) return runtime_.stats.push_bad_record.add();
-  CommandResult result = apply(*part);
+  CommandResult result = apply(*part, part->data);
   if (token != 0) reply(from, token, result);
 }
 
 // ---- carrying out
 
-CommandResult PushRouter::apply(const Command& part) {
-  uint64_t refused_before = runtime_.stats.channels_refused.get();
+CommandResult PushRouter::apply(const Command& part, std::string_view data) {
   CommandResult result;
-  Payload payload(part.data, part.binary);
+  Payload payload(data, part.binary);
   for (const shm::SessionId& id : part.sessions) {
     Session* session = sessions_.find(id);
     if (session == nullptr) {
@@ -274,88 +274,157 @@ CommandResult PushRouter::apply(const Command& part) {
       result.unknown.push_back(id);
       continue;
     }
-    result.delivered += apply_to(*session, part, payload, Urgency::urgent);
+    apply_to(*session, part, payload, Urgency::urgent, &result);
   }
-  if (part.op != Op::bind) {
-    for (const std::string& user : part.users)
-      result.delivered += fan_out(user_channel(user), payload, part);
+  if (users_address(part.op)) {
+    for (const std::string& user : part.users) fan_out(user_channel(user), payload, part, &result);
   }
   if (channels_address(part.op)) {
-    for (const std::string& channel : part.channels)
-      result.delivered += fan_out(channel, payload, part);
+    for (const std::string& channel : part.channels) fan_out(channel, payload, part, &result);
   }
   if (part.op == Op::send_all) send_to_all(part, payload, &result);
-  if (part.op == Op::list_channels) list_channels(&result);
-  result.refused = runtime_.stats.channels_refused.get() - refused_before;
+  if (part.op == Op::list_channels || part.op == Op::list_users) list_names(part, &result);
   return result;
 }
 
-uint64_t PushRouter::apply_to(Session& session, const Command& part, Payload& payload,
-                              Urgency urgency) {
+void PushRouter::apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency,
+                          CommandResult* result) {
   switch (part.op) {
     case Op::send:
     case Op::send_user:
     case Op::send_all:
     case Op::publish:
-      return sessions_.deliver(session, payload, urgency) ? 1 : 0;
-    case Op::join: {
-      bool all = true;
-      for (const std::string& channel : part.channels)
-        all &= hub_.join(session, channel) != Hub::Joined::too_many;
-      return all ? 1 : 0;
-    }
+      if (sessions_.deliver(session, payload, urgency)) ++result->delivered;
+      return;
+    case Op::join:
+      return join(session, part, result);
     case Op::leave:
-      for (const std::string& channel : part.channels) hub_.leave(session, channel);
-      return 1;
+      for (const std::string& channel : part.channels) sessions_.leave(session, channel);
+      ++result->delivered;
+      return;
     case Op::bind:
-      if (part.users.empty()) return 0;  // a record is another process's memory
+      if (part.users.empty()) return;  // a record is another process's memory
       sessions_.set_user(session, part.users.front());
-      return 1;
+      ++result->delivered;
+      return;
     case Op::unbind:
       sessions_.set_user(session, {});
-      return 1;
+      ++result->delivered;
+      return;
     case Op::kick:
+      trace(&tracer_, {.event = "kick", .session = &session, .detail = part.reason});
       session.client->close(part.code, part.reason, EndReason::kicked);
-      return 1;
+      ++result->delivered;
+      return;
+    case Op::data:
+      ++(sessions_.set_data(session, part.pairs, part.merge) ? result->delivered : result->refused);
+      return;
+    case Op::get_session:
+      return describe(session, result);
+    case Op::list_members:
     case Op::list_channels:
-      return 0;
+    case Op::list_users:
+      return;  // not addressed to sessions
   }
-  return 0;
 }
 
-uint64_t PushRouter::fan_out(std::string_view name, Payload& payload, const Command& part) {
+void PushRouter::join(Session& session, const Command& part, CommandResult* result) {
+  uint64_t refused = 0;
+  for (const std::string& channel : part.channels)
+    if (sessions_.join(session, channel) == Hub::Joined::too_many) ++refused;
+  result->refused += refused;
+  if (refused == 0) ++result->delivered;
+}
+
+void PushRouter::fan_out(std::string_view name, Payload& payload, const Command& part,
+                         CommandResult* result) {
+  if (part.op == Op::list_members) return list_members(name, part.page, result);
   const Channel* channel = hub_.find(name);
-  if (channel == nullptr) return 0;
-  constexpr size_t kFew = 16;
-  Urgency urgency = channel->members.size() > kFew ? Urgency::bulk : Urgency::urgent;
-  uint64_t reached = 0;
-  bool delivers = part.op == Op::publish || part.op == Op::send_user;
-  if (delivers) {  // everything else may change the list of members
-    for (const Channel::Member& m : channel->members)
-      if (!excluded(part, m.session->id)) reached += apply_to(*m.session, part, payload, urgency);
-    return reached;
-  }
+  if (channel == nullptr) return;
+  if (part.op == Op::publish || part.op == Op::send_user)
+    return publish(*channel, payload, part, result);
+  // Everything else may change the list of members.
   std::vector<Session*> members;
   for (const Channel::Member& m : channel->members)
-    if (!excluded(part, m.session->id)) members.push_back(m.session);
-  for (Session* session : members) reached += apply_to(*session, part, payload, urgency);
-  return reached;
+    if (!excluded(part, m.session().id)) members.push_back(&m.session());
+  for (Session* session : members) apply_to(*session, part, payload, Urgency::urgent, result);
+}
+
+void PushRouter::publish(const Channel& channel, Payload& payload, const Command& part,
+                         CommandResult* result) {
+  constexpr size_t kFew = 16;
+  size_t many = channel.members.size() + channel.subscribers.size();
+  Urgency urgency = many > kFew ? Urgency::bulk : Urgency::urgent;
+  ++channel.published;
+  for (const Channel::Member& m : channel.members)
+    if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
+  for (const Channel::Member& m : channel.subscribers)
+    if (m.subscriber().published(channel.name, payload, urgency)) ++result->delivered;
+  if (!tracer_.on()) return;
+  bool user = is_user_channel(channel.name);
+  std::string_view name = std::string_view(channel.name).substr(user ? 1 : 0);
+  tracer_.note({.event = user ? "send-user" : "publish",
+                .channel = user ? std::string_view{} : name,
+                .user = user ? name : std::string_view{},
+                .bytes = payload.data().size()});
 }
 
 void PushRouter::send_to_all(const Command& part, Payload& payload, CommandResult* result) {
   sessions_.for_each_live([&](Session& session) {
-    if (!excluded(part, session.id))
-      result->delivered += apply_to(session, part, payload, Urgency::bulk);
+    if (!excluded(part, session.id)) apply_to(session, part, payload, Urgency::bulk, result);
   });
 }
 
-void PushRouter::list_channels(CommandResult* result) {
-  hub_.for_each_channel([&](const Channel& channel) {
-    if (result->channels.size() < kMaxListed) {
-      result->channels.push_back({channel.name, channel.members.size()});
-    } else {
-      result->partial = true;
+// ---- questions
+
+void PushRouter::describe(const Session& session, CommandResult* result) const {
+  SessionDetail& detail = result->session.emplace();
+  for (const ChannelMember::Membership& m : session.memberships)
+    if (!is_user_channel(m.channel->name)) detail.channels.push_back(m.channel->name);
+  std::sort(detail.channels.begin(), detail.channels.end());
+  if (session.data) detail.data.assign(session.data->begin(), session.data->end());
+}
+
+void PushRouter::list_members(std::string_view name, const Page& page,
+                              CommandResult* result) const {
+  const Channel* channel = hub_.find(name);
+  if (channel == nullptr) return;
+  result->members += channel->members.size();
+  result->subscribers += channel->subscribers.size();
+  auto after_slot = uint16_t(page.position >> 32);
+  size_t left = channel->members.size();
+  if (page.position != 0) {
+    if (runtime_.slot < after_slot) return;
+    if (runtime_.slot == after_slot)
+      left = std::min<size_t>(left, UINT32_MAX - uint32_t(page.position));
+  }
+  uint32_t limit = std::min(page.limit, kMaxPage);
+  for (; left > 0 && result->listed.size() < limit; --left) {
+    const Session& session = channel->members[left - 1].session();
+    result->listed.push_back({position_of(runtime_.slot, left - 1), session.id, session.user});
+  }
+  if (left > 0 && limit > 0) result->more = true;
+}
+
+void PushRouter::list_names(const Command& part, CommandResult* result) const {
+  bool users = part.op == Op::list_users;
+  const Page& page = part.page;
+  uint32_t limit = std::min(page.limit, kMaxPage);
+  std::string prefix = users ? user_channel(page.prefix) : page.prefix;
+  std::string from = prefix.empty() ? std::string(1, '\x01') : prefix;  // behind the users
+  std::string after = page.after.empty() ? std::string()
+                      : users            ? user_channel(page.after)
+                                         : page.after;
+  hub_.for_each_from(from, after, [&](const Channel& channel) {
+    if (!std::string_view(channel.name).starts_with(prefix)) return false;
+    if (is_user_channel(channel.name) != users) return false;
+    if (result->names.size() >= limit) {
+      result->more = limit > 0;
+      return false;
     }
+    result->names.push_back({channel.name.substr(users ? 1 : 0), channel.members.size(),
+                             channel.subscribers.size(), channel.published});
+    return true;
   });
 }
 

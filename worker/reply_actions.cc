@@ -36,6 +36,12 @@ void for_each_item(std::string_view list, F&& f) {
   }
 }
 
+// The longest message that a length field can say.
+uint64_t longest_of(const conf::Framing& framing) {
+  uint64_t most = (uint64_t{1} << (8 * framing.size)) - 1;
+  return framing.includes_header ? most - framing.offset - framing.size : most;
+}
+
 bool is_binary(const fcgi::Answer& answer) {
   return answer.header("Content-Type").starts_with("application/octet-stream") ||
          !simdjson::validate_utf8(answer.body.data(), answer.body.size());
@@ -56,19 +62,8 @@ void ReplyActions::set_data(Session& session, std::string_view assignment) {
   if (equals == std::string_view::npos || key.empty())
     return bad(session, "Holdfast-Data", "not key=value");
   std::string_view value = trimmed(assignment.substr(equals + 1));
-  size_t bytes = key.size() + value.size();
-  if (session.data) {
-    for (const auto& [k, v] : *session.data)
-      if (k != key) bytes += k.size() + v.size();
-  }
-  if (bytes > kMaxDataBytes)
-    return bad(session, "Holdfast-Data", "more than 4096 bytes in one session");
-  if (!session.data) session.data = std::make_unique<SessionData>();
-  if (value.empty()) {
-    if (auto it = session.data->find(key); it != session.data->end()) session.data->erase(it);
-  } else {
-    session.data->insert_or_assign(std::string(key), std::string(value));
-  }
+  if (!sessions_.set_data(session, {{std::string(key), std::string(value)}}, true))
+    bad(session, "Holdfast-Data", "more than 4096 bytes in one session");
 }
 
 void ReplyActions::session_header(Session& session, std::string_view name, std::string_view value) {
@@ -78,17 +73,33 @@ void ReplyActions::session_header(Session& session, std::string_view name, std::
   } else if (same_name(name, "Holdfast-Join")) {
     for_each_item(value, [&](std::string_view channel) {
       if (!valid_channel(channel)) return bad(session, name, "no valid channel name");
-      if (hub_.join(session, channel) == Hub::Joined::too_many)
+      if (sessions_.join(session, channel) == Hub::Joined::too_many)
         bad(session, name, "too many channels");
     });
   } else if (same_name(name, "Holdfast-Leave")) {
-    for_each_item(value, [&](std::string_view channel) { hub_.leave(session, channel); });
+    for_each_item(value, [&](std::string_view channel) { sessions_.leave(session, channel); });
   } else if (same_name(name, "Holdfast-Data")) {
     set_data(session, value);
   }
 }
 
-void ReplyActions::body(Session& session, const fcgi::Answer& answer) {
+bool ReplyActions::too_long(const Session& session, size_t bytes, uint64_t limit) {
+  runtime_.stats.backend_answers_too_long.add();
+  if (uint64_t n = too_long_gate_.pass())
+    log_warn("answer too long session={} bytes={} limit={} times={}; nobody gets it",
+             session.id.hex(), bytes, limit, n);
+  return false;
+}
+
+bool ReplyActions::deliver(Session& session, std::string_view body, bool binary) {
+  Payload payload(body, binary);
+  if (!payload.framed(*session.listen))
+    return too_long(session, body.size(), longest_of(*session.listen->framing));
+  sessions_.deliver(session, payload, Urgency::urgent);
+  return true;
+}
+
+bool ReplyActions::body(Session& session, const fcgi::Answer& answer) {
   Command publish;
   publish.op = Op::publish;
   bool to_channels = false;
@@ -100,22 +111,19 @@ void ReplyActions::body(Session& session, const fcgi::Answer& answer) {
       publish.channels.emplace_back(channel);
     });
   }
-  if (answer.body.empty()) return;
-  if (answer.body.size() > runtime_.config.limits.max_message_size)
-    return bad(session, "(body)", "longer than max_message_size");
+  if (answer.body.empty() || (to_channels && publish.channels.empty())) return true;
+  if (!to_channels && session.client == nullptr) return true;
+  size_t limit = runtime_.config.limits.max_message_size;
+  if (answer.body.size() > limit) return too_long(session, answer.body.size(), limit);
   bool binary = is_binary(answer);
-  if (to_channels) {
-    if (publish.channels.empty()) return;
-    publish.binary = binary;
-    publish.data = answer.body;
-    router_.execute(publish, {});
-  } else if (session.client != nullptr) {
-    Payload payload(answer.body, binary);
-    sessions_.deliver(session, payload, Urgency::urgent);
-  }
+  if (!to_channels) return deliver(session, answer.body, binary);
+  publish.binary = binary;
+  publish.data = answer.body;
+  router_.execute(publish, {});
+  return true;
 }
 
-void ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
+bool ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
   if (session.client != nullptr) {
     // By kind, not in the order sent: user, join, leave, data.
     for (std::string_view kind :
@@ -123,7 +131,7 @@ void ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
       for (const auto& [name, value] : answer.headers)
         if (same_name(name, kind)) session_header(session, kind, trimmed(value));
   }
-  body(session, answer);
+  return body(session, answer);
 }
 
 void ReplyActions::close(Session& session, const fcgi::Answer& answer) {

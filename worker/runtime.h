@@ -12,6 +12,8 @@
 
 namespace holdfast {
 
+class Tracer;
+
 struct Runtime {
   const conf::Config& config;
   uint16_t slot;
@@ -19,10 +21,11 @@ struct Runtime {
   TimingWheel& wheel;
   FlushQueue& flush;
   shm::StatsBlock& stats;
-  std::span<char> scratch;  // one read's worth; contents are valid during one callback only
-  uint64_t now_ms = 0;      // monotonic, read once a turn
-  bool draining = false;    // accepts no more connections; ends when the last session is gone
-  bool stopping = false;    // draining, and hand-shakes under way are refused as well
+  std::span<char> scratch;   // one read's worth; contents are valid during one callback only
+  uint64_t now_ms = 0;       // monotonic, read once a turn
+  bool draining = false;     // accepts no more connections; ends when the last session is gone
+  bool stopping = false;     // draining, and hand-shakes under way are refused as well
+  Tracer* tracer = nullptr;  // told of events by trace() of tracer.h
 };
 
 }  // namespace holdfast

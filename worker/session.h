@@ -55,12 +55,21 @@ inline constexpr size_t kMaxDataBytes = 4096;
 
 enum class SessionPhase : uint8_t { connecting, open, ended };
 
-struct Session {
+// Whoever can be in channels: a session, or an API connection that subscribed (hub.h).
+struct ChannelMember {
   struct Membership {
     Channel* channel;
-    uint32_t position;  // in Channel::members
+    uint32_t position;  // in Channel::members, or ::subscribers
     bool from_url;      // named in the hand-shake: where the relay publishes to
   };
+  explicit ChannelMember(bool is_session) : session(is_session) {}
+
+  std::vector<Membership> memberships;  // Hub's
+  const bool session;                   // a Session, or else a Subscriber
+};
+
+struct Session : ChannelMember {
+  Session() : ChannelMember(true) {}
 
   shm::SessionId id;
   SessionPhase phase = SessionPhase::connecting;
@@ -72,12 +81,9 @@ struct Session {
   const conf::Listen* listen = nullptr;
   Backend* backend = nullptr;
   Client* client = nullptr;
-  std::vector<Membership> memberships;  // Hub's
   std::unique_ptr<BackendState> backend_state;
   std::unique_ptr<SessionData> data;
   std::string user;
-
-  std::string_view user_name() const { return user; }
 };
 
 }  // namespace holdfast

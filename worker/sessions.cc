@@ -2,6 +2,7 @@
 
 #include "worker/backend.h"
 #include "worker/client.h"
+#include "worker/tracer.h"
 
 namespace holdfast {
 
@@ -134,6 +135,7 @@ void Sessions::opened(Session& session) {
   slab_.set_state(session.id, shm::SessionState::open);
   runtime_.stats.sessions_online.add();
   runtime_.stats.sessions_opened.add();
+  trace(runtime_.tracer, {.event = "open", .session = &session});
 }
 
 void Sessions::end(Session& session, EndReason reason, uint16_t code) {
@@ -148,6 +150,8 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   session.ended_code = code;
   session.client = nullptr;
   --live_;
+  trace(runtime_.tracer,
+        {.event = "close", .session = &session, .detail = end_reason_text(reason)});
   hub_.leave_all(session);
   slab_.set_state(session.id, shm::SessionState::closing);
   session.backend->gone(session);  // may forget() it
@@ -171,25 +175,71 @@ bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
-  if (!session.client->deliver(framed, urgency)) return false;
+  if (!session.client->deliver(framed, urgency)) {
+    trace(runtime_.tracer,
+          {.event = "dropped", .session = &session, .bytes = payload.data().size()});
+    return false;
+  }
   ++session.messages_out;
   runtime_.stats.messages_out.add();
+  trace(runtime_.tracer, {.event = "deliver", .session = &session, .bytes = payload.data().size()});
   // A fan-out leaves this to the keep-alive check: it would touch one more cache line for each recipient.
   if (urgency == Urgency::urgent) publish_counts(session);
   return true;
 }
 
+Hub::Joined Sessions::join(Session& session, std::string_view channel, bool from_url) {
+  Hub::Joined joined = hub_.join(session, channel, from_url);
+  if (joined == Hub::Joined::joined)
+    trace(runtime_.tracer, {.event = "join", .session = &session, .channel = channel});
+  return joined;
+}
+
+bool Sessions::leave(Session& session, std::string_view channel) {
+  if (!hub_.leave(session, channel)) return false;
+  trace(runtime_.tracer, {.event = "leave", .session = &session, .channel = channel});
+  return true;
+}
+
 void Sessions::set_user(Session& session, std::string_view user) {
   if (session.user == user) return;
-  if (!session.user.empty()) hub_.leave(session, user_channel(session.user));
+  if (!session.user.empty()) {
+    trace(runtime_.tracer, {.event = "unbind", .session = &session});
+    hub_.leave(session, user_channel(session.user));
+  }
   session.user = user;
   slab_.set_user(session.id, user);
-  if (!session.user.empty()) hub_.join(session, user_channel(session.user));
+  if (session.user.empty()) return;
+  hub_.join(session, user_channel(session.user));
+  trace(runtime_.tracer, {.event = "bind", .session = &session});
+}
+
+bool Sessions::set_data(Session& session,
+                        const std::vector<std::pair<std::string, std::string>>& pairs, bool merge) {
+  SessionData data;
+  if (merge && session.data) data = *session.data;
+  for (const auto& [key, value] : pairs) {
+    if (value.empty()) {
+      data.erase(key);
+    } else {
+      data.insert_or_assign(key, value);
+    }
+  }
+  size_t bytes = 0;
+  for (const auto& [key, value] : data) bytes += key.size() + value.size();
+  if (bytes > kMaxDataBytes) {
+    runtime_.stats.data_refused.add();
+    return false;
+  }
+  session.data = data.empty() ? nullptr : std::make_unique<SessionData>(std::move(data));
+  for (const auto& [key, value] : pairs)
+    trace(runtime_.tracer, {.event = "data", .session = &session, .detail = key});
+  return true;
 }
 
 void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswered) {
   unsigned flags = owes ? shm::kOwesClose : 0;
-  if (connect_unanswered) flags |= kConnectUnanswered;
+  if (connect_unanswered) flags |= shm::kConnectUnanswered;
   if (session.ended_by == EndReason::crashed) flags |= shm::kCrashed;
   slab_.set_flags(session.id, uint8_t(flags));
 }

@@ -19,10 +19,6 @@ namespace holdfast {
 
 class Payload;
 
-// A flag of directory entries, beside kOwesClose and kCrashed: the connect event is under way, so it may have been
-// delivered.
-inline constexpr uint8_t kConnectUnanswered = 4;
-
 class Sessions {
  public:
   Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub);
@@ -42,8 +38,15 @@ class Sessions {
   // Queues one message for the session. False: it is ending, or its output passed the bound and it is closed now
   // (slow consumer); counted.
   bool deliver(Session& session, Payload& payload, Urgency urgency);
+  // As Hub's, for a session; traced.
+  Hub::Joined join(Session& session, std::string_view channel, bool from_url = false);
+  bool leave(Session& session, std::string_view channel);
   // Binds to a user ("" unbinds); valid_user() or "".
   void set_user(Session& session, std::string_view user);
+  // Sets keys of the session's data ("" takes one away); without `merge` all others go. False: it would be more than
+  // kMaxDataBytes; then nothing is changed, and it is counted.
+  bool set_data(Session& session, const std::vector<std::pair<std::string, std::string>>& pairs,
+                bool merge);
   // What a successor finds if this worker dies.
   void set_owes_close(Session& session, bool owes, bool connect_unanswered = false);
   // Copies the counters the tool shows into the directory.

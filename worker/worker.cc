@@ -10,6 +10,9 @@
 #include <list>
 
 #include "base/log.h"
+#include "worker/api/http_face.h"
+#include "worker/api/resp_face.h"
+#include "worker/api/router_face.h"
 #include "worker/api_connection.h"
 #include "worker/builtin_backends.h"
 #include "worker/client.h"
@@ -66,6 +69,7 @@ class Worker final : private TurnHook {
   Hub hub_;
   Sessions sessions_;
   PushRouter router_;
+  LogGate complaints_;  // of router wire listeners
   std::map<std::string, std::unique_ptr<Backend>> backends_;
   std::deque<ClientHome> client_homes_;
   std::deque<ApiHome> api_homes_;
@@ -107,8 +111,8 @@ Worker::~Worker() {
 }
 
 void Worker::build_backends() {
-  backends_.emplace("echo", std::make_unique<EchoBackend>(runtime_, sessions_, hub_));
-  backends_.emplace("relay", std::make_unique<RelayBackend>(runtime_, sessions_, hub_, router_));
+  backends_.emplace("echo", std::make_unique<EchoBackend>(runtime_, sessions_));
+  backends_.emplace("relay", std::make_unique<RelayBackend>(runtime_, sessions_, router_));
   shm::Segment& segment = *heritage_.segment;
   auto others_waiting = [&segment] {
     for (uint32_t slot = 0; slot < segment.capacities().max_workers; ++slot)
@@ -118,7 +122,7 @@ void Worker::build_backends() {
   for (const auto& [name, conf] : config_.backends) {
     fcgi::Pool::Share share{std::max(1u, conf.max_connections / heritage_.worker_count),
                             std::max(1u, conf.queue / heritage_.worker_count)};
-    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, hub_,
+    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_,
                                                           router_, others_waiting));
   }
 }
@@ -129,15 +133,35 @@ Backend& Worker::backend_of(const conf::Listen& listen) {
   return *it->second;
 }
 
+template <class Face>
+std::unique_ptr<api::Face> make_face(const api::ApiContext& context, api::Wire& wire) {
+  return std::make_unique<Face>(context, wire);
+}
+
+ApiHome::MakeFace face_of(conf::ApiProtocol protocol) {
+  switch (protocol) {
+    case conf::ApiProtocol::http:
+      break;
+    case conf::ApiProtocol::resp:
+      return make_face<api::RespFace>;
+    case conf::ApiProtocol::router:
+      return make_face<api::RouterFace>;
+  }
+  return make_face<api::HttpFace>;
+}
+
 void Worker::build_listeners() {
   for (const InheritedListener& inherited : heritage_.listeners) {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
-      api::ApiContext context{&config_,          &config_.apis[inherited.index],
+      const conf::Api& conf = config_.apis[inherited.index];
+      api::ApiContext context{&config_,          &conf,
                               heritage_.segment, heritage_.slot,
                               &router_,          &runtime_.stats,
-                              &runtime_.draining};
-      ApiHome& home = api_homes_.emplace_back(ApiHome{runtime_, connections_, context, {}});
+                              &runtime_.draining, &hub_,
+                              &router_.tracer(), &complaints_};
+      ApiHome& home =
+          api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol));
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {
         auto connection = std::make_unique<ApiConnection>(home, std::move(fd));
         ApiConnection& started = *connection;

@@ -52,6 +52,53 @@ TEST(Lifecycle, StopDeliversCloseEvents) {
   EXPECT_EQ(closes, 10u);
 }
 
+// While the workers finish, nobody waits for an accept that will not come.
+TEST(Lifecycle, NewcomersAreRefusedWhileAGracefulStopFinishes) {
+  Gateway gw({.server = "stop_timeout = \"60s\"", .tables = relay_ws()});
+  WsClient old(gw.listener(), "/ws?channel=a");
+  std::string web = gw.listener(), api = gw.api();
+  gw.signal(SIGQUIT);
+  auto refused = [](const std::string& address) {
+    try {
+      Stream stream(address);
+      return false;
+    } catch (const Timeout&) {
+      throw;
+    } catch (const std::exception&) {
+      return true;
+    }
+  };
+  EXPECT_TRUE(eventually([&] { return refused(web) && refused(api); }));
+  old.send_text("still served");
+  EXPECT_EQ(old.next_text(), "still served");
+  gw.signal(SIGTERM);
+  EXPECT_EQ(old.wait_close(), 1001);
+  old.close(1001);
+  EXPECT_EQ(gw.process().wait_for_end(15'000), 0);
+}
+
+// Who is in a queue when the stop begins is told, and not reset.
+TEST(Lifecycle, QueuedNewcomersAreAnsweredWhenAStopBegins) {
+  Gateway gw({.workers = 1, .tables = echo_ws()});
+  pid_t worker = gw.worker(0);
+  ASSERT_EQ(kill(worker, SIGSTOP), 0);
+  std::vector<HttpClient> queued;
+  for (int i = 0; i < 20; ++i) {
+    queued.emplace_back(gw.listener());
+    queued.back().send_raw("GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  gw.signal(SIGQUIT);
+  // The master has closed its sockets when it says so.
+  EXPECT_TRUE(
+      eventually([&] { return gw.log().find("stopping gracefully") != std::string::npos; }));
+  ASSERT_EQ(kill(worker, SIGCONT), 0);
+  for (HttpClient& client : queued) {
+    int status = client.read_answer().status;
+    EXPECT_TRUE(status == 404 || status == 503) << status;
+  }
+  EXPECT_EQ(gw.process().wait_for_end(15'000), 0);
+}
+
 // Else log lines would go into whatever file got the number: the pid file, the segment.
 TEST(Lifecycle, ClosedStandardDescriptorsAreNotTakenByOtherFiles) {
   TempDir dir;

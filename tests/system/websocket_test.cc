@@ -37,6 +37,14 @@ TEST(WebSocket, HandshakesThatCannotBeAreAnsweredWithAFittingStatus) {
   EXPECT_EQ(gw.counter("sessions.opened"), 0u);
 }
 
+// Part of what somebody asked for would be worse than a refusal.
+TEST(WebSocket, RelayRefusesAChannelThatCannotBeDecoded) {
+  Gateway gw({.tables = relay_ws()});
+  for (const char* query : {"channel=%zz", "channel=a&channel=%4", "channel="})
+    EXPECT_EQ(status_of(gw, upgrade(std::string("/ws?") + query)), 400) << query;
+  EXPECT_NO_THROW(WsClient(gw.listener(), "/ws?channel=%61&other=%zz"));
+}
+
 TEST(WebSocket, FullServerAnswers503) {
   Gateway gw({.limits = "max_sessions = 2", .tables = echo_ws()});
   WsClient one(gw.listener(), "/ws"), two(gw.listener(), "/ws");

@@ -4,10 +4,24 @@
 #include <openssl/sha.h>
 #include <strings.h>
 
+#include <array>
 #include <optional>
+#include <utility>
 
 namespace holdfast::api {
 namespace {
+
+using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
+
+Digest digest_of(std::string_view text) {
+  Digest digest;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return digest;
+}
+
+bool same(const Digest& a, const Digest& b) {
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 // The token of "Bearer TOKEN" (RFC 6750 section 2.1; the scheme's case does not matter), or empty.
 std::optional<std::string_view> bearer_token(const http::Request& request) {
@@ -20,26 +34,52 @@ std::optional<std::string_view> bearer_token(const http::Request& request) {
   return value;
 }
 
-bool any_matches(const std::vector<std::string>& tokens, std::string_view given) {
-  bool found = false;
-  for (const std::string& token : tokens)  // all of them: the time must not say which one matched
-    found = same_secret(given, token) || found;
-  return found;
+unsigned known_scopes(const std::vector<conf::Token>& tokens, std::string_view given,
+                      KnownToken* known) {
+  if (known == nullptr) return scopes_of(tokens, given);
+  if (known->scopes != 0 && known->secret.size() == given.size() &&
+      CRYPTO_memcmp(known->secret.data(), given.data(), given.size()) == 0)
+    return known->scopes;
+  unsigned scopes = scopes_of(tokens, given);
+  if (scopes != 0) *known = {std::string(given), scopes};
+  return scopes;
 }
 
 }  // namespace
 
 bool same_secret(std::string_view given, std::string_view secret) {
-  unsigned char a[SHA256_DIGEST_LENGTH], b[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(given.data()), given.size(), a);
-  SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), b);
-  return CRYPTO_memcmp(a, b, sizeof a) == 0;
+  return same(digest_of(given), digest_of(secret));
 }
 
-Access judge_access(const std::vector<std::string>& tokens, const http::Request& request) {
+unsigned scopes_of(const std::vector<conf::Token>& tokens, std::string_view given) {
+  Digest asked = digest_of(given);
+  unsigned scopes = 0;
+  for (const conf::Token& token : tokens) {  // all of them: the time must not say which one matched
+    bool fits = same(asked, digest_of(token.secret));
+    scopes |= fits ? token.scopes : 0u;
+  }
+  return (scopes & conf::kScopeAdmin) != 0 ? conf::kAllScopes : scopes;
+}
+
+Access judge_access(const std::vector<conf::Token>& tokens, const http::Request& request,
+                    unsigned scopes, KnownToken* known) {
   if (tokens.empty()) return request.header("Origin") ? Access::browser_refused : Access::granted;
   std::optional<std::string_view> given = bearer_token(request);
-  return given && any_matches(tokens, *given) ? Access::granted : Access::unauthorized;
+  unsigned has = given ? known_scopes(tokens, *given, known) : 0u;
+  if (has == 0) return Access::unauthorized;
+  return (has & scopes) == scopes ? Access::granted : Access::forbidden;
+}
+
+std::string scope_names(unsigned scopes) {
+  std::string names;
+  for (auto [scope, name] : {std::pair{conf::kScopePush, "push"},
+                             {conf::kScopeQuery, "query"},
+                             {conf::kScopeAdmin, "admin"}}) {
+    if ((scopes & scope) == 0) continue;
+    if (!names.empty()) names += ", ";
+    names += name;
+  }
+  return names;
 }
 
 }  // namespace holdfast::api

@@ -1,21 +1,40 @@
-// worker/api/auth.h - may this request use the API?
+// worker/api/auth.h - may this request use the API, and for what?
 //
-// With tokens: "Authorization: Bearer TOKEN" with one of them. Without tokens (loopback and unix
-// sockets only, conf/load sees to that): everybody on this machine may, but no web page. A browser
-// adds Origin to every POST, so a request that carries one is refused.
+// With tokens: HTTP's "Authorization: Bearer TOKEN" or RESP's AUTH, with one of them; what it may
+// do are its scopes (conf::kScope...). Without tokens (loopback and unix sockets only, conf/load
+// sees to that): everybody on this machine may do everything, but no web page. A browser adds
+// Origin to every POST, so a request that carries one is refused.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "conf/config.h"
 #include "worker/http/request.h"
 
 namespace holdfast::api {
 
-enum class Access : uint8_t { granted, unauthorized, browser_refused };
+enum class Access : uint8_t { granted, unauthorized, browser_refused, forbidden };
 
-Access judge_access(const std::vector<std::string>& tokens, const http::Request& request);
+// The scopes of the token that equals `given` (admin stands for all); 0: none does. All are
+// compared, each in a time that says nothing.
+unsigned scopes_of(const std::vector<conf::Token>& tokens, std::string_view given);
+
+// The last good token that came by one connection: its next request then costs one comparison (in
+// constant time) instead of a digest of every token.
+struct KnownToken {
+  std::string secret;
+  unsigned scopes = 0;
+};
+
+// For something that needs all of `scopes` (0: any token). `forbidden`: a good token that has them
+// not.
+Access judge_access(const std::vector<conf::Token>& tokens, const http::Request& request,
+                    unsigned scopes, KnownToken* known = nullptr);
+
+// "push, query": for the message that refuses.
+std::string scope_names(unsigned scopes);
 
 // Equality in a time that depends neither on where the two differ nor on how long the secret is:
 // SHA-256 digests are compared.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "worker/api/idempotency.h"
 #include "worker/api/settle.h"
 
 namespace holdfast::api {
@@ -30,12 +31,22 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   void step() {
     ParsedCommand& item = items_[next_++];
     if (ApiError* error = std::get_if<ApiError>(&item)) return failed(*error);
-    Command& command = std::get<Command>(item);
-    if (auto error = settle(exchange_.context(), command)) return failed(*error);
+    Asked& asked = std::get<Asked>(item);
+    auto opened = open_receipt(exchange_.context(), asked.id, asked.command);
+    if (Refusal* refusal = std::get_if<Refusal>(&opened)) return failed(refusal->error);
+    if (Repeat* repeat = std::get_if<Repeat>(&opened)) return repeated(*repeat);
+    carry_out(asked.command, std::get<Receipt>(opened));
+  }
+
+  void carry_out(Command& command, const Receipt& receipt) {
+    if (auto error = settle(exchange_.context(), command)) {
+      receipt.give_back(exchange_.context());
+      return failed(*error);
+    }
     waiting_ = true;
     exchange_.context().router->execute(
-        command, [self = shared_from_this(), &command](CommandResult&& result) {
-          self->done(command, result);
+        command, [self = shared_from_this(), &command, receipt](CommandResult&& result) {
+          self->done(command, result, receipt);
         });
   }
 
@@ -45,11 +56,18 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     json_.end_object();
   }
 
-  void done(const Command& command, const CommandResult& result) {
-    auto error = error_of(command, result);
-    json_.begin_object().key("status").number(uint64_t(error ? error->status : 200));
-    write_outcome(json_, command, result);
-    json_.end_object();
+  void repeated(const Repeat& repeat) {
+    json_.begin_object().key("status").number(uint64_t(repeat.status));
+    json_.members_of(repeat.body).key("repeated").boolean(true).end_object();
+  }
+
+  void done(const Command& command, const CommandResult& result, const Receipt& receipt) {
+    JsonWriter body;
+    body.begin_object();
+    int status = write_outcome(body, command, result);
+    std::string text = body.end_object().take();
+    receipt.close(exchange_.context(), command.op, result, status, text);
+    json_.begin_object().key("status").number(uint64_t(status)).members_of(text).end_object();
     waiting_ = false;
     if (!running_) run();
   }

@@ -3,79 +3,18 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
-#include <array>
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "worker/api/call_shapes.h"
+#include "worker/api/raw_data.h"
+#include "worker/session.h"
 
 namespace holdfast::api {
 namespace {
 
-namespace dom = simdjson::dom;
-
-// The keys a call may have, as bits.
-enum Key : unsigned {
-  kSessions = 1u << 0,
-  kUsers = 1u << 1,
-  kChannels = 1u << 2,
-  kExclude = 1u << 3,
-  kData = 1u << 4,
-  kDataBase64 = 1u << 5,
-  kBinary = 1u << 6,
-  kSession = 1u << 7,
-  kUser = 1u << 8,
-  kCode = 1u << 9,
-  kReason = 1u << 10,
-  kOp = 1u << 11,  // batch items only
-};
-constexpr unsigned kPayload = kData | kDataBase64;
-
-constexpr std::array<std::string_view, 12> kKeyNames = {
-    "sessions", "users",   "channels", "exclude", "data",   "data_base64",
-    "binary",   "session", "user",     "code",    "reason", "op"};
-
-struct Shape {
-  Op op;
-  std::string_view name;
-  unsigned required;  // all of them
-  unsigned one_of;    // exactly one of them
-  unsigned optional;
-  unsigned allowed() const { return required | one_of | optional; }
-};
-
-constexpr Shape kShapes[] = {
-    {Op::send, "send", kSessions, kPayload, kBinary},
-    {Op::send_user, "send-user", kUsers, kPayload, kBinary | kExclude},
-    {Op::send_all, "send-all", 0, kPayload, kBinary | kExclude},
-    {Op::publish, "publish", kChannels, kPayload, kBinary | kExclude},
-    {Op::join, "join", kChannels, kSessions | kUsers, 0},
-    {Op::leave, "leave", kChannels, kSessions | kUsers, 0},
-    {Op::bind, "bind", kSession | kUser, 0, 0},
-    {Op::unbind, "unbind", kSession, 0, kUser},
-    {Op::kick, "kick", 0, kSessions | kUsers | kChannels, kCode | kReason},
-};
-
-const Shape* shape_of(Op op) {
-  for (const Shape& shape : kShapes)
-    if (shape.op == op) return &shape;
-  return nullptr;
-}
-
-unsigned key_named(std::string_view name) {
-  for (size_t i = 0; i < kKeyNames.size(); ++i)
-    if (kKeyNames[i] == name) return 1u << i;
-  return 0;
-}
-
-std::string list_keys(unsigned keys, std::string_view separator) {
-  std::string list;
-  for (size_t i = 0; i < kKeyNames.size(); ++i) {
-    if ((keys & 1u << i) == 0) continue;
-    if (!list.empty()) list += separator;
-    list += kKeyNames[i];
-  }
-  return list;
-}
+namespace ondemand = simdjson::ondemand;
 
 // Strict RFC 4648 section 4: alphabet, padding, no white space.
 std::optional<std::string> decode_base64(std::string_view text) {
@@ -93,23 +32,37 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return bytes;
 }
 
+// Two members of the same name. `pairs` is bounded (kMaxDataPairs).
+bool has_repeated_key(const std::vector<std::pair<std::string, std::string>>& pairs) {
+  std::vector<std::string_view> keys;
+  for (const auto& [key, value] : pairs) keys.push_back(key);
+  std::sort(keys.begin(), keys.end());
+  return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
+}
+
 // Reads one JSON object of a known shape. Stops at the first thing that is wrong.
 class CommandReader {
  public:
-  CommandReader(const Expected& expected, const std::function<std::string_view()>& raw_text)
+  CommandReader(const Expected& expected, ondemand::document& document)
       : shape_(*shape_of(expected.op)),
         allowed_(shape_.allowed() | (expected.in_batch ? unsigned{kOp} : 0u)),
         max_message_bytes_(expected.max_message_bytes),
-        raw_text_(raw_text) {
-    command_.op = shape_.op;
-    if (shape_.op == Op::kick) command_.code = kDefaultKickCode;
+        document_(document) {
+    asked_.command.op = shape_.op;
+    if (shape_.op == Op::kick) asked_.command.code = kDefaultKickCode;
   }
 
-  ParsedCommand read(dom::object object) {
-    for (dom::key_value_pair member : object)
-      if (!known(member.key) || !value_of(key_named(member.key), member.value)) return *error_;
-    if (!complete() || !payload_fits()) return *error_;
-    return std::move(command_);
+  ParsedCommand read(ondemand::object object) {
+    for (auto member : object) {
+      ondemand::field field;
+      std::string_view name;
+      if (std::move(member).get(field) != simdjson::SUCCESS ||
+          field.unescaped_key().get(name) != simdjson::SUCCESS)
+        return ApiError{400, "bad_request", "a member could not be read"};
+      if (!known(name) || !value_of(call_key(name), field.value())) return *error_;
+    }
+    if (!complete() || !payload_fits() || !pairs_fit()) return *error_;
+    return std::move(asked_);
   }
 
  private:
@@ -117,12 +70,16 @@ class CommandReader {
     error_ = ApiError{400, "bad_request", std::move(message)};
     return false;
   }
+  bool too_large(std::string message) {
+    error_ = ApiError{413, "too_large", std::move(message)};
+    return false;
+  }
   bool wrong(unsigned key, std::string_view allowed) {
     return fail(fmt::format("{}: must be {}", list_keys(key, ", "), allowed));
   }
 
   bool known(std::string_view name) {
-    unsigned key = key_named(name) & allowed_;
+    unsigned key = call_key(name) & allowed_;
     if (key == 0)
       return fail(fmt::format("unknown key {}; allowed for {}: {}", quoted(name), shape_.name,
                               list_keys(allowed_, ", ")));
@@ -131,12 +88,12 @@ class CommandReader {
     return true;
   }
 
-  bool value_of(unsigned key, dom::element value) {
+  bool value_of(unsigned key, ondemand::value value) {
     switch (key) {
       case kSessions:
-        return ids(key, value, &command_.sessions);
+        return ids(key, value, &asked_.command.sessions);
       case kExclude:
-        return ids(key, value, &command_.exclude);
+        return ids(key, value, &asked_.command.exclude);
       case kUsers:
         return users(value);
       case kChannels:
@@ -146,7 +103,8 @@ class CommandReader {
       case kDataBase64:
         return data_base64(value);
       case kBinary:
-        return binary(value);
+        return value.get_bool().get(asked_.command.binary) == simdjson::SUCCESS ||
+               wrong(key, "true or false");
       case kSession:
         return session(value);
       case kUser:
@@ -155,25 +113,37 @@ class CommandReader {
         return code(value);
       case kReason:
         return reason(value);
+      case kSet:
+      case kMerge:
+        return pairs(key, value);
+      case kId:
+        return request_id(value);
       default:
-        return true;  // op: the batch has read it
+        return value.get_string().error() == simdjson::SUCCESS || wrong(key, "a string");  // op
     }
+  }
+
+  bool text_of(ondemand::value value, std::string_view* text) {
+    return value.get_string().get(*text) == simdjson::SUCCESS;
   }
 
   // Calls take(text) for each string of an array of 1..max (0..max for exclude).
   template <class Take>
-  bool strings(unsigned key, dom::element value, size_t max, std::string_view what, Take&& take) {
-    dom::array array;
+  bool strings(unsigned key, ondemand::value value, size_t max, std::string_view what,
+               Take&& take) {
     bool may_be_empty = key == kExclude;
-    std::string allowed = fmt::format("an array of {} to {} {}", may_be_empty ? 0 : 1, max, what);
-    if (value.get(array) != simdjson::SUCCESS) return wrong(key, allowed);
+    auto refused = [&] {
+      return wrong(key, fmt::format("an array of {} to {} {}", may_be_empty ? 0 : 1, max, what));
+    };
+    ondemand::array array;
+    if (value.get_array().get(array) != simdjson::SUCCESS) return refused();
     size_t count = 0;
-    for (dom::element item : array) {
+    for (auto item : array) {
       std::string_view text;
-      if (++count > max || item.get(text) != simdjson::SUCCESS) return wrong(key, allowed);
+      if (++count > max || item.get_string().get(text) != simdjson::SUCCESS) return refused();
       if (!take(text)) return false;
     }
-    return count > 0 || may_be_empty || wrong(key, allowed);
+    return count > 0 || may_be_empty || refused();
   }
 
   bool bad_item(unsigned key, std::string_view text, std::string_view why) {
@@ -186,17 +156,17 @@ class CommandReader {
     out->push_back(*id);
     return true;
   }
-  bool ids(unsigned key, dom::element value, std::vector<shm::SessionId>* out) {
+  bool ids(unsigned key, ondemand::value value, std::vector<shm::SessionId>* out) {
     return strings(key, value, kMaxSessionsPerCall, "session ids",
                    [&](std::string_view text) { return id(key, text, out); });
   }
   bool user_name(unsigned key, std::string_view text) {
     if (!valid_user(text))
       return bad_item(key, text, "is no user (1 to 64 bytes of UTF-8 without control characters)");
-    command_.users.emplace_back(text);
+    asked_.command.users.emplace_back(text);
     return true;
   }
-  bool users(dom::element value) {
+  bool users(ondemand::value value) {
     return strings(kUsers, value, kMaxSessionsPerCall, "users",
                    [&](std::string_view text) { return user_name(kUsers, text); });
   }
@@ -204,58 +174,96 @@ class CommandReader {
     if (!valid_channel(text))
       return bad_item(kChannels, text,
                       "is no channel (1 to 255 bytes of UTF-8 without control characters)");
-    command_.channels.emplace_back(text);
+    asked_.command.channels.emplace_back(text);
     return true;
   }
-  bool channels(dom::element value) {
+  bool channels(ondemand::value value) {
     return strings(kChannels, value, kMaxChannelsPerCall, "channels",
                    [&](std::string_view text) { return channel_name(text); });
   }
 
-  bool session(dom::element value) {
+  bool session(ondemand::value value) {
     std::string_view text;
-    if (value.get(text) != simdjson::SUCCESS) return wrong(kSession, "a session id");
-    return id(kSession, text, &command_.sessions);
+    if (!text_of(value, &text)) return wrong(kSession, "a session id");
+    return id(kSession, text, &asked_.command.sessions);
   }
-  bool user(dom::element value) {
+  bool user(ondemand::value value) {
     std::string_view text;
-    if (value.get(text) != simdjson::SUCCESS) return wrong(kUser, "a string");
+    if (!text_of(value, &text)) return wrong(kUser, "a string");
     return user_name(kUser, text);
   }
 
-  bool data(dom::element value) {
+  bool data(ondemand::value value) {
+    ondemand::json_type type{};
     std::string_view text;
-    bool is_string = value.get(text) == simdjson::SUCCESS;
-    if (!is_string) text = raw_text_();
-    if (!is_string && text.empty()) return fail("data: its text could not be found");
-    command_.data = text;
+    if (value.type().get(type) != simdjson::SUCCESS) return wrong(kData, "a JSON value");
+    if (type == ondemand::json_type::string) {
+      if (!text_of(value, &text)) return wrong(kData, "a string of JSON");
+    } else if (std::optional<std::string_view> raw = raw_text(document_, value)) {
+      text = *raw;
+    } else {
+      return wrong(kData, fmt::format("JSON, nested at most {} deep", kMaxDepth));
+    }
+    asked_.command.data = text;
     return true;
   }
-  bool data_base64(dom::element value) {
+  bool data_base64(ondemand::value value) {
     std::string_view text;
-    if (value.get(text) != simdjson::SUCCESS) return wrong(kDataBase64, "a string");
+    if (!text_of(value, &text)) return wrong(kDataBase64, "a string");
     std::optional<std::string> bytes = decode_base64(text);
     if (!bytes) return wrong(kDataBase64, "base64 with padding (RFC 4648 section 4)");
-    command_.data = std::move(*bytes);
+    asked_.command.data = std::move(*bytes);
     return true;
-  }
-  bool binary(dom::element value) {
-    return value.get(command_.binary) == simdjson::SUCCESS || wrong(kBinary, "true or false");
   }
 
-  bool code(dom::element value) {
+  bool code(ondemand::value value) {
     uint64_t code = 0;
-    bool is_whole = value.get(code) == simdjson::SUCCESS;
+    bool is_whole = value.get_uint64().get(code) == simdjson::SUCCESS;
     if (!is_whole || (code != 1000 && (code < 3000 || code > 4999)))
       return wrong(kCode, "1000 or a whole number from 3000 to 4999");
-    command_.code = uint16_t(code);
+    asked_.command.code = uint16_t(code);
     return true;
   }
-  bool reason(dom::element value) {
+  bool reason(ondemand::value value) {
     std::string_view text;
-    if (value.get(text) != simdjson::SUCCESS || text.size() > kMaxReasonBytes)
+    if (!text_of(value, &text) || text.size() > kMaxReasonBytes)
       return wrong(kReason, "a string of at most 123 bytes of UTF-8");
-    command_.reason = text;
+    asked_.command.reason = text;
+    return true;
+  }
+  bool request_id(ondemand::value value) {
+    std::string_view text;
+    if (!text_of(value, &text) || text.empty() || text.size() > kMaxIdBytes)
+      return wrong(kId, fmt::format("a string of 1 to {} bytes", kMaxIdBytes));
+    asked_.id = text;
+    return true;
+  }
+
+  // "set" or "merge": strings under keys that are not empty. null, in merge only, is "".
+  bool pairs(unsigned key, ondemand::value value) {
+    asked_.command.merge = key == kMerge;
+    auto refused = [&] {
+      return wrong(key, fmt::format("an object of at most {} strings{}, each once, under keys that "
+                                    "are not empty",
+                                    kMaxDataPairs, key == kMerge ? " or nulls" : ""));
+    };
+    ondemand::object object;
+    if (value.get_object().get(object) != simdjson::SUCCESS) return refused();
+    for (auto member : object) {
+      ondemand::field field;
+      if (std::move(member).get(field) != simdjson::SUCCESS) return refused();
+      if (!pair(field, key == kMerge) || asked_.command.pairs.size() > kMaxDataPairs)
+        return refused();
+    }
+    return !has_repeated_key(asked_.command.pairs) || refused();
+  }
+  bool pair(ondemand::field& field, bool may_be_null) {
+    std::string_view name, text;
+    if (field.unescaped_key().get(name) != simdjson::SUCCESS || name.empty()) return false;
+    bool null = false;
+    if (may_be_null && field.value().is_null().get(null) != simdjson::SUCCESS) return false;
+    if (!null && !text_of(field.value(), &text)) return false;
+    asked_.command.pairs.emplace_back(name, text);
     return true;
   }
 
@@ -266,37 +274,51 @@ class CommandReader {
     if (shape_.one_of != 0 && (chosen == 0 || (chosen & (chosen - 1)) != 0))
       return fail(
           fmt::format("{} needs exactly one of {}", shape_.name, list_keys(shape_.one_of, ", ")));
+    if ((seen_ & kExclude) != 0 && (seen_ & kSessions) != 0)
+      return fail("exclude: goes with users or channels, not with sessions");
     return true;
   }
 
   bool payload_fits() {
-    if (command_.data.size() > max_message_bytes_) {
-      error_ = ApiError{413, "too_large",
-                        fmt::format("data: {} bytes; limits.max_message_size is {}",
-                                    command_.data.size(), max_message_bytes_)};
-      return false;
-    }
+    const Command& command = asked_.command;
+    if (command.data.size() > max_message_bytes_)
+      return too_large(fmt::format("data: {} bytes; limits.max_message_size is {}",
+                                   command.data.size(), max_message_bytes_));
     // The text of a parsed body is UTF-8, escapes included; only base64 can hide other bytes.
-    bool may_be_other = (seen_ & kDataBase64) != 0 && !command_.binary;
-    if (!may_be_other || simdjson::validate_utf8(command_.data)) return true;
+    bool may_be_other = (seen_ & kDataBase64) != 0 && !command.binary;
+    if (!may_be_other || simdjson::validate_utf8(command.data)) return true;
     return fail("data_base64: is not UTF-8; set \"binary\": true to send any bytes");
   }
 
-  const Shape& shape_;
+  // What could not fit even into a session without data. The session itself judges the rest.
+  bool pairs_fit() {
+    size_t bytes = 0;
+    for (const auto& [key, value] : asked_.command.pairs)
+      if (!value.empty()) bytes += key.size() + value.size();
+    return bytes <= kMaxDataBytes ||
+           too_large(fmt::format("{}: {} bytes of keys and values; a session holds {}",
+                                 list_keys(seen_ & (kSet | kMerge), ", "), bytes, kMaxDataBytes));
+  }
+
+  const CallShape& shape_;
   unsigned allowed_;
   size_t max_message_bytes_;
-  const std::function<std::string_view()>& raw_text_;
+  ondemand::document& document_;
   unsigned seen_ = 0;
-  Command command_;
+  Asked asked_;
   std::optional<ApiError> error_;
 };
 
 }  // namespace
 
-std::optional<Op> op_named(std::string_view name) {
-  for (const Shape& shape : kShapes)
-    if (shape.name == name) return shape.op;
-  return {};
+std::optional<Op> op_of_item(ondemand::object& item) {
+  ondemand::raw_json_string name;
+  bool found = item.find_field_unordered("op").get_raw_json_string().get(name) == simdjson::SUCCESS;
+  std::optional<Op> op;
+  for (const CallShape& shape : call_shapes())
+    if (found && name == shape.name) op = shape.op;
+  if (item.reset().error() != simdjson::SUCCESS) return {};
+  return op;
 }
 
 std::string quoted(std::string_view text) {
@@ -305,10 +327,10 @@ std::string quoted(std::string_view text) {
   return fmt::format("\"{}{}\"", text.substr(0, kMaxShown), cut ? "..." : "");
 }
 
-ParsedCommand read_command(const Expected& expected, simdjson::dom::object object,
-                           const std::function<std::string_view()>& raw_text) {
+ParsedCommand read_command(const Expected& expected, ondemand::document& document,
+                           ondemand::object object) {
   HF_CHECK(shape_of(expected.op) != nullptr);
-  return CommandReader(expected, raw_text).read(object);
+  return CommandReader(expected, document).read(object);
 }
 
 }  // namespace holdfast::api

@@ -1,10 +1,8 @@
-// worker/api/command_reader.h - one JSON object to a Command: the table of keys, and what their
-// values may be.
+// worker/api/command_reader.h - one JSON object to a Command: what the values of its keys may be.
 #pragma once
 
 #include <simdjson.h>
 
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -18,10 +16,13 @@ struct Expected {
   size_t max_message_bytes;
 };
 
-// Stops at the first thing that is wrong. `raw_text` gives the text of a data value that is not a
-// string.
-ParsedCommand read_command(const Expected& expected, simdjson::dom::object object,
-                           const std::function<std::string_view()>& raw_text);
+// Reads `object`, which belongs to `document`, once. Stops at the first thing that is wrong; what
+// comes behind it has not been looked at then, so the body as a whole may be no JSON either.
+ParsedCommand read_command(const Expected& expected, simdjson::ondemand::document& document,
+                           simdjson::ondemand::object object);
+
+// The operation of a batch item; the object can be read from its start afterwards.
+std::optional<Op> op_of_item(simdjson::ondemand::object& item);
 
 // What a message quotes of the request: bounded. A cut character is mended by the JSON writer.
 std::string quoted(std::string_view text);

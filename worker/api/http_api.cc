@@ -1,122 +1,77 @@
 #include "worker/api/http_api.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
-#include <charconv>
+#include <algorithm>
 
-#include "worker/api/auth.h"
 #include "worker/api/batch.h"
 #include "worker/api/exchange.h"
+#include "worker/api/http_queries.h"
+#include "worker/api/idempotency.h"
 #include "worker/api/json_command.h"
 #include "worker/api/metrics.h"
+#include "worker/api/openapi.h"
 #include "worker/api/settle.h"
 
 namespace holdfast::api {
 namespace {
 
-constexpr uint64_t kDefaultChannels = 1'000;
-constexpr uint64_t kMaxChannels = 10'000;
-
 // ---- POST
 
-void post_command(Exchange exchange, Op op, const http::Request& request) {
-  ParsedCommand parsed =
-      parse_command(op, request.body, exchange.context().config->limits.max_message_size);
-  if (ApiError* error = std::get_if<ApiError>(&parsed)) return exchange.refuse(*error);
-  Command& command = std::get<Command>(parsed);
-  if (auto error = settle(exchange.context(), command)) return exchange.refuse(*error);
-  // The answer needs the addresses, not the payload.
-  Command asked{.op = op, .sessions = command.sessions};
-  Router* router = exchange.context().router;
-  router->execute(
-      command, [exchange = std::move(exchange), asked = std::move(asked)](CommandResult&& result) {
-        JsonWriter json;
-        json.begin_object();
-        int status = write_outcome(json, asked, result);
-        json.end_object();
-        exchange.answer(status, json.take());
-      });
+// What the answer to a command needs of it: not the payload.
+struct Answering {
+  Exchange exchange;
+  Receipt receipt;
+  Op op;
+  bool names_sessions;
+
+  void operator()(const CommandResult& result) const {
+    Command asked{.op = op};
+    if (names_sessions) asked.sessions.resize(1);
+    JsonWriter json;
+    json.begin_object();
+    int status = write_outcome(json, asked, result);
+    json.end_object();
+    std::string body = json.take();
+    receipt.close(exchange.context(), op, result, status, body);
+    exchange.answer(status, body);
+  }
+};
+
+void carry_out(const Exchange& exchange, Receipt receipt, Command& command) {
+  const ApiContext& context = exchange.context();
+  if (auto error = settle(context, command)) {
+    receipt.give_back(context);
+    return exchange.refuse(*error);
+  }
+  context.router->execute(command,
+                          Answering{exchange, receipt, command.op, !command.sessions.empty()});
 }
 
-void post_batch(Exchange exchange, const http::Request& request) {
+void post_command(const Exchange& exchange, Op op, const http::Request& request) {
+  const ApiContext& context = exchange.context();
+  ParsedCommand parsed = parse_command(op, request.body, context.config->limits.max_message_size);
+  if (ApiError* error = std::get_if<ApiError>(&parsed)) return exchange.refuse(*error);
+  Asked& asked = std::get<Asked>(parsed);
+  auto key = key_of(request, std::move(asked.id));
+  if (ApiError* error = std::get_if<ApiError>(&key)) return exchange.refuse(*error);
+  auto opened = open_receipt(context, std::get<std::string>(key), asked.command);
+  if (Refusal* refusal = std::get_if<Refusal>(&opened))
+    return exchange.refuse(refusal->error, refusal->headers);
+  if (Repeat* repeat = std::get_if<Repeat>(&opened))
+    return exchange.answer(repeat->status, repeat->body, kRepeatedHeader);
+  carry_out(exchange, std::get<Receipt>(opened), asked.command);
+}
+
+void post_batch(const Exchange& exchange, const http::Request& request) {
+  if (auto error = refuse_key(request)) return exchange.refuse(*error);
   ParsedBatch parsed =
       parse_batch(request.body, exchange.context().config->limits.max_message_size);
   if (ApiError* error = std::get_if<ApiError>(&parsed)) return exchange.refuse(*error);
-  run_batch(std::move(exchange), std::move(std::get<std::vector<ParsedCommand>>(parsed)));
+  run_batch(exchange, std::move(std::get<std::vector<ParsedCommand>>(parsed)));
 }
 
 // ---- GET
-
-struct ChannelQuery {
-  std::string prefix;
-  uint64_t limit = kDefaultChannels;
-};
-
-bool read_limit(std::string_view text, uint64_t* limit) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *limit);
-  return error == std::errc{} && end == text.data() + text.size() && *limit >= 1 &&
-         *limit <= kMaxChannels;
-}
-
-bool read_parameter(std::string_view name, std::string value, ChannelQuery* query) {
-  if (name == "limit") return read_limit(value, &query->limit);
-  query->prefix = std::move(value);
-  return query->prefix.size() <= kMaxChannelBytes && simdjson::validate_utf8(query->prefix);
-}
-
-// Empty where a parameter is unknown, repeated, malformed or out of range.
-std::optional<ChannelQuery> parse_channel_query(std::string_view text) {
-  ChannelQuery query;
-  unsigned seen = 0;
-  while (!text.empty()) {
-    std::string_view pair = text.substr(0, text.find('&'));
-    text.remove_prefix(std::min(text.size(), pair.size() + 1));
-    size_t equals = pair.find('=');
-    std::string_view name = pair.substr(0, equals);
-    unsigned bit = name == "prefix" ? 1 : name == "limit" ? 2 : 0;
-    if (bit == 0 || (seen & bit) != 0 || equals == std::string_view::npos) return {};
-    seen |= bit;
-    std::optional<std::string> value = http::percent_decode(pair.substr(equals + 1));
-    if (!value || !read_parameter(name, std::move(*value), &query)) return {};
-  }
-  return query;
-}
-
-std::string channels_json(const CommandResult& result, const ChannelQuery& query) {
-  JsonWriter json;
-  json.begin_object().key("channels").begin_array();
-  uint64_t shown = 0;
-  bool more = false;
-  for (const ChannelCount& channel : result.channels) {
-    if (!channel.name.starts_with(query.prefix)) continue;
-    if (shown++ == query.limit) {
-      more = true;
-      break;
-    }
-    json.begin_object().key("name").string(channel.name);
-    json.key("members").number(channel.members).end_object();
-  }
-  json.end_array().key("more").boolean(more);
-  if (result.workers_failed > 0) json.key("workers_failed").number(result.workers_failed);
-  if (result.partial) json.key("partial").boolean(true);
-  json.end_object();
-  return json.take();
-}
-
-void get_channels(const Exchange& exchange, const http::Request& request) {
-  std::optional<ChannelQuery> query = parse_channel_query(request.query());
-  if (!query)
-    return exchange.refuse({400, "bad_request",
-                            fmt::format("allowed in the query, once each: prefix=TEXT (at most {} "
-                                        "bytes of UTF-8), limit=N (1 to {})",
-                                        kMaxChannelBytes, kMaxChannels)});
-  Router* router = exchange.context().router;
-  router->execute(Command{.op = Op::list_channels},
-                  [exchange, query = std::move(*query)](CommandResult&& result) {
-                    exchange.answer(200, channels_json(result, query));
-                  });
-}
 
 void get_stats(const Exchange& exchange, const http::Request&) {
   exchange.answer(200, stats_json(*exchange.context().segment));
@@ -124,6 +79,10 @@ void get_stats(const Exchange& exchange, const http::Request&) {
 
 void get_metrics(const Exchange& exchange, const http::Request&) {
   exchange.answer_text(kPrometheusType, prometheus_text(*exchange.context().segment));
+}
+
+void get_openapi(const Exchange& exchange, const http::Request&) {
+  exchange.answer(200, openapi_json());
 }
 
 void get_health(const Exchange& exchange, const http::Request&) {
@@ -136,38 +95,92 @@ void get_ready(const Exchange& exchange, const http::Request&) {
   exchange.answer(200, R"({"status":"ready"})");
 }
 
+// The one answer that does not end: the connection is handed to a TraceStream.
+void get_trace(Caller& caller, const Exchange& exchange, const http::Request& request,
+               const Reply& reply) {
+  if (!request.keep_alive)
+    return exchange.refuse({400, "bad_request",
+                            "a trace needs a connection that is kept alive, and a worker that does "
+                            "not drain"});
+  auto opened = TraceStream::open(caller.context, request, caller.wire);
+  if (ApiError* error = std::get_if<ApiError>(&opened)) return exchange.refuse(*error);
+  reply(TraceStream::head(caller.context));
+  caller.trace = std::move(std::get<std::unique_ptr<TraceStream>>(opened));
+}
+
 // ---- Routes
 
+constexpr unsigned kOpen = 0;
+constexpr std::string_view kTrace = "/v1/trace";
+
+// A path that ends in '/' stands for all that begin with it.
 struct GetRoute {
   std::string_view path;
+  unsigned scope;  // kOpen: without a token
   void (*handle)(const Exchange&, const http::Request&);
-  bool open;  // without a token
+  // Whole lists come one at a time, so that a row of them cannot take much memory.
+  Behind behind = Behind::anything;
 };
 constexpr GetRoute kGetRoutes[] = {
-    {"/v1/channels", get_channels, false}, {"/v1/stats", get_stats, false},
-    {"/metrics", get_metrics, false},      {"/healthz", get_health, true},
-    {"/readyz", get_ready, true},
+    {"/v1/sessions/", conf::kScopeQuery, get_session},
+    {"/v1/sessions", conf::kScopeQuery, get_sessions},
+    {"/v1/users/", conf::kScopeQuery, get_user},
+    {"/v1/users", conf::kScopeQuery, get_users, Behind::nothing},
+    {"/v1/channels/", conf::kScopeQuery, get_channel},
+    {"/v1/channels", conf::kScopeQuery, get_channels, Behind::nothing},
+    {"/v1/stats", conf::kScopeQuery, get_stats},
+    {"/v1/openapi.json", conf::kScopeQuery, get_openapi},
+    {"/metrics", conf::kScopeQuery, get_metrics},
+    {"/healthz", kOpen, get_health},
+    {"/readyz", kOpen, get_ready},
+    {kTrace, conf::kScopeAdmin, nullptr},  // get_trace()
 };
 
 const GetRoute* get_route(std::string_view path) {
   for (const GetRoute& route : kGetRoutes)
-    if (route.path == path) return &route;
+    if (route.path.ends_with('/') ? path.starts_with(route.path) : path == route.path)
+      return &route;
   return nullptr;
 }
 
+// What a path stands for.
+struct Target {
+  const GetRoute* get = nullptr;
+  std::optional<Op> op;
+  bool batch = false;
+  unsigned scope = 0;  // of a path that does not exist: any token
+};
+
+Target target_of(std::string_view path) {
+  constexpr std::string_view kPrefix = "/v1/";
+  if (path.starts_with(kPrefix)) {
+    std::string_view name = path.substr(kPrefix.size());
+    if (auto op = op_named(name)) return {.op = op, .scope = conf::kScopePush};
+    if (name == "batch") return {.batch = true, .scope = conf::kScopePush};
+  }
+  const GetRoute* route = get_route(path);
+  return {.get = route, .scope = route != nullptr ? route->scope : 0};
+}
+
 // False: refused, and answered.
-bool admitted(const Exchange& exchange, const http::Request& request) {
-  switch (judge_access(exchange.context().api->tokens, request)) {
+bool admitted(Caller& caller, const Exchange& exchange, const http::Request& request,
+              unsigned scope) {
+  switch (judge_access(caller.context.api->tokens, request, scope, &caller.token)) {
     case Access::granted:
       return true;
     case Access::unauthorized:
-      exchange.context().stats->api_unauthorized.add();
+      caller.context.stats->api_unauthorized.add();
       exchange.refuse({401, "unauthorized", "Authorization: Bearer with a valid token is needed"},
                       "WWW-Authenticate: Bearer\r\n");
       return false;
     case Access::browser_refused:
       exchange.refuse({403, "browser_refused",
                        "requests with an Origin header are refused while the API has no token"});
+      return false;
+    case Access::forbidden:
+      caller.context.stats->api_forbidden.add();
+      exchange.refuse({403, "forbidden",
+                       fmt::format("the token lacks a scope this needs: {}", scope_names(scope))});
       return false;
   }
   return false;
@@ -178,44 +191,48 @@ void wrong_method(const Exchange& exchange, std::string_view allowed) {
                   fmt::format("Allow: {}\r\n", allowed));
 }
 
-void get(const Exchange& exchange, const GetRoute& route, const http::Request& request) {
-  if (request.method != "GET" && request.method != "HEAD")
-    return wrong_method(exchange, "GET, HEAD");
+void get(Caller& caller, const Exchange& exchange, const GetRoute& route,
+         const http::Request& request, const Reply& reply) {
+  bool trace = route.handle == nullptr;
+  if (request.method != "GET" && (request.method != "HEAD" || trace))
+    return wrong_method(exchange, trace ? "GET" : "GET, HEAD");
+  if (trace) return get_trace(caller, exchange, request, reply);
   route.handle(exchange, request);
-}
-
-void post(Exchange exchange, std::string_view name, const http::Request& request) {
-  std::optional<Op> op = op_named(name);
-  if (!op && name != "batch")
-    return exchange.refuse({404, "not_found", "no such path; holdfast-api(7) lists them"});
-  if (request.method != "POST") return wrong_method(exchange, "POST");
-  if (op)
-    post_command(std::move(exchange), *op, request);
-  else
-    post_batch(std::move(exchange), request);
 }
 
 }  // namespace
 
-void handle(const ApiContext& context, const http::Request& request, Reply reply) {
-  context.stats->api_requests.add();
-  Exchange exchange(context, request, std::move(reply));
-  constexpr std::string_view kPrefix = "/v1/";
-  std::string_view path = request.path();
-  const GetRoute* route = get_route(path);
-  if (!(route != nullptr && route->open) && !admitted(exchange, request)) return;
-  if (route != nullptr) return get(exchange, *route, request);
-  bool versioned = path.starts_with(kPrefix);
-  post(std::move(exchange), versioned ? path.substr(kPrefix.size()) : std::string_view{}, request);
+Behind handle(Caller& caller, const http::Request& request, const Reply& reply) {
+  caller.context.stats->api_requests.add();
+  Exchange exchange(caller.context, request, reply);
+  Target target = target_of(request.path());
+  bool open = target.get != nullptr && target.scope == kOpen;
+  if (!open && !admitted(caller, exchange, request, target.scope)) return Behind::anything;
+  if (target.get != nullptr) {
+    get(caller, exchange, *target.get, request, reply);
+    return target.get->behind;
+  }
+  if (!target.op && !target.batch) {
+    exchange.refuse({404, "not_found", "no such path; holdfast-api(7) lists them"});
+    return Behind::anything;
+  }
+  if (request.method != "POST") {
+    wrong_method(exchange, "POST");
+    return Behind::anything;
+  }
+  if (target.op)
+    post_command(exchange, *target.op, request);
+  else
+    post_batch(exchange, request);
+  return target.batch || changes_state(*target.op) ? Behind::nothing : Behind::anything;
 }
 
-std::string unreadable(const ApiContext& context, int status, std::string_view why) {
+BufferRef unreadable(const ApiContext& context, int status, std::string_view why) {
   context.stats->api_requests.add();
   context.stats->api_errors.add();
   std::string_view code = status == 413 ? "too_large" : "bad_http";
-  return http::make_response(status, "application/json",
-                             error_body({status, code, std::string(why)}), false,
-                             fmt::format("Holdfast-Worker: {}\r\n", context.slot));
+  return http_answer(
+      context, {.status = status, .body = error_body({status, code, std::string(why)})}, false);
 }
 
 }  // namespace holdfast::api

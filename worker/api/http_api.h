@@ -1,42 +1,39 @@
-// worker/api/http_api.h - the push API over HTTP/1.1 + JSON: a thin face of Router. Knows no
-// socket.
+// worker/api/http_api.h - the push API over HTTP/1.1 + JSON: which request means what, and who may
+// make it. Knows no socket.
 //
-// The connection feeds requests one at a time; handle() answers each exactly once, through `reply`,
-// possibly later (when other workers' counts are needed). Routes and JSON are listed in
-// holdfast-api(7).
+// Each request is answered exactly once, through its Reply, possibly later (when other workers'
+// counts are needed). Routes and JSON are listed in holdfast-api(7).
 #pragma once
 
-#include <functional>
-#include <string>
+#include <memory>
 #include <string_view>
 
-#include "conf/config.h"
-#include "shm/segment.h"
+#include "worker/api/auth.h"
+#include "worker/api/face.h"
+#include "worker/api/trace_stream.h"
 #include "worker/http/request.h"
-#include "worker/router.h"
 
 namespace holdfast::api {
 
-// A complete HTTP answer (http::make_response).
-using Reply = std::function<void(std::string&& response)>;
-
-struct ApiContext {
-  const conf::Config* config;
-  const conf::Api* api;   // the listener the request came by: token, max_body
-  shm::Segment* segment;  // for stats and metrics
-  uint16_t slot;          // answers carry it as "Holdfast-Worker"
-  Router* router;
-  shm::StatsBlock* stats;
-  const bool* draining;  // readyz answers 503 while true
+// The connection that requests come by, and what it has been granted.
+struct Caller {
+  const ApiContext& context;  // outlives every reply
+  Wire& wire;
+  KnownToken token = {};
+  std::unique_ptr<TraceStream> trace = {};  // while it is there, the connection is its
 };
 
-// Carries out one request. `reply` is called exactly once, maybe before this returns; neither
-// `context` nor `request` is needed any more afterwards, but what the context points to must live
-// until the reply.
-void handle(const ApiContext& context, const http::Request& request, Reply reply);
+// What may be carried out before a request has its answer.
+enum class Behind : uint8_t {
+  anything,
+  nothing,  // it changes what the next ones may depend on, is a batch, or asks for a long list
+};
+
+// Carries out one request; it is not needed any more afterwards.
+Behind handle(Caller& caller, const http::Request& request, const Reply& reply);
 
 // The answer to bytes that are no request (RequestReader::error_status and error_text): JSON as for
 // any other error, counted, and "Connection: close".
-std::string unreadable(const ApiContext& context, int status, std::string_view why);
+BufferRef unreadable(const ApiContext& context, int status, std::string_view why);
 
 }  // namespace holdfast::api

@@ -5,92 +5,120 @@
 
 #include <utility>
 
+#include "worker/api/call_shapes.h"
 #include "worker/api/command_reader.h"
-#include "worker/api/raw_data.h"
 
 namespace holdfast::api {
 namespace {
 
-namespace dom = simdjson::dom;
+namespace ondemand = simdjson::ondemand;
 
-// A parsed body: the copy simdjson needs, and what was made of it.
+// A body that is read once, from its beginning to its end. Where something is wrong with it, the
+// reader has stopped there: verdict() then parses it again as a whole, to tell "no JSON at all" from
+// JSON that says something else than it should. Good bodies pay nothing for that.
 struct Body {
-  explicit Body(std::string_view text) : padded(text), raw(padded) {}
+  explicit Body(std::string_view text) : padded(text) {}
 
-  std::optional<ApiError> parse() {
-    if (padded.size() == 0) return ApiError{400, "bad_json", "the body is empty"};
-    dom::element root;
-    simdjson::error_code error = parser.parse(padded).get(root);
-    if (error == simdjson::SUCCESS) error = root.get(object);
-    if (error == simdjson::SUCCESS) return {};
-    if (error == simdjson::INCORRECT_TYPE)
-      return ApiError{400, "bad_json", "the body must be a JSON object"};
-    return ApiError{400, "bad_json",
-                    fmt::format("the body is not JSON: {}", simdjson::error_message(error))};
+  bool open() {
+    return parser.iterate(padded).get(document) == simdjson::SUCCESS &&
+           document.get_object().get(object) == simdjson::SUCCESS;
   }
+  // Nothing comes behind the object that has been read.
+  bool at_end() { return document.current_location().error() == simdjson::OUT_OF_BOUNDS; }
+  // The error of the body as a whole, if there is one.
+  std::optional<ApiError> verdict() const {
+    if (padded.size() == 0) return ApiError{400, "bad_json", "the body is empty"};
+    simdjson::dom::parser strict;
+    simdjson::dom::element root;
+    simdjson::error_code error = strict.parse(padded).get(root);
+    if (error != simdjson::SUCCESS)
+      return ApiError{400, "bad_json",
+                      fmt::format("the body is not JSON: {}", simdjson::error_message(error))};
+    if (!root.is_object()) return ApiError{400, "bad_json", "the body must be a JSON object"};
+    return {};
+  }
+  ApiError error_or(ApiError found) const { return verdict().value_or(std::move(found)); }
+  // For what simdjson's two parsers do not agree on.
+  ApiError unreadable() const { return error_or({400, "bad_json", "the body could not be read"}); }
 
   simdjson::padded_string padded;
-  RawData raw;
-  dom::parser parser;
-  dom::object object;
+  ondemand::parser parser;
+  ondemand::document document;
+  ondemand::object object;
 };
 
 ApiError bad_request(std::string message) {
   return {400, "bad_request", std::move(message)};
 }
 
-// The "op" of a batch item. A second one is found by CommandReader.
-std::optional<Op> op_of_item(dom::object item) {
-  std::string_view name;
-  if (item.at_key("op").get(name) != simdjson::SUCCESS) return {};
-  return op_named(name);
+ApiError bad_commands() {
+  return bad_request(fmt::format("commands: must be an array of 1 to {} commands", kMaxBatch));
 }
 
-ParsedCommand parse_item(dom::element element, size_t index, Body& body, size_t max_bytes) {
-  dom::object object;
-  if (element.get(object) != simdjson::SUCCESS)
+ParsedCommand parse_item(ondemand::value value, Body& body, size_t max_bytes) {
+  ondemand::object object;
+  if (value.get_object().get(object) != simdjson::SUCCESS)
     return bad_request("a command must be an object with \"op\"");
   std::optional<Op> op = op_of_item(object);
-  if (!op)
-    return bad_request(
-        "op: must be one of send, send-user, send-all, publish, join, leave, bind, unbind, kick");
-  return read_command({*op, true, max_bytes}, object, [&] { return body.raw.of_item(index); });
+  if (!op) return bad_request(fmt::format("op: must be one of {}", all_op_names()));
+  return read_command({*op, true, max_bytes}, body.document, object);
+}
+
+// The list under "commands", items with their own errors.
+ParsedBatch parse_items(ondemand::value value, Body& body, size_t max_bytes) {
+  ondemand::array array;
+  if (value.get_array().get(array) != simdjson::SUCCESS) return bad_commands();
+  std::vector<ParsedCommand> items;
+  bool all_good = true;
+  for (auto element : array) {
+    ondemand::value item;
+    if (element.get(item) != simdjson::SUCCESS || items.size() == kMaxBatch) return bad_commands();
+    items.push_back(parse_item(item, body, max_bytes));
+    all_good = all_good && std::holds_alternative<Asked>(items.back());
+  }
+  if (items.empty()) return bad_commands();
+  // What stands behind an item's error has been passed over.
+  if (!all_good)
+    if (std::optional<ApiError> error = body.verdict()) return *error;
+  return items;
 }
 
 // The members of a batch: "commands", and nothing else.
-std::variant<dom::array, ApiError> commands_of(dom::object envelope) {
-  dom::array commands;
+ParsedBatch parse_envelope(Body& body, size_t max_bytes) {
+  ParsedBatch batch = bad_commands();
   bool found = false;
-  for (dom::key_value_pair member : envelope) {
-    if (member.key != "commands")
-      return bad_request(
-          fmt::format("unknown key {}; allowed for batch: commands", quoted(member.key)));
+  for (auto member : body.object) {
+    ondemand::field field;
+    std::string_view key;
+    if (std::move(member).get(field) != simdjson::SUCCESS ||
+        field.unescaped_key().get(key) != simdjson::SUCCESS)
+      return body.unreadable();
+    if (key != "commands")
+      return bad_request(fmt::format("unknown key {}; allowed for batch: commands", quoted(key)));
     if (std::exchange(found, true)) return bad_request("key \"commands\" is given twice");
-    if (member.value.get(commands) != simdjson::SUCCESS || commands.size() > kMaxBatch)
-      return bad_request(fmt::format("commands: must be an array of 1 to {} commands", kMaxBatch));
+    batch = parse_items(field.value(), body, max_bytes);
+    if (std::holds_alternative<ApiError>(batch)) return batch;
   }
-  if (!found || commands.size() == 0)
-    return bad_request(fmt::format("commands: must be an array of 1 to {} commands", kMaxBatch));
-  return commands;
+  return batch;
 }
 
 }  // namespace
 
 ParsedCommand parse_command(Op op, std::string_view text, size_t max_message_bytes) {
   Body body(text);
-  if (std::optional<ApiError> error = body.parse()) return *error;
-  return read_command({op, false, max_message_bytes}, body.object,
-                      [&] { return body.raw.of_call(); });
+  if (!body.open()) return body.unreadable();
+  ParsedCommand parsed = read_command({op, false, max_message_bytes}, body.document, body.object);
+  if (ApiError* error = std::get_if<ApiError>(&parsed)) return body.error_or(std::move(*error));
+  if (!body.at_end()) return body.unreadable();
+  return parsed;
 }
 
 ParsedBatch parse_batch(std::string_view text, size_t max_message_bytes) {
   Body body(text);
-  if (std::optional<ApiError> error = body.parse()) return *error;
-  std::variant<dom::array, ApiError> commands = commands_of(body.object);
-  if (ApiError* error = std::get_if<ApiError>(&commands)) return *error;
-  std::vector<ParsedCommand> parsed;
-  for (dom::element element : std::get<dom::array>(commands))
-    parsed.push_back(parse_item(element, parsed.size(), body, max_message_bytes));
+  if (!body.open()) return body.unreadable();
+  ParsedBatch parsed = parse_envelope(body, max_message_bytes);
+  if (ApiError* error = std::get_if<ApiError>(&parsed)) return body.error_or(std::move(*error));
+  if (!body.at_end()) return body.unreadable();
   return parsed;
 }
 

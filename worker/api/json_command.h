@@ -7,10 +7,11 @@
 //
 // Payload: "data" as a string goes out as the string; any other JSON value goes out as its text,
 // byte for byte as it stands in the body. "data_base64" (RFC 4648 section 4, padded) is any bytes.
-// Text must be UTF-8, unless "binary": true.
+// Text must be UTF-8, unless "binary": true. Session data ("set", "merge") are strings.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -24,11 +25,18 @@ inline constexpr size_t kMaxSessionsPerCall = 10'000;  // and users, and exclude
 inline constexpr size_t kMaxChannelsPerCall = 1'000;
 inline constexpr size_t kMaxBatch = 1'000;
 inline constexpr size_t kMaxReasonBytes = 123;  // what a WebSocket close frame can carry
+inline constexpr size_t kMaxDataPairs = 1'000;  // of one set or merge
+inline constexpr size_t kMaxIdBytes = 255;      // of an idempotency key
 // In the application's range (RFC 6455 section 7.4.2), so that a client can tell a kick from an
 // ordinary end.
 inline constexpr uint16_t kDefaultKickCode = 4000;
 
-using ParsedCommand = std::variant<Command, ApiError>;
+// One command, as it was asked for.
+struct Asked {
+  Command command;
+  std::string id;  // the caller's idempotency key ("id"); "" for none
+};
+using ParsedCommand = std::variant<Asked, ApiError>;
 using ParsedBatch = std::variant<std::vector<ParsedCommand>, ApiError>;
 
 // The operation a path or a batch item's "op" names: "send", "send-user", ...

@@ -5,6 +5,8 @@
 
 #include <iterator>
 
+#include "worker/session.h"
+
 namespace holdfast::api {
 namespace {
 
@@ -47,7 +49,7 @@ void write_ids(JsonWriter& json, std::string_view key, const std::vector<shm::Se
 }
 
 bool concerns_one_session(Op op) {
-  return op == Op::bind || op == Op::unbind;
+  return op == Op::bind || op == Op::unbind || op == Op::data;
 }
 
 }  // namespace
@@ -110,6 +112,13 @@ JsonWriter& JsonWriter::boolean(bool value) {
   return *this;
 }
 
+JsonWriter& JsonWriter::members_of(std::string_view object) {
+  if (object.size() <= 2) return *this;  // "{}"
+  separate();
+  out_ += object.substr(1, object.size() - 2);
+  return *this;
+}
+
 void write_error(JsonWriter& json, const ApiError& error) {
   json.key("error").begin_object();
   json.key("code").string(error.code);
@@ -129,6 +138,11 @@ std::optional<ApiError> error_of(const Command& command, const CommandResult& re
   if (concerns_one_session(command.op) && !result.unknown.empty())
     return ApiError{404, "unknown_session",
                     fmt::format("no session {} is connected", result.unknown[0].hex())};
+  if (command.op == Op::data && result.refused > 0)
+    return ApiError{413, "too_large",
+                    fmt::format("the session's data would be more than {} bytes of keys and "
+                                "values; nothing was changed",
+                                kMaxDataBytes)};
   if (result.delivered == 0 && (!result.failed.empty() || result.workers_failed > 0))
     return ApiError{503, "overloaded",
                     "nothing was delivered: the mailboxes of the workers concerned are full; "

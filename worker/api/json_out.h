@@ -26,6 +26,8 @@ class JsonWriter {
   JsonWriter& string(std::string_view text);
   JsonWriter& number(uint64_t value);
   JsonWriter& boolean(bool value);
+  // The members of `object`, which is the text of a JSON object, into the open one.
+  JsonWriter& members_of(std::string_view object);
   std::string take() { return std::move(out_); }
 
  private:
@@ -49,9 +51,9 @@ void write_error(JsonWriter& json, const ApiError& error);
 // The whole body of an error answer.
 std::string error_body(const ApiError& error);
 
-// Is this result a failure as a whole? 404 where the one session of bind or unbind is unknown; 503
-// where nothing was delivered and some worker could not be told, so the caller may safely try
-// again.
+// Is this result a failure as a whole? 404 where the one session of bind, unbind or data is unknown;
+// 413 where a session's data would be too large; 503 where nothing was delivered and some worker
+// could not be told, so the caller may safely try again.
 std::optional<ApiError> error_of(const Command& command, const CommandResult& result);
 // delivered, unknown, failed, workers_failed, partial into the open object, as far as they apply.
 void write_result(JsonWriter& json, const Command& command, const CommandResult& result);

@@ -1,32 +1,22 @@
-// worker/api/raw_data.h - the text of "data" values as it stands in a request's body.
+// worker/api/raw_data.h - the text of a JSON value as it stands in a request's body.
 //
-// simdjson's DOM has no positions, its on-demand parser has. The body is walked a second time, and
-// only for requests whose data is not a string.
+// simdjson's on-demand parser passes over what nobody asks for, without looking whether it is JSON.
+// So the value is walked through once, every string and number of it, and its text is where the walk
+// began and ended. A depth of kMaxDepth is the parser's own limit elsewhere.
 #pragma once
 
 #include <simdjson.h>
 
+#include <optional>
 #include <string_view>
-#include <vector>
 
 namespace holdfast::api {
 
-class RawData {
- public:
-  // `body` has been parsed without error and outlives this.
-  explicit RawData(const simdjson::padded_string& body) : body_(body) {}
+inline constexpr int kMaxDepth = 1'000;
 
-  // The value of "data" at the top level; "" if there is none.
-  std::string_view of_call();
-  // The value of "data" in commands[index]; "" if there is none.
-  std::string_view of_item(size_t index);
-
- private:
-  void walk_batch();
-
-  const simdjson::padded_string& body_;
-  bool walked_ = false;
-  std::vector<std::string_view> items_;
-};
+// `value` has not been read yet, and is used up; the text points into the body. Empty where it is no
+// JSON, or nested too deeply.
+std::optional<std::string_view> raw_text(simdjson::ondemand::document& document,
+                                         simdjson::ondemand::value value);
 
 }  // namespace holdfast::api

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "worker/api/http_api.h"
+#include "worker/api/face.h"
 #include "worker/api/json_out.h"
 
 namespace holdfast::api {

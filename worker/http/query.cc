@@ -56,7 +56,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
-std::vector<std::string> query_values(std::string_view query, std::string_view name) {
+std::optional<std::vector<std::string>> query_values(std::string_view query,
+                                                     std::string_view name) {
   std::vector<std::string> values;
   while (!query.empty()) {
     size_t end = query.find('&');
@@ -66,7 +67,9 @@ std::vector<std::string> query_values(std::string_view query, std::string_view n
     std::optional<std::string> key = percent_decode(pair.substr(0, equals));
     if (pair.empty() || !key || *key != name) continue;
     std::string_view raw = equals == pair.npos ? std::string_view() : pair.substr(equals + 1);
-    if (std::optional<std::string> value = percent_decode(raw)) values.push_back(std::move(*value));
+    std::optional<std::string> value = percent_decode(raw);
+    if (!value) return std::nullopt;
+    values.push_back(*std::move(value));
   }
   return values;
 }

@@ -40,8 +40,9 @@ struct Request {
 
 // Percent-decoding of one query component ('+' is a space); empty where an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text);
-// All values of `name` in a query string, decoded, in order. Malformed ones are left out.
-std::vector<std::string> query_values(std::string_view query, std::string_view name);
+// All values of `name` in a query string, decoded, in order. Empty where one of them is malformed:
+// who asks for something that cannot be read must not get the rest of it.
+std::optional<std::vector<std::string>> query_values(std::string_view query, std::string_view name);
 
 struct RequestLimits {
   size_t max_header_bytes = 16 * 1024;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/api/exchange.h"
 #include "worker/api/http_api.h"
 
 namespace holdfast::api {
@@ -36,6 +37,26 @@ class FakeRouter : public Router {
   CommandResult next_result;
   bool hold = false;
   std::deque<CommandDone> held;
+};
+
+// Collects the answers in the order they are given.
+class FakeDesk : public Reply::Desk {
+ public:
+  void on_reply(uint64_t, uint64_t, BufferRef bytes) override {
+    replies.emplace_back(bytes.bytes());
+  }
+  std::vector<std::string> replies;
+};
+
+class FakeWire : public Wire {
+ public:
+  void push(BufferRef bytes, Urgency) override { pushed += bytes.bytes(); }
+  size_t unsent() const override { return backlog; }
+  void abort() override { aborted = true; }
+
+  std::string pushed;
+  size_t backlog = 0;
+  bool aborted = false;
 };
 
 struct HttpAnswer {
@@ -68,29 +89,33 @@ class ApiTest : public testing::Test {
  protected:
   static constexpr size_t kMaxMessage = 1000;
 
-  ApiTest() : segment(make_segment()) {
+  // `keys`: how many idempotency keys it can keep.
+  explicit ApiTest(uint32_t keys = 64) : segment(make_segment(keys)) {
+    segment.slot(1).state.store(shm::SlotState::serving);
+    segment.slot(1).pid.store(uint32_t(getpid()));
     config.limits.max_message_size = kMaxMessage;
     context = {&config, &api, &segment, 1, &router, &segment.stats(1), &draining};
   }
 
-  static shm::Segment make_segment() {
+  static shm::Segment make_segment(uint32_t keys) {
     static unsigned number = 0;
     shm::SegmentIdentity identity{
         .instance = fmt::format("api-test-{}-{}", getpid(), ++number),
         .runtime_dir = "/nowhere",
         .node_id = 7,
     };
-    shm::Capacities capacities{
-        .max_workers = 2, .max_sessions = 16, .filter_buckets = 64, .mailbox_bytes = 64 * 1024};
+    shm::Capacities capacities{.max_workers = 2,
+                               .max_sessions = 16,
+                               .filter_buckets = 64,
+                               .mailbox_bytes = 64 * 1024,
+                               .receipts = keys};
     auto made = shm::Segment::create(identity, capacities);
     if (!made) throw std::runtime_error(made.error().text());
     return *std::move(made);
   }
 
   // Every answer given so far is in `replies`.
-  void ask(http::Request request) {
-    handle(context, request, [this](std::string&& response) { replies.push_back(response); });
-  }
+  Behind ask(http::Request request) { return handle(caller, request, Reply(desk, 1, ++asked)); }
   HttpAnswer answer_to(http::Request request) {
     size_t before = replies.size();
     ask(std::move(request));
@@ -113,7 +138,11 @@ class ApiTest : public testing::Test {
   FakeRouter router;
   bool draining = false;
   ApiContext context{};
-  std::vector<std::string> replies;
+  FakeWire wire;
+  Caller caller{.context = context, .wire = wire};
+  FakeDesk desk;
+  uint64_t asked = 0;
+  std::vector<std::string>& replies = desk.replies;
 };
 
 }  // namespace holdfast::api

@@ -5,7 +5,8 @@
 namespace holdfast::api {
 namespace {
 
-using Tokens = std::vector<std::string>;
+using Tokens = std::vector<conf::Token>;
+constexpr unsigned kPush = conf::kScopePush, kQuery = conf::kScopeQuery, kAdmin = conf::kScopeAdmin;
 
 http::Request with_header(std::string name, std::string value) {
   http::Request request;
@@ -13,8 +14,8 @@ http::Request with_header(std::string name, std::string value) {
   return request;
 }
 
-Access with_authorization(const Tokens& tokens, std::string value) {
-  return judge_access(tokens, with_header("Authorization", std::move(value)));
+Access with_authorization(const Tokens& tokens, std::string value, unsigned scopes = kPush) {
+  return judge_access(tokens, with_header("Authorization", std::move(value)), scopes);
 }
 
 TEST(SameSecret, HoldsForEqualTextsOnly) {
@@ -27,31 +28,74 @@ TEST(SameSecret, HoldsForEqualTextsOnly) {
 }
 
 TEST(Access, IsGrantedToAnyOfTheTokens) {
-  Tokens tokens = {"first", "second"};
+  Tokens tokens = {{"first"}, {"second"}};
   EXPECT_EQ(with_authorization(tokens, "Bearer first"), Access::granted);
   EXPECT_EQ(with_authorization(tokens, "Bearer second"), Access::granted);
   EXPECT_EQ(with_authorization(tokens, "bearer  second"), Access::granted);
 }
 
 TEST(Access, IsRefusedWithoutAFittingToken) {
-  Tokens tokens = {"first", "second"};
-  EXPECT_EQ(judge_access(tokens, {}), Access::unauthorized);
+  Tokens tokens = {{"first"}, {"second"}};
+  EXPECT_EQ(judge_access(tokens, {}, kPush), Access::unauthorized);
   for (const char* value : {"", "first", "Bearer", "Bearer ", "Bearer firs", "Bearer firstt",
                             "Bearer first second", "Bearer FIRST", "Basic first", "Bearerfirst"})
     EXPECT_EQ(with_authorization(tokens, value), Access::unauthorized) << value;
 }
 
 TEST(Access, WithoutTokensIsGrantedToProgramsAndRefusedToWebPages) {
-  EXPECT_EQ(judge_access({}, {}), Access::granted);
-  EXPECT_EQ(judge_access({}, with_header("origin", "https://evil.example")),
+  EXPECT_EQ(judge_access({}, {}, kPush | kQuery | kAdmin), Access::granted);
+  EXPECT_EQ(judge_access({}, with_header("origin", "https://evil.example"), kPush),
             Access::browser_refused);
-  EXPECT_EQ(judge_access({}, with_header("Origin", "null")), Access::browser_refused);
+  EXPECT_EQ(judge_access({}, with_header("Origin", "null"), kPush), Access::browser_refused);
 }
 
 TEST(Access, WithATokenIsGrantedWhateverTheOrigin) {
   http::Request request = with_header("Authorization", "Bearer t");
   request.headers.push_back({"Origin", "https://app.example"});
-  EXPECT_EQ(judge_access({"t"}, request), Access::granted);
+  EXPECT_EQ(judge_access({{"t"}}, request, kPush), Access::granted);
+}
+
+TEST(Access, IsForbiddenToATokenWithoutTheScope) {
+  Tokens tokens = {
+      {"pusher", kPush}, {"asker", kQuery}, {"both", kPush | kQuery}, {"root", kAdmin}};
+  struct Row {
+    const char* token;
+    unsigned scopes;  // that it has
+  };
+  for (const Row& row : {Row{"pusher", kPush}, Row{"asker", kQuery}, Row{"both", kPush | kQuery},
+                         Row{"root", conf::kAllScopes}}) {
+    EXPECT_EQ(scopes_of(tokens, row.token), row.scopes) << row.token;
+    for (unsigned wanted = 0; wanted <= conf::kAllScopes; ++wanted)
+      EXPECT_EQ(with_authorization(tokens, std::string("Bearer ") + row.token, wanted),
+                (row.scopes & wanted) == wanted ? Access::granted : Access::forbidden)
+          << row.token << " for " << wanted;
+  }
+  EXPECT_EQ(scopes_of(tokens, "nobody"), 0u);
+  EXPECT_EQ(with_authorization(tokens, "Bearer nobody", 0), Access::unauthorized);
+}
+
+TEST(Access, OfAKnownTokenIsWhatItWasAndOfAnotherOneJudgedAnew) {
+  Tokens tokens = {{"pusher", kPush}, {"asker", kQuery}};
+  KnownToken known;
+  auto judge = [&](const char* token, unsigned scopes) {
+    return judge_access(tokens, with_header("Authorization", std::string("Bearer ") + token),
+                        scopes, &known);
+  };
+  EXPECT_EQ(judge("nobody", kPush), Access::unauthorized);
+  EXPECT_EQ(known.scopes, 0u);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(judge("pusher", kPush), Access::granted);
+    EXPECT_EQ(judge("pusher", kQuery), Access::forbidden);
+    EXPECT_EQ(judge("pushes", kPush), Access::unauthorized);
+    EXPECT_EQ(judge("", kPush), Access::unauthorized);
+    EXPECT_EQ(judge("asker", kQuery), Access::granted);
+    EXPECT_EQ(judge("asker", kPush), Access::forbidden);
+  }
+}
+
+TEST(Access, NamesTheScopes) {
+  EXPECT_EQ(scope_names(kPush), "push");
+  EXPECT_EQ(scope_names(conf::kAllScopes), "push, query, admin");
 }
 
 }  // namespace

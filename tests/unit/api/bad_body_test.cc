@@ -70,6 +70,13 @@ const BadBody kNoJson[] = {
     {"send-all", R"({"data":"\u00g0"})", 400, "bad_json", "not JSON"},
     {"publish", R"({"channels":["\udc00"],"data":"x"})", 400, "bad_json", "not JSON"},
     {"kick", R"({"users":["u"],"reason":"\udc00"})", 400, "bad_json", "not JSON"},
+    // What is wrong with a key must not hide that there is no JSON behind it.
+    {"send-all", R"({"colour":1,"data":tru})", 400, "bad_json", "not JSON"},
+    {"send-all", R"({"colour":"\x"})", 400, "bad_json", "not JSON"},
+    {"send-all", R"({"data":"x"]})", 400, "bad_json", "not JSON"},
+    {"send-all", R"({"data":"x","binary":true)", 400, "bad_json", "not JSON"},
+    {"send-all", R"({"data":12345678901234567890123})", 400, "bad_json", "not JSON"},
+    {"send-all", R"({"data":[1e999]})", 400, "bad_json", "not JSON"},
     {"send-all", "{\"data\":" + std::string(5000, '[') + std::string(5000, ']') + "}", 400,
      "bad_json", "not JSON"},
 };
@@ -108,7 +115,20 @@ const BadBody kBadKeys[] = {
     {"unbind", fmt::format(R"({{"sessions":["{}"]}})", kA), 400, "bad_request", "\"sessions\""},
     {"kick", "{}", 400, "bad_request", "exactly one of sessions, users, channels"},
     {"kick", R"({"users":["u"],"channels":["a"]})", 400, "bad_request", "exactly one of"},
-    {"kick", R"({"users":["u"],"exclude":[]})", 400, "bad_request", "\"exclude\""},
+    {"kick", fmt::format(R"({{"sessions":["{}"],"exclude":[]}})", kA), 400, "bad_request",
+     "exclude: goes with users or channels"},
+    {"join", fmt::format(R"({{"sessions":["{}"],"channels":["a"],"exclude":[]}})", kA), 400,
+     "bad_request", "exclude: goes with users or channels"},
+    {"leave", fmt::format(R"({{"exclude":[],"sessions":["{}"],"channels":["a"]}})", kA), 400,
+     "bad_request", "exclude: goes with users or channels"},
+    {"bind", fmt::format(R"({{"session":"{}","user":"u","exclude":[]}})", kA), 400, "bad_request",
+     "\"exclude\""},
+    {"data", "{}", 400, "bad_request", "session: missing"},
+    {"data", fmt::format(R"({{"session":"{}"}})", kA), 400, "bad_request",
+     "exactly one of set, merge"},
+    {"data", fmt::format(R"({{"session":"{}","set":{{}},"merge":{{}}}})", kA), 400, "bad_request",
+     "exactly one of set, merge"},
+    {"data", fmt::format(R"({{"session":"{}","data":"x"}})", kA), 400, "bad_request", "\"data\""},
 };
 INSTANTIATE_TEST_SUITE_P(BadKeys, BadBodies, testing::ValuesIn(kBadKeys));
 
@@ -160,6 +180,46 @@ const BadBody kBadValues[] = {
 };
 INSTANTIATE_TEST_SUITE_P(BadValues, BadBodies, testing::ValuesIn(kBadValues));
 
+std::string data_call(const std::string& how) {
+  return fmt::format(R"({{"session":"{}",{}}})", kA, how);
+}
+
+std::string many_pairs(size_t count) {
+  std::string pairs;
+  for (size_t i = 0; i < count; ++i) pairs += fmt::format("{}\"{}\":\"\"", i == 0 ? "" : ",", i);
+  return data_call("\"merge\":{" + pairs + "}");
+}
+
+const BadBody kBadData[] = {
+    {"data", data_call(R"("set":[])"), 400, "bad_request", "set: must be an object"},
+    {"data", data_call(R"("set":"a=b")"), 400, "bad_request", "set: must be an object"},
+    {"data", data_call(R"("set":{"a":1})"), 400, "bad_request", "set: must be an object"},
+    {"data", data_call(R"("set":{"a":null})"), 400, "bad_request", "of at most 1000 strings, each"},
+    {"data", data_call(R"("set":{"":"x"})"), 400, "bad_request", "keys that are not empty"},
+    {"data", data_call(R"("merge":{"a":true})"), 400, "bad_request", "strings or nulls"},
+    {"data", data_call(R"("merge":{"a":{}})"), 400, "bad_request", "merge: must be"},
+    {"data", data_call(R"("merge":{"a":"1","b":"2","a":"3"})"), 400, "bad_request", "each once"},
+    {"data", data_call(R"("merge":{"a":"1","\u0061":null})"), 400, "bad_request", "each once"},
+    {"data", data_call(R"("merge":{"a":nul})"), 400, "bad_json", "not JSON"},
+    {"data", data_call(R"("merge":{"a" "b"})"), 400, "bad_json", "not JSON"},
+    {"data", many_pairs(1001), 400, "bad_request", "at most 1000"},
+    {"data", data_call(fmt::format(R"("set":{{"key":"{}"}})", std::string(4094, 'v'))), 413,
+     "too_large", "set: 4097 bytes of keys and values; a session holds 4096"},
+    {"data", data_call(fmt::format(R"("merge":{{"{}":"v","b":"v"}})", std::string(4094, 'k'))), 413,
+     "too_large", "merge: 4097 bytes"},
+};
+INSTANTIATE_TEST_SUITE_P(BadData, BadBodies, testing::ValuesIn(kBadData));
+
+const BadBody kBadIds[] = {
+    {"send-all", R"({"data":"x","id":""})", 400, "bad_request", "id: must be a string of 1 to 255"},
+    {"send-all", R"({"data":"x","id":7})", 400, "bad_request", "id: must be a string"},
+    {"send-all", R"({"data":"x","id":null})", 400, "bad_request", "id: must be a string"},
+    {"send-all", R"({"data":"x","id":"a","id":"a"})", 400, "bad_request", "given twice"},
+    {"send-all", fmt::format(R"({{"data":"x","id":"{}"}})", std::string(256, 'i')), 400,
+     "bad_request", "1 to 255 bytes"},
+};
+INSTANTIATE_TEST_SUITE_P(BadIds, BadBodies, testing::ValuesIn(kBadIds));
+
 const BadBody kBadPayloads[] = {
     {"send-all", R"({"data":"x","binary":1})", 400, "bad_request", "binary: must be true or false"},
     {"send-all", R"({"data":"x","binary":"true"})", 400, "bad_request", "binary: must be"},
@@ -174,6 +234,8 @@ const BadBody kBadPayloads[] = {
     {"send-all", R"({"data_base64":"===="})", 400, "bad_request", "base64 with padding"},
     {"send-all", R"({"data_base64":"e=A="})", 400, "bad_request", "base64 with padding"},
     {"send-all", R"({"data_base64":"_-_-"})", 400, "bad_request", "base64 with padding"},
+    {"send-all", "{\"data\":" + std::string(1001, '[') + std::string(1001, ']') + "}", 400,
+     "bad_request", "nested at most 1000 deep"},
     {"send-all", fmt::format(R"({{"data":"{}"}})", std::string(1001, 'x')), 413, "too_large",
      "1001 bytes; limits.max_message_size is 1000"},
     {"send-all", fmt::format(R"({{"data":["{}"]}})", std::string(997, 'x')), 413, "too_large",

@@ -74,6 +74,43 @@ TEST_F(ApiBatch, GivesFailuresTheirOwnStatus) {
       << answer.body;
 }
 
+const std::string kKeyed = R"({"commands":[{"op":"send-all","data":"1","id":"a"},
+    {"op":"send-all","data":"2"},{"op":"send-all","data":"3","id":"b"}]})";
+
+TEST_F(ApiBatch, RepeatedDoesOnlyWhatHasNoIdOrANewOne) {
+  router.next_result.delivered = 5;
+  post("/v1/batch", kKeyed);
+  EXPECT_EQ(router.seen.size(), 3u);
+  router.next_result.delivered = 7;
+  EXPECT_EQ(post("/v1/batch", kKeyed).body,
+            R"({"results":[{"status":200,"delivered":5,"repeated":true},)"
+            R"({"status":200,"delivered":7},{"status":200,"delivered":5,"repeated":true}]})");
+  ASSERT_EQ(router.seen.size(), 4u);
+  EXPECT_EQ(router.seen[3].data, "2");
+  EXPECT_EQ(segment.stats(1).api_repeated.get(), 2u);
+}
+
+TEST_F(ApiBatch, CarriesOutTheSameIdOnceWithinOne) {
+  router.next_result.delivered = 1;
+  HttpAnswer answer = post("/v1/batch", R"({"commands":[{"op":"send-all","data":"x","id":"a"},
+          {"op":"send-all","data":"x","id":"a"},{"op":"send-all","data":"y","id":"a"}]})");
+  EXPECT_EQ(router.seen.size(), 1u);
+  EXPECT_TRUE(answer.body.starts_with(
+      R"({"results":[{"status":200,"delivered":1},{"status":200,"delivered":1,"repeated":true},)"
+      R"({"status":422,"error":{"code":"key_reused")"))
+      << answer.body;
+}
+
+TEST_F(ApiBatch, GivesTheIdOfACommandThatDidNothingBack) {
+  std::string bind =
+      fmt::format(R"({{"commands":[{{"op":"bind","session":"{}","user":"u","id":"a"}}]}})", kA);
+  router.next_result.unknown = {*shm::SessionId::parse(kA)};
+  EXPECT_NE(post("/v1/batch", bind).body.find("unknown_session"), std::string::npos);
+  router.next_result = {.delivered = 1};
+  EXPECT_EQ(post("/v1/batch", bind).body, R"({"results":[{"status":200,"delivered":1}]})");
+  EXPECT_EQ(router.seen.size(), 2u);
+}
+
 TEST_F(ApiBatch, OfAThousandIsCarriedOut) {
   std::string commands;
   for (int i = 0; i < 1000; ++i)

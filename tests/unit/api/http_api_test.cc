@@ -33,8 +33,19 @@ const GoodCall kGoodCalls[] = {
     {"/v1/leave", fmt::format(R"({{"sessions":["{}"],"channels":["c"]}})", kA), Op::leave, true},
     {"/v1/bind", fmt::format(R"({{"session":"{}","user":"u"}})", kA), Op::bind, false},
     {"/v1/unbind", fmt::format(R"({{"session":"{}"}})", kA), Op::unbind, false},
+    {"/v1/data", fmt::format(R"({{"session":"{}","merge":{{"k":"v"}}}})", kA), Op::data, false},
     {"/v1/kick", fmt::format(R"({{"sessions":["{}"]}})", kA), Op::kick, true},
     {"/v1/kick", R"({"channels":["c"]})", Op::kick, false},
+};
+
+// Every path that is only read, and is there.
+const char* const kGets[] = {
+    "/v1/sessions", "/v1/sessions/0007000000000001aaaaaaaaaaaaaaaa",
+    "/v1/users",    "/v1/users/u",
+    "/v1/channels", "/v1/channels/c/d",
+    "/v1/stats",    "/v1/openapi.json",
+    "/metrics",     "/healthz",
+    "/readyz",
 };
 
 TEST_F(HttpApi, EveryCallReachesTheRouterAndAnswersWhatBecameOfIt) {
@@ -140,6 +151,21 @@ TEST_F(HttpApi, AnswersWhenTheRouterHasCounted) {
   EXPECT_EQ(parse_answer(replies[0]).body, R"({"delivered":9,"partial":true})");
 }
 
+// Pushes may be under way together; what others may depend on, and long lists, hold back what
+// follows.
+TEST_F(HttpApi, ChangesBatchesAndListsHoldBackWhatFollows) {
+  for (const GoodCall& call : kGoodCalls)
+    EXPECT_EQ(ask({.method = "POST", .target = call.path, .body = call.body}),
+              changes_state(call.op) ? Behind::nothing : Behind::anything)
+        << call.path;
+  EXPECT_EQ(ask({.method = "POST", .target = "/v1/batch", .body = "{}"}), Behind::nothing);
+  for (const char* path : kGets) {
+    bool list = std::string_view(path) == "/v1/users" || std::string_view(path) == "/v1/channels";
+    EXPECT_EQ(ask({.method = "GET", .target = path}), list ? Behind::nothing : Behind::anything)
+        << path;
+  }
+}
+
 TEST_F(HttpApi, KeepsTheConnectionOpenOnlyIfAsked) {
   http::Request request{.method = "GET", .target = "/healthz"};
   EXPECT_FALSE(answer_to(request).has("Connection: close"));
@@ -151,7 +177,8 @@ TEST_F(HttpApi, KeepsTheConnectionOpenOnlyIfAsked) {
 
 TEST_F(HttpApi, UnknownPathIs404) {
   for (const char* path : {"/", "/v1", "/v1/", "/v1/nothing", "/v1/send/", "/V1/send", "/send",
-                           "/v2/send", "/v1/list-channels", "/healthz/", "/v1//send", "*", ""}) {
+                           "/v2/send", "/v1/list-channels", "/v1/get-session", "/healthz/",
+                           "/v1//send", "/v1/stats/", "/v1/trace/", "/v1/sessionsx", "*", ""}) {
     HttpAnswer answer = post(path, R"({"data":"x"})");
     EXPECT_EQ(answer.status, 404) << path;
     EXPECT_EQ(error_code(answer), "not_found") << path;
@@ -159,20 +186,23 @@ TEST_F(HttpApi, UnknownPathIs404) {
 }
 
 TEST_F(HttpApi, WrongMethodIs405AndNamesTheRightOnes) {
-  for (const char* path : {"/v1/send", "/v1/send-user", "/v1/send-all", "/v1/publish", "/v1/join",
-                           "/v1/leave", "/v1/bind", "/v1/unbind", "/v1/kick", "/v1/batch"}) {
+  for (const char* path :
+       {"/v1/send", "/v1/send-user", "/v1/send-all", "/v1/publish", "/v1/join", "/v1/leave",
+        "/v1/bind", "/v1/unbind", "/v1/data", "/v1/kick", "/v1/batch"}) {
     for (const char* method : {"GET", "HEAD", "PUT", "OPTIONS", "post"}) {
       HttpAnswer answer = answer_to({.method = method, .target = path});
       EXPECT_EQ(answer.status, 405) << method << path;
       EXPECT_TRUE(answer.has("Allow: POST")) << answer.head;
     }
   }
-  for (const char* path : {"/v1/channels", "/v1/stats", "/metrics", "/healthz", "/readyz"}) {
+  for (const char* path : kGets) {
     HttpAnswer answer = post(path, "{}");
     EXPECT_EQ(answer.status, 405) << path;
     EXPECT_EQ(error_code(answer), "method_not_allowed");
     EXPECT_TRUE(answer.has("Allow: GET, HEAD")) << answer.head;
   }
+  for (const char* method : {"HEAD", "POST"})
+    EXPECT_TRUE(answer_to({.method = method, .target = "/v1/trace?channel=c"}).has("Allow: GET"));
   EXPECT_TRUE(router.seen.empty());
 }
 
@@ -204,50 +234,10 @@ TEST_F(HttpApi, ServesStatsAndMetrics) {
   EXPECT_TRUE(metrics.body.starts_with("# HELP ")) << metrics.body.substr(0, 100);
 }
 
-// ---- Channels
-
-TEST_F(HttpApi, ListsChannelsByPrefixUpToTheLimit) {
-  router.next_result.channels = {{"a", 1}, {"room 1", 2}, {"room\"2", 3}, {"room3", 4}};
-  EXPECT_EQ(get("/v1/channels").body,
-            R"({"channels":[{"name":"a","members":1},{"name":"room 1","members":2},)"
-            R"({"name":"room\"2","members":3},{"name":"room3","members":4}],"more":false})");
-  EXPECT_EQ(router.seen.back().op, Op::list_channels);
-  EXPECT_EQ(get("/v1/channels?prefix=room+1").body,
-            R"({"channels":[{"name":"room 1","members":2}],"more":false})");
-  EXPECT_EQ(get("/v1/channels?limit=1&prefix=room%20").body,
-            R"({"channels":[{"name":"room 1","members":2}],"more":false})");
-  EXPECT_EQ(get("/v1/channels?prefix=room&limit=1").body,
-            R"({"channels":[{"name":"room 1","members":2}],"more":true})");
-  EXPECT_EQ(get("/v1/channels?prefix=x").body, R"({"channels":[],"more":false})");
-  EXPECT_EQ(get("/v1/channels?prefix=&limit=10000").status, 200);
-}
-
-TEST_F(HttpApi, SaysWhenAListLacksAWorker) {
-  router.next_result.workers_failed = 1;
-  router.next_result.partial = true;
-  HttpAnswer answer = get("/v1/channels");
-  EXPECT_EQ(answer.status, 200);
-  EXPECT_EQ(answer.body, R"({"channels":[],"more":false,"workers_failed":1,"partial":true})");
-}
-
-TEST_F(HttpApi, BadQueryIs400) {
-  for (const std::string& query :
-       {std::string("x=1"), std::string("limit=0"), std::string("limit=10001"),
-        std::string("limit=-1"), std::string("limit=1x"), std::string("limit="),
-        std::string("limit"), std::string("limit=99999999999999999999"),
-        std::string("limit=1&limit=2"), std::string("prefix=%zz"), std::string("prefix=%ff"),
-        std::string("prefix=a&&limit=1"), "prefix=" + std::string(256, 'x')}) {
-    HttpAnswer answer = get("/v1/channels?" + query);
-    EXPECT_EQ(answer.status, 400) << query;
-    EXPECT_EQ(error_code(answer), "bad_request") << query;
-  }
-  EXPECT_TRUE(router.seen.empty());
-}
-
 // ---- Who may
 
 TEST_F(HttpApi, WithTokensEverythingButHealthNeedsOne) {
-  api.tokens = {"secret"};
+  api.tokens = {{"secret"}};
   unsigned refused = 0;
   for (const GoodCall& call : kGoodCalls) {
     HttpAnswer answer = post(call.path, call.body);
@@ -256,19 +246,22 @@ TEST_F(HttpApi, WithTokensEverythingButHealthNeedsOne) {
     EXPECT_TRUE(answer.has("WWW-Authenticate: Bearer")) << answer.head;
     ++refused;
   }
-  for (const char* path : {"/v1/batch", "/v1/channels", "/v1/stats", "/metrics", "/v1/nothing"}) {
+  for (const char* path : kGets) {
+    bool open = std::string_view(path) == "/healthz" || std::string_view(path) == "/readyz";
+    EXPECT_EQ(get(path).status, open ? 200 : 401) << path;
+    refused += open ? 0 : 1;
+  }
+  for (const char* path : {"/v1/batch", "/v1/trace?channel=c", "/v1/nothing"}) {
     EXPECT_EQ(get(path).status, 401) << path;
     ++refused;
   }
-  EXPECT_EQ(get("/healthz").status, 200);
-  EXPECT_EQ(get("/readyz").status, 200);
   EXPECT_TRUE(router.seen.empty());
   EXPECT_EQ(segment.stats(1).api_unauthorized.get(), refused);
   EXPECT_EQ(segment.stats(1).api_errors.get(), refused);
 }
 
 TEST_F(HttpApi, WithTheTokenACallIsCarriedOut) {
-  api.tokens = {"other", "secret"};
+  api.tokens = {{"other"}, {"secret"}};
   http::Request request{.method = "POST",
                         .target = "/v1/send-all",
                         .headers = {{"Authorization", "Bearer secret"}},
@@ -277,6 +270,51 @@ TEST_F(HttpApi, WithTheTokenACallIsCarriedOut) {
   request.headers[0].value = "Bearer Secret";
   EXPECT_EQ(answer_to(request).status, 401);
   EXPECT_EQ(router.seen.size(), 1u);
+}
+
+TEST_F(HttpApi, ATokenMayDoWhatItsScopesSay) {
+  api.tokens = {{"push", conf::kScopePush}, {"query", conf::kScopeQuery}, {"all"}};
+  auto status = [&](const char* method, const char* path, const std::string& body,
+                    std::string token) {
+    HttpAnswer answer = answer_to({.method = method,
+                                   .target = path,
+                                   .headers = {{"Authorization", "Bearer " + token}},
+                                   .body = body});
+    EXPECT_TRUE(answer.status != 403 || error_code(answer) == "forbidden") << answer.body;
+    return answer.status;
+  };
+  unsigned forbidden = 0;
+  for (const GoodCall& call : kGoodCalls) {
+    EXPECT_EQ(status("POST", call.path, call.body, "push"), 200) << call.path;
+    EXPECT_EQ(status("POST", call.path, call.body, "query"), 403) << call.path;
+    ++forbidden;
+  }
+  EXPECT_EQ(router.seen.size(), std::size(kGoodCalls));
+  EXPECT_EQ(status("POST", "/v1/batch", "{}", "query"), 403);
+  ++forbidden;
+  for (const char* path : kGets) {
+    bool open = std::string_view(path) == "/healthz" || std::string_view(path) == "/readyz";
+    EXPECT_EQ(status("GET", path, "", "push"), open ? get(path).status : 403) << path;
+    EXPECT_NE(status("GET", path, "", "query"), 403) << path;
+    forbidden += open ? 0 : 1;
+  }
+  for (const char* token : {"push", "query"}) {
+    EXPECT_EQ(status("GET", "/v1/trace", "", token), 403);
+    EXPECT_EQ(status("GET", "/v1/nothing", "", token), 404);
+    ++forbidden;
+  }
+  EXPECT_EQ(status("GET", "/v1/trace", "", "all"), 400);
+  EXPECT_EQ(segment.stats(1).api_forbidden.get(), forbidden);
+}
+
+TEST_F(HttpApi, TellsWhichScopeIsMissing) {
+  api.tokens = {{"t", conf::kScopeQuery}};
+  HttpAnswer answer = answer_to({.method = "POST",
+                                 .target = "/v1/send-all",
+                                 .headers = {{"Authorization", "Bearer t"}},
+                                 .body = R"({"data":"x"})"});
+  EXPECT_EQ(answer.body, R"({"error":{"code":"forbidden","message":)"
+                         R"("the token lacks a scope this needs: push"}})");
 }
 
 TEST_F(HttpApi, WithoutTokensNoWebPageMayPush) {
@@ -294,12 +332,15 @@ TEST_F(HttpApi, WithoutTokensNoWebPageMayPush) {
 }
 
 TEST_F(HttpApi, BytesThatAreNoRequestGetAJsonErrorToo) {
-  HttpAnswer answer = parse_answer(unreadable(context, 431, "the header is too large"));
+  auto unread = [&](int status, const char* why) {
+    return parse_answer(std::string(unreadable(context, status, why).bytes()));
+  };
+  HttpAnswer answer = unread(431, "the header is too large");
   EXPECT_EQ(answer.status, 431);
   EXPECT_EQ(answer.body, R"({"error":{"code":"bad_http","message":"the header is too large"}})");
   EXPECT_TRUE(answer.has("Connection: close"));
   EXPECT_TRUE(answer.has("Holdfast-Worker: 1"));
-  EXPECT_EQ(error_code(parse_answer(unreadable(context, 413, "too much"))), "too_large");
+  EXPECT_EQ(error_code(unread(413, "too much")), "too_large");
   EXPECT_EQ(segment.stats(1).api_errors.get(), 2u);
 }
 

@@ -19,13 +19,17 @@ std::string list_of(size_t count, const std::string& item) {
   return "[" + list + "]";
 }
 
-Command good(std::string_view call, std::string_view body) {
+Asked asked(std::string_view call, std::string_view body) {
   ParsedCommand parsed = parse_command(*op_named(call), body, kMaxMessage);
   if (auto* error = std::get_if<ApiError>(&parsed)) {
     ADD_FAILURE() << call << " " << body.substr(0, 200) << ": " << error->message;
     return {};
   }
-  return std::get<Command>(parsed);
+  return std::get<Asked>(parsed);
+}
+
+Command good(std::string_view call, std::string_view body) {
+  return asked(call, body).command;
 }
 
 std::string data_of(std::string_view data_json) {
@@ -93,6 +97,64 @@ TEST(CommandFromJson, KickHasACodeOfItsOwnAndTakesReasons) {
             longest);
 }
 
+TEST(CommandFromJson, ExcludeGoesWithUsersAndChannelsOfChangesToo) {
+  std::vector<shm::SessionId> a = {*shm::SessionId::parse(kA)};
+  std::string exclude = fmt::format(R"("exclude":["{}"])", kA);
+  for (const char* call : {"join", "leave"})
+    EXPECT_EQ(good(call, R"({"users":["u"],"channels":["c"],)" + exclude + "}").exclude, a) << call;
+  EXPECT_EQ(good("kick", R"({"users":["u"],)" + exclude + "}").exclude, a);
+  EXPECT_EQ(good("kick", R"({"channels":["c"],)" + exclude + "}").exclude, a);
+}
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+Command data_call(const std::string& how) {
+  return good("data", fmt::format(R"({{"session":"{}",{}}})", kA, how));
+}
+
+TEST(CommandFromJson, DataIsSetOrMerged) {
+  Command c = data_call(R"("set":{"b":"2","a":"ü\n","e":""})");
+  EXPECT_EQ(c.op, Op::data);
+  EXPECT_EQ(c.sessions, std::vector{*shm::SessionId::parse(kA)});
+  EXPECT_FALSE(c.merge);
+  EXPECT_EQ(c.pairs, (Pairs{{"b", "2"}, {"a", "ü\n"}, {"e", ""}}));
+  c = data_call(R"("merge":{"\u0061":"1","gone":null,"too":""})");
+  EXPECT_TRUE(c.merge);
+  EXPECT_EQ(c.pairs, (Pairs{{"a", "1"}, {"gone", ""}, {"too", ""}}));
+  EXPECT_TRUE(data_call(R"("set":{})").pairs.empty());
+  EXPECT_TRUE(data_call(R"("merge":{})").pairs.empty());
+}
+
+TEST(CommandFromJson, DataMayFillASessionExactlyAndTakeAnyKeyAway) {
+  EXPECT_EQ(data_call(fmt::format(R"("set":{{"key":"{}"}})", std::string(4093, 'v'))).pairs.size(),
+            1u);
+  std::string pairs;
+  for (int i = 0; i < 1000; ++i) pairs += fmt::format(R"("{:0>20}":null,)", i);
+  pairs.back() = '}';
+  EXPECT_EQ(data_call(R"("merge":{)" + pairs).pairs.size(), 1000u);
+}
+
+TEST(CommandFromJson, EveryCallMayHaveAnIdOfItsOwn) {
+  const std::pair<const char*, std::string> calls[] = {
+      {"send", fmt::format(R"("sessions":["{}"],"data":"x")", kA)},
+      {"send-user", R"("users":["u"],"data":"x")"},
+      {"send-all", R"("data":"x")"},
+      {"publish", R"("channels":["c"],"data":"x")"},
+      {"join", R"("users":["u"],"channels":["c"])"},
+      {"leave", R"("users":["u"],"channels":["c"])"},
+      {"bind", fmt::format(R"("session":"{}","user":"u")", kA)},
+      {"unbind", fmt::format(R"("session":"{}")", kA)},
+      {"data", fmt::format(R"("session":"{}","set":{{}})", kA)},
+      {"kick", R"("users":["u"])"},
+  };
+  for (const auto& [call, members] : calls) {
+    EXPECT_EQ(asked(call, "{" + members + "}").id, "") << call;
+    EXPECT_EQ(asked(call, "{" + members + R"(,"id":"order-\u00e9 1"})").id, "order-é 1") << call;
+  }
+  std::string longest(255, 'i');
+  EXPECT_EQ(asked("send-all", fmt::format(R"({{"id":"{}","data":"x"}})", longest)).id, longest);
+}
+
 TEST(CommandFromJson, TakesExactlyTheLargestLists) {
   EXPECT_EQ(good("send", fmt::format(R"({{"sessions":{},"data":"x"}})", list_of(10'000, kA)))
                 .sessions.size(),
@@ -121,6 +183,22 @@ TEST(Payload, OtherJsonGoesOutByteForByte) {
     EXPECT_EQ(c.data, text);
     EXPECT_TRUE(c.binary);
   }
+}
+
+TEST(Payload, IsTakenOutOfTheMiddleOfTheBody) {
+  for (const char* text : {"-0", "1e5", "18446744073709551615", "\"\"", "[[[]],{}]", "null"}) {
+    Command c =
+        good("send-all", fmt::format(R"({{"binary":true , "data" :{} ,"exclude":[]}})", text));
+    EXPECT_EQ(c.data, text == std::string("\"\"") ? "" : text);
+    EXPECT_TRUE(c.binary);
+  }
+}
+
+TEST(Payload, MayBeNestedDeeply) {
+  std::string deep = std::string(1000, '[') + std::string(1000, ']');
+  ParsedCommand parsed = parse_command(Op::send_all, "{\"data\":" + deep + "}", 10'000);
+  ASSERT_TRUE(std::holds_alternative<Asked>(parsed)) << std::get<ApiError>(parsed).message;
+  EXPECT_EQ(std::get<Asked>(parsed).command.data, deep);
 }
 
 TEST(Payload, IsFoundUnderAnEscapedKey) {
@@ -156,14 +234,21 @@ TEST(Batch, GivesEveryItemInOrderWithItsOwnError) {
       {"op":"send-all","op":"publish","data":"x"},
       {"data":" three ","op":"send-all"},
       {"op":"send-all","data":"x","sessions":[]},
-      {"op":"send-all","data":null}]})");
-  ASSERT_EQ(items.size(), 9u);
-  EXPECT_EQ(std::get<Command>(items[0]).data, R"({"n": 1})");
-  EXPECT_EQ(std::get<Command>(items[4]).data, "[2]");
-  EXPECT_EQ(std::get<Command>(items[4]).op, Op::publish);
-  EXPECT_EQ(std::get<Command>(items[6]).data, " three ");
-  EXPECT_EQ(std::get<Command>(items[8]).data, "null");
-  for (size_t wrong : {1, 2, 3, 5, 7}) {
+      {"op":"send-all","data":null},
+      {"data":{"op":"kick"},"id":"tenth","op":"send-all"},
+      {"op":{"op":"send-all"},"data":"x"},
+      {"op":"send-al","data":"x"},
+      {"op":"send-all ","data":"x"}]})");
+  ASSERT_EQ(items.size(), 13u);
+  EXPECT_EQ(std::get<Asked>(items[0]).command.data, R"({"n": 1})");
+  EXPECT_EQ(std::get<Asked>(items[4]).command.data, "[2]");
+  EXPECT_EQ(std::get<Asked>(items[4]).command.op, Op::publish);
+  EXPECT_EQ(std::get<Asked>(items[6]).command.data, " three ");
+  EXPECT_EQ(std::get<Asked>(items[8]).command.data, "null");
+  EXPECT_EQ(std::get<Asked>(items[8]).id, "");
+  EXPECT_EQ(std::get<Asked>(items[9]).command.data, R"({"op":"kick"})");
+  EXPECT_EQ(std::get<Asked>(items[9]).id, "tenth");
+  for (size_t wrong : {1, 2, 3, 5, 7, 10, 11, 12}) {
     ASSERT_TRUE(std::holds_alternative<ApiError>(items[wrong])) << wrong;
     EXPECT_EQ(std::get<ApiError>(items[wrong]).status, 400) << wrong;
   }
@@ -176,7 +261,7 @@ TEST(Batch, ItemTooLargeIs413ForThatItem) {
       std::string(kMaxMessage + 1, 'x')));
   ASSERT_EQ(items.size(), 2u);
   EXPECT_EQ(std::get<ApiError>(items[0]).status, 413);
-  EXPECT_EQ(std::get<Command>(items[1]).data, "y");
+  EXPECT_EQ(std::get<Asked>(items[1]).command.data, "y");
 }
 
 std::string repeated_items(size_t count) {
@@ -189,7 +274,7 @@ std::string repeated_items(size_t count) {
 TEST(Batch, TakesAThousandCommandsAndNotOneMore) {
   auto items = batch_of(repeated_items(1'000));
   ASSERT_EQ(items.size(), 1'000u);
-  EXPECT_EQ(std::get<Command>(items[999]).data, "[999]");
+  EXPECT_EQ(std::get<Asked>(items[999]).command.data, "[999]");
   EXPECT_TRUE(std::holds_alternative<ApiError>(parse_batch(repeated_items(1'001), kMaxMessage)));
 }
 
@@ -205,6 +290,11 @@ TEST(Batch, BadEnvelopeIsRefusedAsAWhole) {
       {R"({"commands":[{"op":"send-all","data":"x"})", "bad_json", "not JSON"},
       {R"({"commands":[{"op":"send-all","data":"x"},{"op":"send-all","data":"\x"}]})", "bad_json",
        "not JSON"},
+      // Behind an item with an error of its own.
+      {R"({"commands":[{"op":"x"},{"op":"send-all","data":"\x"}]})", "bad_json", "not JSON"},
+      {R"({"commands":[{"op":"send-all","colour":[tru],"data":"x"}]})", "bad_json", "not JSON"},
+      {R"({"commands":[{"op":"send-all","data":"x"}]} {})", "bad_json", "not JSON"},
+      {R"({"commands":[7 8]})", "bad_json", "not JSON"},
       {"{}", "bad_request", "commands: must be an array of 1 to 1000"},
       {R"({"commands":[]})", "bad_request", "commands: must be"},
       {R"({"commands":{}})", "bad_request", "commands: must be"},
@@ -228,8 +318,13 @@ TEST(CommandFromJson, FromDamagedBytesIsAnErrorOrAValidCommand) {
       fmt::format(R"({{"sessions":["{}","{}"],"data":{{"a":[1,"\u00e9"]}},"binary":false}})", kA,
                   kB),
       R"({"sessions":[],"data_base64":"w7x6/w==","binary":true})",
-      R"({"channels":["a","b"],"users":["u"],"code":4000,"reason":"r"})",
+      R"({"channels":["a","b"],"users":["u"],"code":4000,"reason":"r","id":"i"})",
+      R"({"channels":["a","b"],"users":["u"],"exclude":[]})",
+      R"({"channels":["a"],"code":4000,"reason":"r\n","id":"i"})",
+      R"({"channels":["a"],"data":[1.5,-7,{"k":"\u00e9"},null,true]})",
+      fmt::format(R"({{"session":"{}","merge":{{"a":"\u00e9","b":null}}}})", kA),
   };
+  simdjson::dom::parser strict;
   std::mt19937 random(4711);
   size_t accepted = 0;
   for (int round = 0; round < 30'000; ++round) {
@@ -238,8 +333,10 @@ TEST(CommandFromJson, FromDamagedBytesIsAnErrorOrAValidCommand) {
       body[random() % body.size()] = char(random());
     Op op = Op(1 + random() % unsigned(Op::kick));
     ParsedCommand parsed = parse_command(op, body, kMaxMessage);
-    auto* command = std::get_if<Command>(&parsed);
-    if (command == nullptr) continue;
+    auto* asked = std::get_if<Asked>(&parsed);
+    if (asked == nullptr) continue;
+    const Command* command = &asked->command;
+    EXPECT_EQ(strict.parse(body).error(), simdjson::SUCCESS) << body;
     ++accepted;
     EXPECT_TRUE(command->binary || simdjson::validate_utf8(command->data)) << body;
     for (const std::string& channel : command->channels) EXPECT_TRUE(valid_channel(channel));

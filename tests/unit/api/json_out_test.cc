@@ -43,6 +43,16 @@ TEST(JsonWriter, PutsCommasBetweenMembersOnly) {
   EXPECT_EQ(json.take(), R"({"a":1,"b":["x",false,{}],"c":[],"d":18446744073709551615})");
 }
 
+TEST(JsonWriter, TakesTheMembersOfAnotherObject) {
+  JsonWriter json;
+  json.begin_object().members_of("{}").key("a").number(1);
+  json.members_of(R"({"b":[2],"c":{}})").members_of("{}").key("d").number(3).end_object();
+  EXPECT_EQ(json.take(), R"({"a":1,"b":[2],"c":{},"d":3})");
+  JsonWriter first;
+  first.begin_object().members_of(R"({"b":2})").end_object();
+  EXPECT_EQ(first.take(), R"({"b":2})");
+}
+
 std::string outcome(const Command& command, const CommandResult& result, int status) {
   JsonWriter json;
   json.begin_object();
@@ -76,8 +86,16 @@ TEST(Outcome, IsOverloadedWhereNothingWasDeliveredAndAWorkerCouldNotBeTold) {
   outcome({.op = Op::publish}, {.workers_failed = 2}, 503);
 }
 
+TEST(Outcome, OfDataThatDoesNotFitIs413AndSaysNothingElse) {
+  std::string body = outcome({.op = Op::data, .sessions = {{1, 2}}}, {.refused = 1}, 413);
+  EXPECT_EQ(body.find(R"({"error":{"code":"too_large","message":")"), 0u) << body;
+  EXPECT_EQ(body.find("refused"), std::string::npos) << body;
+  EXPECT_EQ(outcome({.op = Op::join, .users = {"u"}}, {.delivered = 1, .refused = 2}, 200),
+            R"({"delivered":1,"refused":2})");
+}
+
 TEST(Outcome, OfBindToAnUnknownSessionIs404) {
-  for (Op op : {Op::bind, Op::unbind}) {
+  for (Op op : {Op::bind, Op::unbind, Op::data}) {
     std::string body = outcome({.op = op, .sessions = {{1, 2}}}, {.unknown = {{1, 2}}}, 404);
     EXPECT_EQ(body.find(R"({"error":{"code":"unknown_session","message":")"), 0u) << body;
     EXPECT_NE(body.find(kId), std::string::npos) << body;

@@ -231,7 +231,9 @@ TEST(Query, FindsAllValuesOfAName) {
   using Values = std::vector<std::string>;
   EXPECT_EQ(http::query_values("channel=a&x=1&channel=b%20c&channel", "channel"),
             (Values{"a", "b c", ""}));
-  EXPECT_EQ(http::query_values("&&channel=%zz&%zz=1&ch%61nnel=d=e&", "channel"), Values{"d=e"});
+  EXPECT_EQ(http::query_values("&&x=%zz&%zz=1&ch%61nnel=d=e&", "channel"), Values{"d=e"});
+  EXPECT_EQ(http::query_values("channel=a&channel=%zz", "channel"), std::nullopt);
+  EXPECT_EQ(http::query_values("channel=%4", "channel"), std::nullopt);
   EXPECT_EQ(http::query_values("channels=a&xchannel=b", "channel"), Values{});
   EXPECT_EQ(http::query_values("", "channel"), Values{});
 }

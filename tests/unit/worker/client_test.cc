@@ -26,6 +26,17 @@ class ClientTest : public ::testing::Test {
     EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer).empty(); })) << peer.received();
     return peer;
   }
+  // A TCP client that has said all, and waits for answers (as long as the backend is busy).
+  Peer half_closed_client() {
+    Peer peer = room_.connect();
+    size_t before = room_.backend.messages.size();
+    peer.send("question\n");
+    peer.end_output();
+    EXPECT_TRUE(room_.turn_until([&] { return room_.backend.messages.size() > before; }));
+    for (int i = 0; i < 2; ++i) room_.turn();
+    EXPECT_NE(room_.session_of(peer), nullptr);
+    return peer;
+  }
   bool send(Session& session, std::string_view text) {
     Payload payload(text, false);
     return room_.sessions.deliver(session, payload, Urgency::urgent);
@@ -145,6 +156,68 @@ TEST_F(ClientTest, TcpClientThatEndsItsSideAndDoesNotReadIsGivenUp) {
   peer.end_output();
   EXPECT_TRUE(room_.turn_until([&] { return !room_.backend.endings.empty(); }));
   room_.pass(room_.lines.close_timeout_ms + 200);
+  expect_nothing_left();
+}
+
+// The rows of `half_closed`: what it has said is still answered, however late.
+TEST_F(ClientTest, TcpClientThatEndsItsSideIsAnsweredBeforeItsSessionEnds) {
+  room_.backend.owes_answers = true;
+  Peer peer = half_closed_client();
+  Session& session = *room_.session_of(peer);
+  for (int i = 0; i < 3; ++i) room_.turn();  // its end of file is there all the time
+  room_.pass(100'000);                       // no silence of the client is counted
+  EXPECT_TRUE(room_.backend.endings.empty());
+  EXPECT_TRUE(send(session, "one"));
+  session.client->all_answered();
+  EXPECT_TRUE(room_.backend.endings.empty()) << "another answer is owed";
+  EXPECT_TRUE(send(session, "two"));
+  room_.backend.owes_answers = false;
+  session.client->all_answered();
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::client_closed});
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(peer.received(), "one\ntwo\n");
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, HalfClosedOneThatDoesNotReadItsAnswersIsGivenUp) {
+  room_.lines.send_queue = 10'000'000;
+  room_.backend.owes_answers = true;
+  Peer peer = half_closed_client();
+  Session& session = *room_.session_of(peer);
+  fill(session);
+  room_.backend.owes_answers = false;
+  session.client->all_answered();
+  room_.pass(room_.lines.close_timeout_ms + 200);
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, HalfClosedOneThatIsGoneWasNotLost) {
+  room_.backend.owes_answers = true;
+  Peer peer = half_closed_client();
+  Session& session = *room_.session_of(peer);
+  peer.close();
+  ASSERT_TRUE(room_.turn_until([&] {
+    if (room_.backend.endings.empty()) send(session, "to nobody");
+    return !room_.backend.endings.empty();
+  }));
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::client_closed});
+  expect_nothing_left();
+}
+
+TEST_F(ClientTest, HalfClosedOneIsKickedSlowAndStoppedLikeOthers) {
+  room_.backend.owes_answers = true;
+  room_.lines.send_queue = 1000;
+  Peer kicked = half_closed_client(), slow = half_closed_client(), stopped = half_closed_client();
+  room_.session_of(kicked)->client->close(4000, "bye", EndReason::kicked);
+  EXPECT_FALSE(send(*room_.session_of(slow), std::string(2000, 'x')));
+  room_.turn();
+  room_.connections.for_each([](Connection& c) { c.wind_up(WindUp::unopened); });
+  EXPECT_EQ(room_.sessions.live(), 1u);
+  room_.connections.for_each([](Connection& c) { c.wind_up(WindUp::all); });
+  EXPECT_EQ(room_.backend.endings,
+            (std::vector{EndReason::kicked, EndReason::slow, EndReason::stop}));
+  for (Peer* peer : {&kicked, &slow, &stopped})
+    EXPECT_TRUE(room_.turn_until([&] { return peer->at_end(); }));
   expect_nothing_left();
 }
 

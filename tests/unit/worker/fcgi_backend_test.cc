@@ -30,7 +30,7 @@ class AppTest : public ::testing::Test {
     room_.web.idle_timeout_ms = 0;
   }
   void start(fcgi::Pool::Share share = {4, 100}) {
-    backend_ = std::make_unique<FcgiBackend>(room_.runtime, conf_, share, room_.sessions, room_.hub,
+    backend_ = std::make_unique<FcgiBackend>(room_.runtime, conf_, share, room_.sessions,
                                              room_.router, [] { return false; });
   }
   void TearDown() override {
@@ -218,6 +218,21 @@ TEST_F(AppTest, ConnectAnswerMayCloseAtOnce) {
   expect_pairs();
 }
 
+TEST_F(AppTest, ConnectAnswerTooLongForAMessageRefusesTheHandshake) {
+  room_.config.limits.max_message_size = 2000;
+  start();
+  Peer peer = room_.connect(room_.web, *backend_);
+  test::shake_hands(peer);
+  EXPECT_EQ(serve("Content-Type: text/plain\r\n", std::string(2001, 'x')), "connect");
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 502 ")) << peer.received();
+  EXPECT_EQ(stats().backend_answers_too_long.get(), 1u);
+  EXPECT_EQ(serve(), "close");
+  EXPECT_EQ(last_.params["HOLDFAST_REASON"], "backend failed");
+  EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  expect_pairs();
+}
+
 TEST_F(AppTest, WithoutEventsNothingIsOwed) {
   conf_.event_connect = conf_.event_close = false;
   start();
@@ -251,11 +266,41 @@ TEST_F(AppTest, CloseEventFollowsTheLastMessage) {  // I2
   peer.send("1\n2\n");
   room_.turn();
   peer.close();
-  EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.live() == 0; }));
   EXPECT_EQ(serve(), "message");
-  EXPECT_EQ(serve(), "message");
+  EXPECT_EQ(serve("Content-Type: text/plain\r\n", "to nobody"), "message");
   EXPECT_EQ(last_.body, "2");
   EXPECT_EQ(serve(), "close");
+  EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  expect_pairs();
+}
+
+TEST_F(AppTest, ClientThatEndsItsSideGetsAllAnswersBeforeItsCloseEvent) {
+  start();
+  Peer peer = accepted_client();
+  peer.send("1\n2\n");
+  peer.end_output();
+  EXPECT_EQ(serve("Content-Type: text/plain\r\n", "re 1"), "message");
+  EXPECT_EQ(room_.sessions.live(), 1u);
+  EXPECT_EQ(serve("Content-Type: text/plain\r\n", "re 2"), "message");
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(peer.received(), "re 1\nre 2\n");
+  EXPECT_EQ(serve(), "close");
+  EXPECT_EQ(last_.params["HOLDFAST_REASON"], "client closed");
+  EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  expect_pairs();
+}
+
+// The backend's own deadlines end what nobody answers.
+TEST_F(AppTest, ClientThatEndedItsSideIsGoneWhenItsMessageHasFailed) {
+  start();
+  Peer peer = accepted_client();
+  peer.send("1\n");
+  peer.end_output();
+  std::unique_ptr<FakeConnection> connection;
+  next_request(connection);
+  EXPECT_TRUE(pass_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(serve(), "close");
+  EXPECT_EQ(last_.params["HOLDFAST_REASON"], "backend failed");
   EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
   expect_pairs();
 }
@@ -327,7 +372,15 @@ TEST_F(AppTest, FailedMessageClosesItsSessionAndDropsTheRest) {
        "\x03\xf3the application did not answer"},
       {"overloaded", fcgi::end_record(0, 2), "\x03\xf5the application did not answer"},
       {"500", fcgi::answer("", "Status: 500 Oops\r\n"), "\x03\xf3the application failed"},
+      {"longer than a message", fcgi::answer(std::string(2001, 'x')),
+       "\x03\xf3"
+       "backend answer too long"},
+      {"longer than max_response", fcgi::answer(std::string(4001, 'x')),
+       "\x03\xf3"
+       "backend answer too long"},
   };
+  room_.config.limits.max_message_size = 2000;
+  conf_.max_response = 4000;
   start();
   uint64_t abandoned = 0;
   for (const FailureCase& c : cases) {
@@ -348,6 +401,7 @@ TEST_F(AppTest, FailedMessageClosesItsSessionAndDropsTheRest) {
     EXPECT_EQ(last_.params["HOLDFAST_REASON"], "backend failed");
     EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
   }
+  EXPECT_EQ(stats().backend_answers_too_long.get(), 2u);
   expect_pairs();
 }
 
@@ -450,7 +504,7 @@ class CrashTest : public AppTest {
     shm::clear_gauges(stats());
     heir_ = std::make_unique<test::Room>(instance_);
     heirs_backend_ = std::make_unique<FcgiBackend>(heir_->runtime, conf_, fcgi::Pool::Share{4, 100},
-                                                   heir_->sessions, heir_->hub, heir_->router,
+                                                   heir_->sessions, heir_->router,
                                                    [] { return false; });
     for (const shm::SessionView& view : heir_->sessions.orphans()) {
       Session& session = heir_->sessions.adopt(view, heir_->lines, *heirs_backend_);

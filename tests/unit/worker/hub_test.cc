@@ -13,6 +13,11 @@ namespace {
 
 using Joined = Hub::Joined;
 
+class SilentSubscriber final : public Subscriber {
+ public:
+  bool published(std::string_view, Payload&, Urgency) override { return true; }
+};
+
 class HubTest : public ::testing::Test {
  protected:
   explicit HubTest(unsigned max_channels = 128) : room_(instance_, 0, config(max_channels)) {}
@@ -23,23 +28,35 @@ class HubTest : public ::testing::Test {
   }
   Hub& hub() { return room_.hub; }
   bool in_filter(std::string_view name) { return instance_.segment.filter().maybe_member(0, name); }
-  // I2, for every membership of every session and every member of every channel.
-  void expect_consistent(const std::vector<std::unique_ptr<Session>>& sessions) {
-    size_t memberships = 0;
-    for (const auto& session : sessions) {
-      for (size_t i = 0; i < session->memberships.size(); ++i) {
-        const Session::Membership& m = session->memberships[i];
-        ASSERT_LT(m.position, m.channel->members.size());
-        const Channel::Member& back = m.channel->members[m.position];
-        ASSERT_EQ(back.session, session.get());
+  std::vector<std::string> names_from(std::string_view from, std::string_view after = {}) {
+    std::vector<std::string> names;
+    hub().for_each_from(from, after,
+                        [&](const Channel& c) { return names.push_back(c.name), true; });
+    return names;
+  }
+  // I2, for every membership of everybody and every member of every channel.
+  void expect_consistent(const std::vector<ChannelMember*>& everybody) {
+    size_t sessions = 0, subscriptions = 0;
+    for (ChannelMember* who : everybody) {
+      for (size_t i = 0; i < who->memberships.size(); ++i) {
+        const ChannelMember::Membership& m = who->memberships[i];
+        ASSERT_LT(m.position, m.channel->of(*who).size());
+        const Channel::Member& back = m.channel->of(*who)[m.position];
+        ASSERT_EQ(back.who, who);
         ASSERT_EQ(back.membership, i);
       }
-      memberships += session->memberships.size();
+      (who->session ? sessions : subscriptions) += who->memberships.size();
     }
-    size_t members = 0;
-    hub().for_each_channel([&](const Channel& c) { members += c.members.size(); });
-    ASSERT_EQ(members, memberships);
-    ASSERT_EQ(room_.runtime.stats.memberships.get(), memberships);
+    size_t members = 0, subscribers = 0;
+    hub().for_each_from({}, {}, [&](const Channel& c) {
+      members += c.members.size();
+      subscribers += c.subscribers.size();
+      return true;
+    });
+    ASSERT_EQ(members, sessions);
+    ASSERT_EQ(subscribers, subscriptions);
+    ASSERT_EQ(room_.runtime.stats.memberships.get(), sessions);
+    ASSERT_EQ(room_.runtime.stats.subscriptions.get(), subscriptions);
   }
 
   test::Instance instance_;
@@ -78,41 +95,60 @@ TEST_F(HubTest, UserIsAChannelThatIsNotListedAndNotCounted) {
   EXPECT_TRUE(in_filter(ann));
   EXPECT_NE(hub().find(ann), nullptr);
   EXPECT_EQ(hub().find("ann"), nullptr);
-  hub().for_each_channel([](const Channel& c) { FAIL() << c.name; });
+  EXPECT_EQ(names_from("\x01"), std::vector<std::string>{}) << "channels begin behind the users";
+  EXPECT_EQ(names_from({}), std::vector{ann});
   EXPECT_EQ(room_.runtime.stats.channels_local.get(), 0u);
   EXPECT_EQ(room_.runtime.stats.memberships.get(), 0u);
   EXPECT_TRUE(hub().leave(a, ann));
   EXPECT_FALSE(in_filter(ann));
 }
 
-// Joins and leaves at random against a model; every link is checked after each change.
+TEST_F(HubTest, ListsChannelsByNameFromAnyPoint) {
+  Session a;
+  for (const char* name : {"b", "room2", "a", "room1", "z"}) hub().join(a, name);
+  hub().join(a, user_channel("ann"));
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names_from("\x01"), (Names{"a", "b", "room1", "room2", "z"}));
+  EXPECT_EQ(names_from("b"), (Names{"b", "room1", "room2", "z"}));
+  EXPECT_EQ(names_from("room"), (Names{"room1", "room2", "z"}));
+  EXPECT_EQ(names_from("room", "room1"), (Names{"room2", "z"}));
+  EXPECT_EQ(names_from("room", "b"), (Names{"room1", "room2", "z"}));
+  EXPECT_EQ(names_from("room", "rooms"), (Names{"z"}));
+  EXPECT_EQ(names_from("zz"), Names{});
+  hub().leave_all(a);
+}
+
+// Joins and leaves of sessions and subscribers at random against a model; every link is checked after each change.
 TEST_F(HubTest, LinksHoldThroughManyJoinsAndLeaves) {  // I2
   std::mt19937 random(1234);
   std::vector<std::unique_ptr<Session>> sessions;
-  for (int i = 0; i < 40; ++i) sessions.push_back(std::make_unique<Session>());
-  std::map<std::string, std::set<Session*>> model;
+  std::vector<std::unique_ptr<SilentSubscriber>> subscribers;
+  std::vector<ChannelMember*> everybody;
+  for (int i = 0; i < 30; ++i)
+    everybody.push_back(sessions.emplace_back(std::make_unique<Session>()).get());
+  for (int i = 0; i < 10; ++i)
+    everybody.push_back(subscribers.emplace_back(std::make_unique<SilentSubscriber>()).get());
+  std::map<std::string, std::set<ChannelMember*>> model;
   for (int round = 0; round < 5000; ++round) {
-    Session& session = *sessions[random() % sessions.size()];
+    ChannelMember& who = *everybody[random() % everybody.size()];
     std::string name = "c" + std::to_string(random() % 12);
     if (random() % 2 == 0) {
-      bool fresh = model[name].insert(&session).second;
-      ASSERT_EQ(hub().join(session, name), fresh ? Joined::joined : Joined::already);
+      bool fresh = model[name].insert(&who).second;
+      ASSERT_EQ(hub().join(who, name), fresh ? Joined::joined : Joined::already);
     } else if (random() % 10 == 0) {
-      hub().leave_all(session);
-      for (auto& [channel, members] : model) members.erase(&session);
+      hub().leave_all(who);
+      for (auto& [channel, members] : model) members.erase(&who);
     } else {
-      ASSERT_EQ(hub().leave(session, name), model[name].erase(&session) == 1);
+      ASSERT_EQ(hub().leave(who, name), model[name].erase(&who) == 1);
     }
-    expect_consistent(sessions);
+    expect_consistent(everybody);
     for (const auto& [channel, members] : model) {
       const Channel* found = hub().find(channel);
-      ASSERT_EQ(found == nullptr ? 0 : found->members.size(), members.size());
-      for (Session* member : members)
-        ASSERT_TRUE(std::any_of(found->members.begin(), found->members.end(),
-                                [&](const Channel::Member& m) { return m.session == member; }));
+      ASSERT_EQ(found == nullptr ? 0 : found->members.size() + found->subscribers.size(),
+                members.size());
     }
   }
-  for (auto& session : sessions) hub().leave_all(*session);
+  for (ChannelMember* who : everybody) hub().leave_all(*who);
   for (const auto& [channel, members] : model) EXPECT_FALSE(in_filter(channel));
 }
 
@@ -142,6 +178,13 @@ TEST_F(HubLimitTest, UserTakesNoChannelsPlace) {
   EXPECT_EQ(hub().find(user_channel("ann")), nullptr);
   room_.sessions.set_user(a, "");
   EXPECT_EQ(hub().find(user_channel("bob")), nullptr);
+}
+
+TEST_F(HubLimitTest, DoesNotBindSubscribers) {
+  SilentSubscriber subscriber;
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(hub().join(subscriber, "c" + std::to_string(i)), Joined::joined);
+  hub().leave_all(subscriber);
 }
 
 }  // namespace

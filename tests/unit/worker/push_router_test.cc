@@ -1,50 +1,10 @@
-// Two workers' routers on one segment, in one process: the test turns one or the other.
-
 #include "worker/push_router.h"
 
-#include <gtest/gtest.h>
-
-#include <optional>
-
 #include "base/bytes.h"
-#include "tests/unit/worker/room.h"
+#include "tests/unit/worker/router_fixture.h"
 
 namespace holdfast {
 namespace {
-
-class RouterTest : public ::testing::Test {
- protected:
-  explicit RouterTest(conf::Config config = {})
-      : here_(instance_, 0, config), there_(instance_, 1, config) {}
-
-  // Executes at `here` and keeps the answer in result_.
-  void execute(const Command& command) {
-    result_.reset();
-    here_.router.execute(command, [this](CommandResult&& given) {
-      EXPECT_FALSE(result_) << "answered twice";  // I1
-      result_ = std::move(given);
-    });
-  }
-  bool both_turn_until(const std::function<bool()>& done) {
-    return test::eventually([&] {
-      here_.turn();
-      there_.turn();
-      return done();
-    });
-  }
-  bool answered() {
-    return both_turn_until([&] { return result_.has_value(); });
-  }
-  static Command publish(std::string channel, std::string data) {
-    return {.op = Op::publish, .channels = {std::move(channel)}, .data = std::move(data)};
-  }
-  std::string lines_of(test::Room& room, size_t peer) { return room.others[peer].received(); }
-  shm::StatsBlock& stats() { return here_.runtime.stats; }
-
-  test::Instance instance_;
-  test::Room here_, there_;
-  std::optional<CommandResult> result_;
-};
 
 TEST_F(RouterTest, SendReachesSessionsHereAndThereAndNamesTheUnknown) {
   Session& near = here_.open_session();
@@ -171,9 +131,7 @@ TEST_F(RouterTest, ReplyToADeadPredecessorIsLate) {
     writer.put(token);
     writer.put(uint8_t{1});
     writer.put(uint8_t{0});
-    writer.put(uint64_t{1000});
-    writer.put(uint64_t{0});
-    writer.put(uint32_t{0});
+    for (uint64_t number : {1000, 0, 0, 0}) writer.put(number);
     there_.router.post().send(0, 2, stale);
   }
   ASSERT_TRUE(answered());
@@ -211,26 +169,6 @@ TEST_F(RouterTest, RecordsThatMakeNoSenseAreCountedAndLeftOut) {
   post.send(0, 1, std::string(8, '\0') + bind.encode());
   EXPECT_TRUE(both_turn_until([&] { return stats().push_received.get() == 4; }));
   EXPECT_EQ(near.user, "");
-}
-
-TEST_F(RouterTest, ListOfChannelsComesInPiecesAndIsSummedAndSorted) {
-  Session& near = here_.open_session();
-  Session& far = there_.open_session();
-  here_.hub.join(near, "b");
-  there_.hub.join(far, "b");
-  std::vector<std::string> long_names;
-  for (int i = 0; i < 120; ++i) {
-    long_names.push_back(fmt::format("{:03}{}", i, std::string(252, 'n')));
-    there_.hub.join(far, long_names.back());
-  }
-  execute({.op = Op::list_channels});
-  ASSERT_TRUE(answered());
-  EXPECT_GT(stats().push_received.get(), 1u) << "one piece was enough; make the list longer";
-  ASSERT_EQ(result_->channels.size(), 121u);
-  for (size_t i = 0; i < 120; ++i) EXPECT_EQ(result_->channels[i].name, long_names[i]);
-  EXPECT_EQ(result_->channels[120].name, "b");
-  EXPECT_EQ(result_->channels[120].members, 2u);
-  EXPECT_FALSE(result_->partial);
 }
 
 class OneChannelTest : public RouterTest {

@@ -18,7 +18,7 @@ class ReplyActionsTest : public ::testing::Test {
     given.headers = std::move(headers);
     given.body = std::move(body);
     size_t before = peer_.received().size();
-    actions_.before_close(*session_, given);
+    whole_ = actions_.before_close(*session_, given);
     if (session_->client != nullptr) actions_.close(*session_, given);
     room_.turn();
     return peer_.received().substr(before);
@@ -31,9 +31,10 @@ class ReplyActionsTest : public ::testing::Test {
 
   test::Instance instance_;
   test::Room room_{instance_};
-  ReplyActions actions_{room_.runtime, room_.sessions, room_.hub, room_.router};
+  ReplyActions actions_{room_.runtime, room_.sessions, room_.router};
   test::Peer peer_ = room_.connect();
   Session* session_ = nullptr;
+  bool whole_ = false;
 };
 
 TEST_F(ReplyActionsTest, BodyGoesToTheSender) {
@@ -141,11 +142,35 @@ TEST_F(ReplyActionsTest, CloseWithoutAValidCodeIsLeftOut) {
   EXPECT_EQ(bad(), std::size(kBad));
 }
 
-TEST_F(ReplyActionsTest, BodyLongerThanAMessageMayBeIsLeftOut) {
+TEST_F(ReplyActionsTest, BodyLongerThanAMessageMayBeIsToldAndCounted) {
   std::string longest(room_.config.limits.max_message_size, 'x');
   EXPECT_EQ(answer({}, longest).size(), longest.size() + 1);
-  EXPECT_EQ(answer({}, longest + 'x'), "");
-  EXPECT_EQ(bad(), 1u);
+  EXPECT_TRUE(whole_);
+  EXPECT_EQ(answer({{"Holdfast-Join", "room"}}, longest + 'x'), "");
+  EXPECT_FALSE(whole_);
+  EXPECT_EQ(members("room"), 1u) << "its headers are carried out";
+  Session& other = room_.open_session();
+  room_.hub.join(other, "elsewhere");
+  EXPECT_EQ(answer({{"Holdfast-Publish", "elsewhere"}}, longest + 'x'), "");
+  EXPECT_FALSE(whole_);
+  EXPECT_EQ(room_.others[0].received(), "");
+  EXPECT_EQ(room_.runtime.stats.backend_answers_too_long.get(), 2u);
+  EXPECT_EQ(bad(), 0u);
+}
+
+TEST_F(ReplyActionsTest, BodyThatTheLengthFieldCannotSayIsToldAndCounted) {
+  conf::Listen devices;
+  devices.protocol = conf::Protocol::tcp;
+  devices.framing = conf::Framing{.size = 1, .strip = true};
+  peer_ = room_.connect(devices, room_.backend);
+  session_ = room_.session_of(peer_);
+  EXPECT_EQ(answer({}, std::string(255, 'x')).size(), 256u);
+  EXPECT_TRUE(whole_);
+  EXPECT_EQ(answer({}, std::string(256, 'x')), "");
+  EXPECT_FALSE(whole_);
+  EXPECT_EQ(room_.runtime.stats.backend_answers_too_long.get(), 1u);
+  peer_.close();
+  EXPECT_TRUE(room_.turn_until([&] { return room_.connections.size() == 0; }));
 }
 
 TEST_F(ReplyActionsTest, OfAnEndedSessionOnlyPublishHasAnEffect) {
@@ -160,7 +185,7 @@ TEST_F(ReplyActionsTest, OfAnEndedSessionOnlyPublishHasAnEffect) {
                    {"Holdfast-Publish", "room"},
                    {"Holdfast-Close", "4000"}};
   given.body = "left";
-  actions_.before_close(ended, given);
+  EXPECT_TRUE(actions_.before_close(ended, given));
   actions_.close(ended, given);
   room_.turn();
   EXPECT_EQ(room_.others[0].received(), "left\n");

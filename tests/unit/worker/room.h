@@ -106,8 +106,10 @@ class NotingBackend final : public Backend {
     sessions_.forget(session);
   }
   void adopt(Session& session, const shm::SessionView&) override { sessions_.forget(session); }
+  bool busy(const Session&) const override { return owes_answers; }
 
   bool accepts = true;
+  bool owes_answers = false;
   std::vector<std::string> messages;
   std::vector<EndReason> endings;
 

@@ -1,0 +1,100 @@
+#include "worker/api/resp_face.h"
+
+#include <fmt/format.h>
+
+#include "base/random.h"
+
+namespace holdfast::api {
+namespace {
+
+// A number that fits the integers of every language. Workers draw without asking each other.
+uint64_t draw_id() {
+  uint64_t id = 0;
+  fill_random(&id, sizeof id);
+  return id >> 12 | 1;
+}
+
+// A web page can make a browser send a request to any port: its first line, or its Host header, must
+// not be passed over on the way to a body full of commands.
+bool is_http(std::string_view word) {
+  return same_word(word, "POST") || same_word(word, "Host:");
+}
+
+}  // namespace
+
+RespFace::RespFace(const ApiContext& context, Wire& wire)
+    : context_(context), subscriber_(context, wire, state_) {
+  state_.scopes = scopes_at_start(*context.api);
+  state_.id = draw_id();
+}
+
+Face::Step RespFace::step(std::string_view bytes, bool quiet, const Reply& reply, size_t* used) {
+  *used = 0;
+  if (held_back_ && !quiet) return Step::wait;
+  held_back_ = false;
+  resp::Bounds bounds{.request_bytes = context_.api->max_body, .stranger = state_.scopes == 0};
+  switch (reader_.read(bytes, bounds)) {
+    case resp::RequestReader::Status::need_more:
+      return Step::need_more;
+    case resp::RequestReader::Status::empty:
+      *used = reader_.used();
+      reader_.next();
+      return Step::silent;
+    case resp::RequestReader::Status::error:
+      *used = bytes.size();
+      return give_up("Protocol error: " + reader_.error(), reply);
+    case resp::RequestReader::Status::complete:
+      break;
+  }
+  return take(quiet, reply, used);
+}
+
+// What stands behind cannot be told from a request: nothing of it is read.
+Face::Step RespFace::give_up(std::string_view why, const Reply& reply) {
+  context_.stats->api_bad_input.add();
+  subscriber_.unsubscribe_all();
+  RespAnswer(context_, state_.version, reply).refuse(fmt::format("ERR {}", why));
+  return Step::last;
+}
+
+Face::Step RespFace::take(bool quiet, const Reply& reply, size_t* used) {
+  resp::Arguments arguments = reader_.arguments();
+  auto found = find_command(arguments);
+  const RespCommand** row = std::get_if<const RespCommand*>(&found);
+  if (row != nullptr && ((*row)->flags & kWaits) != 0 && !quiet) return Step::wait;
+  *used = reader_.used();
+  context_.stats->api_requests.add();
+  if (is_http(arguments[0])) return give_up("this is not HTTP", reply);
+  RespAnswer answer(context_, state_.version, reply);
+  std::string refusal = row != nullptr ? refusal_of(**row) : std::get<std::string>(found);
+  if (!refusal.empty()) {
+    answer.refuse(refusal);
+    reader_.next();
+    return Step::taken;
+  }
+  const RespCommand& command = **row;
+  held_back_ = (command.flags & kChangesState) != 0;
+  command.run({context_, arguments, state_, subscriber_, answer});
+  reader_.next();
+  return (command.flags & kEnds) != 0 ? Step::last : Step::taken;
+}
+
+std::string RespFace::refusal_of(const RespCommand& command) const {
+  if (state_.scopes == 0 && (command.flags & kNeedsNobody) == 0) {
+    context_.stats->api_unauthorized.add();
+    return "NOAUTH Authentication required.";
+  }
+  if ((command.scopes & ~state_.scopes) != 0 && (state_.scopes & conf::kScopeAdmin) == 0) {
+    context_.stats->api_forbidden.add();
+    return fmt::format("NOPERM this user has no permissions to run the '{}' command", command.name);
+  }
+  bool subscribed = subscriber_.count() > 0 && state_.version == 2;
+  if (subscribed && (command.flags & kWhileSubscribed) == 0)
+    return fmt::format(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+        "allowed in this context",
+        command.name);
+  return {};
+}
+
+}  // namespace holdfast::api

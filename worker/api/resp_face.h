@@ -1,0 +1,47 @@
+// worker/api/resp_face.h - a Redis client's connection: requests in, RESP2 or RESP3 out, and messages
+// of the channels it has subscribed to.
+//
+//   in hand                                      step() says
+//   half a request                               need_more
+//   a request without a word                     silent
+//   no RESP, or what a web browser sends         last, with Redis's error; counted as api.bad_input
+//   a request behind a change of state           wait
+//   SUBSCRIBE, HELLO, RESET, QUIT ... and        wait
+//     earlier requests are not answered
+//   QUIT                                         last
+//   any other request                            taken
+//
+// A request is judged in the order a Redis server does it: is there such a command, has it the right
+// number of arguments, has the connection said who it is, may it, and is a RESP2 connection that has
+// subscribed allowed it. The commands stand in resp_commands.h.
+#pragma once
+
+#include "worker/api/face.h"
+#include "worker/api/resp_commands.h"
+#include "worker/api/resp_subscriber.h"
+#include "worker/resp/request_reader.h"
+
+namespace holdfast::api {
+
+class RespFace final : public Face {
+ public:
+  RespFace(const ApiContext& context, Wire& wire);
+
+  Step step(std::string_view bytes, bool quiet, const Reply& reply, size_t* used) override;
+  bool in_request() const override { return reader_.started(); }
+  uint64_t idle_ms() const override { return 0; }
+  bool wants_to_stay() const override { return subscriber_.count() > 0; }
+
+ private:
+  Step take(bool quiet, const Reply& reply, size_t* used);
+  Step give_up(std::string_view why, const Reply& reply);
+  std::string refusal_of(const RespCommand& command) const;
+
+  const ApiContext& context_;
+  RespState state_;
+  RespSubscriber subscriber_;
+  resp::RequestReader reader_;
+  bool held_back_ = false;  // the last request changes state
+};
+
+}  // namespace holdfast::api

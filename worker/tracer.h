@@ -1,0 +1,100 @@
+// worker/tracer.h - live lines of what happens to one session, user or channel, for whoever asks (GET /v1/trace).
+//
+// The asking worker tells every worker, once a second, whom it wants to hear of; that is a lease of kLeaseMs, so a worker that is
+// new learns it and a dead asker is forgotten. A worker with a lease makes a line (one JSON object) of each event and sends it to
+// the asker by mailbox. Nothing traced: one look at an empty list for each event.
+//
+// Invariants
+//   I1  At most kMaxTraces are asked for here, and at most kMaxWatches served here, whoever asks.
+//   I2  At most kTurnLines lines a watch between two ticks; what is more is counted, and said in a line "lost".
+//   I3  A traced event costs its session nothing: lines are made beside the delivery, and never waited for.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shm/session_id.h"
+#include "worker/runtime.h"
+
+namespace holdfast {
+
+class Post;
+struct Session;
+
+enum class TraceKind : uint8_t { session = 1, user, channel };
+
+struct TraceSubject {
+  TraceKind kind = TraceKind::session;
+  shm::SessionId session;
+  std::string name;  // of the user or the channel
+};
+
+// What happened; fields that do not apply are left out of the line.
+struct TraceEvent {
+  std::string_view event;  // "open", "message", "deliver", ...: holdfast-api(7) lists them
+  const Session* session = nullptr;
+  std::string_view channel = {};
+  std::string_view user = {};  // where there is no session
+  size_t bytes = SIZE_MAX;     // of the message; SIZE_MAX: none
+  std::string_view detail = {};
+};
+
+class Tracer {
+ public:
+  static constexpr size_t kMaxTraces = 16, kMaxWatches = 64;
+  static constexpr uint64_t kLeaseMs = 3'000, kRenewMs = 1'000;
+  static constexpr uint32_t kTurnLines = 500;
+  // Kinds of records.
+  static constexpr uint32_t kWatch = 3, kLine = 4;
+
+  Tracer(Runtime& runtime, Post& post, uint32_t slots);
+
+  bool on() const { return !watches_.empty(); }
+  void note(const TraceEvent& event);
+
+  // A line is one JSON object without line end.
+  using OnLine = std::function<void(std::string_view line)>;
+  // 0: there are kMaxTraces already.
+  uint64_t start(TraceSubject subject, OnLine on_line);
+  void stop(uint64_t token);
+
+  void on_watch(uint16_t from, std::string_view body);
+  void on_line(std::string_view body);
+  void tick();
+
+ private:
+  struct Watch {
+    uint16_t asker;
+    uint64_t token;
+    TraceSubject subject;
+    uint64_t until_ms;
+    uint32_t lines = 0;  // since the last tick
+    uint64_t lost = 0;
+  };
+  struct Trace {
+    TraceSubject subject;
+    OnLine on_line;
+  };
+  void lease(uint16_t asker, uint64_t token, TraceSubject subject);
+  void renew();
+  static bool concerns(const TraceSubject& subject, const TraceEvent& event);
+  void send(Watch& watch, std::string_view line);
+
+  Runtime& runtime_;
+  Post& post_;
+  uint32_t slots_;
+  std::vector<Watch> watches_;       // served here
+  std::map<uint64_t, Trace> asked_;  // asked for here
+  uint64_t next_token_ = 1;
+  uint64_t renew_at_ms_ = 0;
+};
+
+// The one line that an event costs while nobody listens.
+inline void trace(Tracer* tracer, const TraceEvent& event) {
+  if (tracer != nullptr && tracer->on()) tracer->note(event);
+}
+
+}  // namespace holdfast
