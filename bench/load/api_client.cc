@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "bench/load/http_head.h"
+#include "bench/load/resp.h"
 
 namespace holdfast::bench {
 namespace {
@@ -41,24 +42,49 @@ bool nothing_left_out(std::string_view body) {
 
 }  // namespace
 
-size_t read_api_answer(std::string_view bytes, ApiAnswer* answer) {
+size_t read_http_answer(std::string_view bytes, ApiAnswer* answer) {
   size_t end = bytes.find("\r\n\r\n");
   if (end == std::string_view::npos) return 0;
   std::string_view head = bytes.substr(0, end);
   uint64_t length = 0;
-  answer->status = status_of_head(head);
-  bool sane =
-      read_number(field_of_head(head, "Content-Length"), &length) && length <= kMaxAnswerBytes;
-  if (!sane) answer->status = 0;
-  if (answer->status == 0) return end + 4;
+  int status = status_of_head(head);
+  answer->readable = status != 0 && read_number(field_of_head(head, "Content-Length"), &length) &&
+                     length <= kMaxAnswerBytes;
+  if (!answer->readable) return end + 4;
   if (bytes.size() < end + 4 + length) return 0;
   std::string_view body = bytes.substr(end + 4, length);
   answer->delivered = delivered_of(body);
-  answer->whole = answer->status == 200 && nothing_left_out(body);
+  answer->whole = status == 200 && nothing_left_out(body);
+  if (!answer->whole) answer->trouble = fmt::format("status {}", status);
   return end + 4 + length;
 }
 
-Result<ApiClient> ApiClient::open(const conf::Address& address, const std::string& token) {
+size_t read_resp_answer(std::string_view bytes, bool to_one, ApiAnswer* answer) {
+  Reply reply = read_reply(bytes);
+  answer->readable = !reply.broken;
+  if (reply.broken) return std::max(reply.bytes, size_t{1});
+  if (reply.bytes == 0) return 0;
+  bool counted = !reply.error && bytes[0] == ':' && reply.number >= 0;
+  answer->delivered = counted ? uint64_t(reply.number) : 0;
+  answer->whole = counted && (!to_one || reply.number == 1);
+  if (!answer->whole) answer->trouble = counted ? "no such session" : std::string(reply.text);
+  return reply.bytes;
+}
+
+ApiClient::ApiClient(UniqueFd fd, const Options& options)
+    : fd_(std::move(fd)), protocol_(options.push_protocol) {
+  if (protocol_ == PushProtocol::resp) {
+    auth_waits_ = !options.token.empty();
+    if (auth_waits_) append_command(out_, {"AUTH", options.token});
+    return;
+  }
+  head_ = fmt::format("Host: {}\r\nContent-Type: application/json\r\n",
+                      options.api->is_unix() ? "localhost" : options.api->text);
+  if (!options.token.empty()) head_ += "Authorization: Bearer " + options.token + "\r\n";
+}
+
+Result<ApiClient> ApiClient::open(const Options& options) {
+  const conf::Address& address = *options.api;
   UniqueFd fd(socket(address.raw.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return Error{Errc::io, errno, "socket"};
   int on = 1;
@@ -66,16 +92,35 @@ Result<ApiClient> ApiClient::open(const conf::Address& address, const std::strin
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.raw), address.raw_bytes) != 0)
     return Error{Errc::gone, errno, "connect to the API at " + address.text};
   if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return Error{Errc::io, errno, "fcntl"};
-  ApiClient client(std::move(fd));
-  client.head_ = fmt::format("Host: {}\r\nContent-Type: application/json\r\n",
-                             address.is_unix() ? "localhost" : address.text);
-  if (!token.empty()) client.head_ += "Authorization: Bearer " + token + "\r\n";
-  return client;
+  return ApiClient(std::move(fd), options);
 }
 
-void ApiClient::queue(std::string_view path, std::string_view json_body, uint64_t now_ns) {
-  fmt::format_to(std::back_inserter(out_), "POST {} HTTP/1.1\r\n{}Content-Length: {}\r\n\r\n{}",
-                 path, head_, json_body.size(), json_body);
+void ApiClient::queue_http(std::string_view path, std::string_view list, std::string_view to,
+                           std::string_view payload) {
+  size_t bytes =
+      list.size() + to.size() + payload.size() + std::string_view(R"({"":[""],"data":""})").size();
+  fmt::format_to(
+      std::back_inserter(out_),
+      "POST {} HTTP/1.1\r\n{}Content-Length: {}\r\n\r\n{{\"{}\":[\"{}\"],\"data\":\"{}\"}}", path,
+      head_, bytes, list, to, payload);
+}
+
+void ApiClient::queue_publish(std::string_view to, std::string_view payload, uint64_t now_ns) {
+  if (protocol_ == PushProtocol::resp) {
+    append_command(out_, {"PUBLISH", to, payload});
+  } else {
+    queue_http("/v1/publish", "channels", to, payload);
+  }
+  waiting_.push_back(now_ns);
+}
+
+void ApiClient::queue_send(std::string_view to, std::string_view payload, uint64_t now_ns) {
+  sends_ = true;
+  if (protocol_ == PushProtocol::resp) {
+    append_command(out_, {"HF.SEND", to, payload});
+  } else {
+    queue_http("/v1/send", "sessions", to, payload);
+  }
   waiting_.push_back(now_ns);
 }
 
@@ -103,11 +148,24 @@ Result<void> ApiClient::read() {
   return {};
 }
 
+size_t ApiClient::read_answer(std::string_view bytes, ApiAnswer* answer) const {
+  return protocol_ == PushProtocol::resp ? read_resp_answer(bytes, sends_, answer)
+                                         : read_http_answer(bytes, answer);
+}
+
 Result<std::optional<ApiAnswer>> ApiClient::take(uint64_t now_ns) {
+  if (auth_waits_) {
+    Reply reply = read_reply(std::string_view(in_).substr(taken_));
+    if (reply.bytes == 0 && !reply.broken) return std::optional<ApiAnswer>{};
+    if (reply.broken || reply.error)
+      return Error{Errc::bad_input, 0, "AUTH was answered with: " + std::string(reply.text)};
+    auth_waits_ = false;
+    taken_ += reply.bytes;
+  }
   ApiAnswer answer;
-  size_t bytes = read_api_answer(std::string_view(in_).substr(taken_), &answer);
+  size_t bytes = read_answer(std::string_view(in_).substr(taken_), &answer);
   if (bytes == 0) return std::optional<ApiAnswer>{};
-  if (answer.status == 0 || waiting_.empty())
+  if (!answer.readable || waiting_.empty())
     return Error{Errc::bad_input, 0, "the API's answer is not one"};
   taken_ += bytes;
   answer.waited_ns = now_ns - waiting_.front();

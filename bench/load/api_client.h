@@ -1,4 +1,4 @@
-// bench/load/api_client.h - one keep-alive connection to the push API, with several requests on
+// bench/load/api_client.h - one connection to the push API, HTTP or RESP, with several requests on
 // their way at once.
 //
 // Requests are pipelined; answers come in the same order, so the oldest waiting request owns the
@@ -12,12 +12,14 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "bench/load/options.h"
 #include "conf/config.h"
 
 namespace holdfast::bench {
 
 struct ApiAnswer {
-  int status = 0;
+  bool readable = false;  // an answer of the protocol at all
+  std::string trouble;    // the status or error, where it is none that we want
   uint64_t delivered = 0;
   bool whole = false;      // nothing unknown, failed or partial in it
   uint64_t waited_ns = 0;  // since the request was queued
@@ -25,9 +27,11 @@ struct ApiAnswer {
 
 class ApiClient {
  public:
-  static Result<ApiClient> open(const conf::Address& address, const std::string& token);
+  static Result<ApiClient> open(const Options& options);
 
-  void queue(std::string_view path, std::string_view json_body, uint64_t now_ns);
+  // `payload` needs no escaping, neither does `to`: a channel, or a session's id.
+  void queue_publish(std::string_view to, std::string_view payload, uint64_t now_ns);
+  void queue_send(std::string_view to, std::string_view payload, uint64_t now_ns);
   size_t outstanding() const { return waiting_.size(); }
   int fd() const { return fd_.get(); }
   bool wants_to_write() const { return written_ < out_.size(); }
@@ -37,10 +41,16 @@ class ApiClient {
   Result<std::optional<ApiAnswer>> take(uint64_t now_ns);
 
  private:
-  explicit ApiClient(UniqueFd fd) : fd_(std::move(fd)) {}
+  ApiClient(UniqueFd fd, const Options& options);
+  void queue_http(std::string_view path, std::string_view list, std::string_view to,
+                  std::string_view payload);
+  size_t read_answer(std::string_view bytes, ApiAnswer* answer) const;
 
   UniqueFd fd_;
-  std::string head_;  // all of a request's head but path and length
+  PushProtocol protocol_;
+  bool sends_ = false;       // to sessions: each request is for one
+  bool auth_waits_ = false;  // the next answer is AUTH's
+  std::string head_;         // HTTP: all of a request's head but path and length
   std::string out_;
   size_t written_ = 0;
   std::string in_;
@@ -48,8 +58,9 @@ class ApiClient {
   std::deque<uint64_t> waiting_;  // when each was queued
 };
 
-// The answer at the start of `bytes` and how many bytes it has; 0: not whole yet. status 0: not
-// HTTP.
-size_t read_api_answer(std::string_view bytes, ApiAnswer* answer);
+// The answer at the start of `bytes` and how many bytes it has; 0: not whole yet.
+size_t read_http_answer(std::string_view bytes, ApiAnswer* answer);
+// `to_one`: it is for HF.SEND, which must have reached its session.
+size_t read_resp_answer(std::string_view bytes, bool to_one, ApiAnswer* answer);
 
 }  // namespace holdfast::bench

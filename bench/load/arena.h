@@ -2,7 +2,7 @@
 //
 // Made by the driver before it forks. Who writes
 //   phase             driver
-//   published         driver (fanout, unicast); the client process of the connection (echo)
+//   published         driver (fanouts, unicast); the client process of the connection (echo)
 //   process blocks    the client process, each its own; histograms are read once `reached` says
 //   close sessions          the client process that holds the connection, before it reaches connect
 // Words have one writer, so relaxed cells do; `phase` and `reached` order what stands around them.

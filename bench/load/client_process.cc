@@ -52,6 +52,8 @@ ClientProcess::ClientProcess(const Options& options, const Arena& arena, uint32_
   where_.address = &options.address;
   where_.host = options.address.is_unix() ? "localhost" : options.address.text;
   where_.source_ip = source_ip_of(options, index);
+  where_.resp = options.scenario == Scenario::resp_fanout;
+  if (where_.resp) where_.token = options.token;
 }
 
 Result<void> ClientProcess::run() {
@@ -240,14 +242,15 @@ void ClientProcess::turn(uint64_t until_ns) {
 
 uint32_t ClientProcess::addressee_of(const Connection& connection) const {
   uint32_t index = index_of(connection);
-  return options_.scenario == Scenario::fanout ? index % options_.channels : index;
+  return options_.by_channel() ? index % options_.channels : index;
 }
 
 std::string ClientProcess::target_of(uint32_t place) const {
-  if (options_.scenario != Scenario::fanout) return options_.path;
+  if (!options_.by_channel()) return options_.path;
+  std::string channel = options_.channel_name((first_ + place) % options_.channels);
+  if (where_.resp) return channel;
   const char* separator = options_.path.find('?') == std::string::npos ? "?" : "&";
-  return options_.path + separator +
-         "channel=" + options_.channel_name((first_ + place) % options_.channels);
+  return options_.path + separator + "channel=" + channel;
 }
 
 }  // namespace holdfast::bench

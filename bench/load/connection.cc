@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bench/load/resp.h"
+
 namespace holdfast::bench {
 namespace {
 
@@ -62,7 +64,8 @@ Started Connection::start(const Endpoint& where, std::string_view target, uint32
   }
   if (got == -1 && errno != EINPROGRESS) return Started::failed;
   state_ = State::connecting;
-  out_ = handshake_request(where.host, target, key());
+  out_ = where.resp ? subscribe_request(where.token, target)
+                    : handshake_request(where.host, target, key());
   epoll_event event{.events = EPOLLIN | EPOLLOUT, .data = {.u32 = place_}};
   watching_out_ = true;
   return epoll_ctl(where.epoll, EPOLL_CTL_ADD, fd_.get(), &event) == 0 ? Started::under_way
@@ -105,7 +108,7 @@ void Connection::on_readable(const Endpoint& where, std::span<char> scratch, Con
   std::string_view bytes(scratch.data(), size_t(got));
   if (!in_.empty()) bytes = in_.append(bytes);
   size_t used = 0;
-  if (state_ == State::handshaking) used = take_handshake(bytes, sink);
+  if (state_ == State::handshaking) used = take_handshake(where, bytes, sink);
   if (state_ == State::open || state_ == State::leaving)
     used += take_frames(where, bytes.substr(used), sink);
   if (state_ == State::ended) return;
@@ -114,8 +117,10 @@ void Connection::on_readable(const Endpoint& where, std::span<char> scratch, Con
   in_.swap(rest);
 }
 
-size_t Connection::take_handshake(std::string_view bytes, ConnectionSink& sink) {
-  HandshakeAnswer answer = read_handshake(bytes, key());
+size_t Connection::take_handshake(const Endpoint& where, std::string_view bytes,
+                                  ConnectionSink& sink) {
+  HandshakeAnswer answer =
+      where.resp ? read_subscribed(bytes, !where.token.empty()) : read_handshake(bytes, key());
   if (answer.state == HandshakeState::need_more) return 0;
   if (answer.state == HandshakeState::refused) {
     refusal_status_ = answer.status;
@@ -132,7 +137,7 @@ size_t Connection::take_frames(const Endpoint& where, std::string_view bytes,
                                ConnectionSink& sink) {
   size_t used = 0;
   for (;;) {
-    Frame frame = read_frame(bytes.substr(used));
+    Frame frame = where.resp ? read_push(bytes.substr(used)) : read_frame(bytes.substr(used));
     if (frame.state == FrameState::broken) end(End::broken, sink);
     if (frame.state != FrameState::whole) return used;
     used += frame.frame_bytes;
@@ -166,6 +171,10 @@ void Connection::send(const Endpoint& where, Opcode opcode, std::string_view pay
 
 void Connection::goodbye(const Endpoint& where) {
   state_ = State::leaving;
+  if (where.resp) {
+    append_command(out_, {"QUIT"});
+    return flush(where);
+  }
   send(where, Opcode::close, std::string_view("\x03\xe8", 2));  // 1000
 }
 

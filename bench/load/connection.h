@@ -1,15 +1,17 @@
-// bench/load/connection.h - one WebSocket to the server, seen from the client.
+// bench/load/connection.h - one WebSocket, or one RESP subscriber, seen from the client.
 //
 //  state        event                      -> state       told to the sink
 //  unborn       start                         connecting
 //  connecting   socket writable               handshaking
 //  connecting   error                         ended       connect_failed
-//  handshaking  101 with the right accept     open        on_open
+//  handshaking  101 with the right accept,    open        on_open
+//               or the subscription confirmed
 //  handshaking  other answer, end of stream   ended       refused
 //  handshaking  end() by its user, too late   ended       timed_out
 //  open         message                       open        on_message
 //  open         ping                          open        (pong)
 //  open         end of stream, close frame    ended       closed
+//               (RESP: the answer to QUIT)
 //  open, ...    frame no server may send      ended       broken
 //  open         goodbye()                     leaving
 //  leaving      end of stream                 ended       left
@@ -49,6 +51,8 @@ struct Endpoint {
   std::string host;        // of the Host header
   uint32_t source_ip = 0;  // IPv4, network order; 0 = the kernel chooses
   int epoll = -1;
+  bool resp = false;  // subscribers
+  std::string token;  // of subscribers; "" = none
 };
 
 enum class Started : uint8_t { under_way, later, failed };
@@ -57,14 +61,15 @@ class Connection {
  public:
   enum class State : uint8_t { unborn, connecting, handshaking, open, leaving, ended };
 
-  // `target`: path and query. `place` comes back in the event's data. later: the server's queue
-  // (unix) is full; still unborn.
+  // `target`: path and query, or the channel of a subscriber. `place` comes back in the event's
+  // data. later: the server's queue (unix) is full; still unborn.
   Started start(const Endpoint& where, std::string_view target, uint32_t place, uint64_t now_ns);
   // `scratch` is room for one read. May end the connection.
   void on_ready(const Endpoint& where, uint32_t events, std::span<char> scratch,
                 ConnectionSink& sink);
+  // WebSocket only.
   void send(const Endpoint& where, Opcode opcode, std::string_view payload);
-  // A close frame; the server closes. Only while open.
+  // A close frame or QUIT; the server closes. Only while open.
   void goodbye(const Endpoint& where);
   void end(End why, ConnectionSink& sink);
 
@@ -84,7 +89,7 @@ class Connection {
   bool open_socket(const Endpoint& where);
   void on_connected(const Endpoint& where, ConnectionSink& sink);
   void on_readable(const Endpoint& where, std::span<char> scratch, ConnectionSink& sink);
-  size_t take_handshake(std::string_view bytes, ConnectionSink& sink);
+  size_t take_handshake(const Endpoint& where, std::string_view bytes, ConnectionSink& sink);
   size_t take_frames(const Endpoint& where, std::string_view bytes, ConnectionSink& sink);
   bool take_frame(const Endpoint& where, const Frame& frame, ConnectionSink& sink);
   void flush(const Endpoint& where);

@@ -3,7 +3,7 @@
 //   fork client processes -> they connect -> (usage) -> load for the duration -> drain -> (usage)
 //   -> they close
 //
-// The driver publishes (fanout, unicast) and measures the server; the client processes hold the
+// The driver publishes (fanouts, unicast) and measures the server; the client processes hold the
 // connections. They die with the driver (PR_SET_PDEATHSIG), and a client process that dies early
 // ends the measurement.
 #pragma once
@@ -39,7 +39,7 @@ struct Measured {
 
   // Everything asked for happened, nothing was lost, doubled or out of order.
   bool good(const Options& options) const;
-  // Deliveries that the server says it made and that did not arrive (fanout, unicast).
+  // Deliveries that the server says it made and that did not arrive (fanouts, unicast).
   uint64_t undelivered() const;
 };
 

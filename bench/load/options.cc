@@ -9,18 +9,19 @@ namespace {
 
 // Options whose text has to be looked at once more.
 struct Texts {
-  std::string address = "127.0.0.1:8080";
-  std::string api = "127.0.0.1:8081";
+  std::string address, api;  // "" = default
 };
 
 void declare_server(CLI::App& app, Options& options, Texts& texts) {
-  app.add_option("-a,--address", texts.address, "host:port or unix:/path of the server")
-      ->capture_default_str();
+  app.add_option(
+      "-a,--address", texts.address,
+      "host:port or unix:/path of the server; default 127.0.0.1:8080, resp-fanout: 6379");
   app.add_option("--path", options.path,
                  "path and query of the WebSocket; default /ws, or /ws?channel=bench");
-  app.add_option("--api", texts.api, "host:port or unix:/path of the push API")
-      ->capture_default_str();
-  app.add_option("--token", options.token, "bearer token of the API");
+  app.add_option(
+      "--api", texts.api,
+      "host:port or unix:/path of the push API; default 127.0.0.1:8081, resp-fanout: --address");
+  app.add_option("--token", options.token, "token of the API");
   app.add_option("--pid", options.server_pid, "server's process: count its and its children's CPU")
       ->check(CLI::PositiveNumber);
   app.add_flag("--json", options.json, "one line of JSON instead of a table");
@@ -59,16 +60,27 @@ CLI::App* scenario(CLI::App& app, Options& options, Scenario which, const char* 
   return sub;
 }
 
+void declare_channels(CLI::App& sub, Options& options) {
+  sub.add_option("--channels", options.channels, "channels, connections are spread over them")
+      ->check(CLI::Range(1u, 1'000'000u))
+      ->capture_default_str();
+  sub.add_option("--channel", options.channel, "name, or its beginning")->capture_default_str();
+}
+
 void declare_scenarios(CLI::App& app, Options& options) {
   scenario(app, options, Scenario::connect, "open N connections, then close them");
   auto* fanout =
       scenario(app, options, Scenario::fanout, "publish to channels that the connections are in");
-  fanout->add_option("--channels", options.channels, "channels, connections are spread over them")
-      ->check(CLI::Range(1u, 1'000'000u))
-      ->capture_default_str();
-  fanout->add_option("--channel", options.channel, "name, or its beginning")->capture_default_str();
   auto* unicast = scenario(app, options, Scenario::unicast, "send to one session after the other");
+  auto* resp_fanout = scenario(app, options, Scenario::resp_fanout,
+                               "PUBLISH to channels that the connections SUBSCRIBE to (RESP)");
+  for (CLI::App* sub : {fanout, resp_fanout}) declare_channels(*sub, options);
+  const std::map<std::string, PushProtocol> protocols{{"http", PushProtocol::http},
+                                                      {"resp", PushProtocol::resp}};
   for (CLI::App* sub : {fanout, unicast})
+    sub->add_option("--protocol", options.push_protocol, "of the push API: http, resp")
+        ->transform(CLI::CheckedTransformer(protocols));
+  for (CLI::App* sub : {fanout, unicast, resp_fanout})
     sub->add_option("--api-connections", options.api_connections, "connections that publish")
         ->check(CLI::Range(1u, 256u))
         ->capture_default_str();
@@ -90,7 +102,11 @@ std::string default_path(Scenario scenario) {
   return scenario == Scenario::fanout || scenario == Scenario::echo ? "/ws" : "/ws?channel=bench";
 }
 
-void complete(Options& options, const Texts& texts) {
+void complete(Options& options, Texts texts) {
+  bool resp = options.scenario == Scenario::resp_fanout;
+  if (resp) options.push_protocol = PushProtocol::resp;
+  if (texts.address.empty()) texts.address = resp ? "127.0.0.1:6379" : "127.0.0.1:8080";
+  if (texts.api.empty()) texts.api = resp ? texts.address : "127.0.0.1:8081";
   if (options.path.empty()) options.path = default_path(options.scenario);
   options.address = address_of("--address", texts.address);
   if (options.publishes()) options.api = address_of("--api", texts.api);
@@ -118,8 +134,14 @@ std::string_view name_of(Scenario scenario) {
       return "echo";
     case Scenario::idle:
       return "idle";
+    case Scenario::resp_fanout:
+      return "resp-fanout";
   }
   return "";
+}
+
+std::string_view name_of(PushProtocol protocol) {
+  return protocol == PushProtocol::resp ? "resp" : "http";
 }
 
 std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv) {

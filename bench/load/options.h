@@ -17,13 +17,17 @@ namespace holdfast::bench {
 enum ExitCode : int { kOk = 0, kFailure = 1, kUsage = 2 };
 
 enum class Scenario : uint8_t {
-  connect,  // open N connections as fast as allowed, close them
-  fanout,   // publish to channels, every connection is a member of one
-  unicast,  // send to one session after the other
-  echo,     // every connection sends and gets its own messages back
-  idle,     // open N connections and look at what they cost
+  connect,      // open N connections as fast as allowed, close them
+  fanout,       // publish to channels, every connection is a member of one
+  unicast,      // send to one session after the other
+  echo,         // every connection sends and gets its own messages back
+  idle,         // open N connections and look at what they cost
+  resp_fanout,  // as fanout, but the connections are RESP subscribers: also of a Redis server
 };
 std::string_view name_of(Scenario scenario);
+
+enum class PushProtocol : uint8_t { http, resp };
+std::string_view name_of(PushProtocol protocol);
 
 // Connections of one client process: below the 20,000 descriptors it may hold, with some left for
 // itself.
@@ -34,8 +38,9 @@ struct Options {
   Scenario scenario = Scenario::connect;
   conf::Address address;             // where the server listens for clients
   std::string path;                  // and query; never empty after parsing
-  std::optional<conf::Address> api;  // HTTP push API; fanout and unicast need it
-  std::string token;                 // of the API, "" = none
+  std::optional<conf::Address> api;  // push API; fanouts and unicast need it
+  PushProtocol push_protocol = PushProtocol::http;
+  std::string token;  // of the API, "" = none
   uint32_t connections = 100;
   uint32_t processes = 0;         // never 0 after parsing: as many as the connections need
   uint32_t parallel = 64;         // hand-shakes under way in one process
@@ -50,9 +55,12 @@ struct Options {
   pid_t server_pid = 0;  // accounting; 0 = none
   bool json = false;
 
-  bool publishes() const { return scenario == Scenario::fanout || scenario == Scenario::unicast; }
+  bool by_channel() const {
+    return scenario == Scenario::fanout || scenario == Scenario::resp_fanout;
+  }
+  bool publishes() const { return by_channel() || scenario == Scenario::unicast; }
   // What the server may deliver independently: channels, or sessions.
-  uint32_t addressees() const { return scenario == Scenario::fanout ? channels : connections; }
+  uint32_t addressees() const { return by_channel() ? channels : connections; }
   std::string channel_name(uint32_t index) const {
     return channels == 1 ? channel : channel + "-" + std::to_string(index);
   }

@@ -21,7 +21,7 @@ Result<Publisher> Publisher::open(const Options& options, const Arena& arena) {
   Publisher publisher(options, arena);
   uint32_t lines = std::min(options.api_connections, options.addressees());
   for (uint32_t i = 0; i < lines; ++i) {
-    Result<ApiClient> client = ApiClient::open(*options.api, options.token);
+    Result<ApiClient> client = ApiClient::open(options);
     if (!client) return client.error();
     publisher.lines_.push_back({std::move(*client), {}});
   }
@@ -76,14 +76,14 @@ void Publisher::push_next(Line& line, uint64_t due_ns, uint64_t now_ns) {
   line.next = (line.next + 1) % line.addressees.size();
   Cell& sequence = arena_.published(addressee);
   sequence.add();
-  bool fanout = options_.scenario == Scenario::fanout;
-  body_ = fanout
-              ? fmt::format("{{\"channels\":[\"{}\"],\"data\":\"", options_.channel_name(addressee))
-              : fmt::format("{{\"sessions\":[\"{}\"],\"data\":\"", arena_.session(addressee));
-  append_payload(body_, {addressee, sequence.get(), due_ns}, options_.payload_bytes);
-  body_ += "\"}";
+  payload_.clear();
+  append_payload(payload_, {addressee, sequence.get(), due_ns}, options_.payload_bytes);
   ++published_.requests;
-  line.client.queue(fanout ? "/v1/publish" : "/v1/send", body_, now_ns);
+  if (options_.by_channel()) {
+    line.client.queue_publish(options_.channel_name(addressee), payload_, now_ns);
+  } else {
+    line.client.queue_send(arena_.session(addressee), payload_, now_ns);
+  }
 }
 
 Result<void> Publisher::turn(uint64_t until_ns) {
@@ -117,7 +117,7 @@ Result<void> Publisher::collect(Line& line) {
     published_.answer_time.record(got.waited_ns);
     if (got.whole) continue;
     ++published_.failures;
-    published_.last_bad_status = got.status;
+    published_.last_trouble = got.trouble;
   }
 }
 

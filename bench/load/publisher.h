@@ -1,5 +1,5 @@
-// bench/load/publisher.h - the pushing side of fanout and unicast: numbered messages to each
-// addressee in turn.
+// bench/load/publisher.h - the pushing side of fanout, resp-fanout and unicast: numbered messages
+// to each addressee in turn.
 //
 // Every addressee belongs to one API connection, because only requests of one connection have an
 // order that the server promises to keep.
@@ -18,10 +18,10 @@ namespace holdfast::bench {
 struct Published {
   uint64_t requests = 0;
   uint64_t answers = 0;
-  uint64_t failures = 0;    // a status other than 200, or an answer that leaves something out
-  uint64_t delivered = 0;   // as the server says
-  uint64_t elapsed_ns = 0;  // of the load, waiting for the last answers left out
-  int last_bad_status = 0;
+  uint64_t failures = 0;     // an error, or an answer that leaves something out
+  uint64_t delivered = 0;    // as the server says
+  uint64_t elapsed_ns = 0;   // of the load, waiting for the last answers left out
+  std::string last_trouble;  // "" without failures
   LatencyHistogram answer_time;
 };
 
@@ -51,7 +51,7 @@ class Publisher {
   std::vector<Line> lines_;
   size_t next_line_ = 0;
   Pacer pacer_;
-  std::string body_;
+  std::string payload_;
   Published published_;
 };
 

@@ -54,8 +54,8 @@ void add_publishing(Lines& lines, const Measured& m) {
                                               ctl::human_rate(per(double(p.requests), s))));
   lines.emplace_back("api answer", times_text(p.answer_time));
   if (p.failures > 0)
-    lines.emplace_back("API FAILURES", fmt::format("{}, last status {}", human_count(p.failures),
-                                                   p.last_bad_status));
+    lines.emplace_back("API FAILURES",
+                       fmt::format("{}, the last: {}", human_count(p.failures), p.last_trouble));
   if (m.undelivered() > 0)
     lines.emplace_back("UNDELIVERED", fmt::format("{} that the server counted as delivered",
                                                   human_count(m.undelivered())));
@@ -109,8 +109,10 @@ void write_options(ctl::Json& json, const Options& o) {
   json.member("processes", o.processes).member("payload_bytes", o.payload_bytes);
   json.member("rate", o.rate).member("outstanding", o.outstanding);
   json.member("duration_s", o.duration_s);
-  if (o.scenario == Scenario::fanout) json.member("channels", o.channels);
-  if (o.publishes()) json.member("api_connections", o.api_connections);
+  if (o.by_channel()) json.member("channels", o.channels);
+  if (!o.publishes()) return;
+  json.member("api_connections", o.api_connections);
+  json.member("push_protocol", name_of(o.push_protocol));
 }
 
 void write_totals(ctl::Json& json, const Totals& t) {
@@ -129,6 +131,7 @@ void write_published(ctl::Json& json, const Measured& m) {
   json.key("published").begin_object();
   json.member("requests", p.requests).member("answers", p.answers).member("failures", p.failures);
   json.member("delivered", p.delivered).member("undelivered", m.undelivered());
+  json.member("last_trouble", p.last_trouble);
   json.member("per_second", per(double(p.requests), double(p.elapsed_ns) / 1e9));
   write_times(json, "answer_ns", p.answer_time);
   json.end_object();
@@ -165,6 +168,8 @@ double bytes_per_connection(const Options& options, const Measured& m) {
 std::string report_text(const Options& options, const Measured& m) {
   bool loaded = options.scenario != Scenario::connect && options.scenario != Scenario::idle;
   Lines lines{{"scenario", std::string(name_of(options.scenario))}};
+  if (options.publishes())
+    lines.emplace_back("pushed over", std::string(name_of(options.push_protocol)));
   add_connections(lines, options, m);
   if (loaded) add_messages(lines, options, m);
   add_server(lines, options, m);

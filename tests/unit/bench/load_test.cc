@@ -166,6 +166,21 @@ TEST(BenchOptions, ProcessesAreAsManyAsTheirDescriptorsAllow) {
   EXPECT_EQ(std::get<ExitCode>(parsed), kUsage);
 }
 
+TEST(BenchOptions, PushesGoOverHttpUnlessToldOtherwise) {
+  auto options = std::get<Options>(parse({"unicast"}));
+  EXPECT_EQ(options.push_protocol, PushProtocol::http);
+  EXPECT_EQ(options.api->text, "127.0.0.1:8081");
+  options = std::get<Options>(parse({"unicast", "--protocol", "resp", "--api", "127.0.0.1:1"}));
+  EXPECT_EQ(options.push_protocol, PushProtocol::resp);
+  options = std::get<Options>(parse({"resp-fanout", "-a", "127.0.0.1:2"}));
+  EXPECT_EQ(options.push_protocol, PushProtocol::resp);
+  EXPECT_EQ(options.api->text, "127.0.0.1:2");
+  EXPECT_EQ(options.addressees(), 1u);
+  options = std::get<Options>(parse({"resp-fanout", "--api", "127.0.0.1:3"}));
+  EXPECT_EQ(options.address.text, "127.0.0.1:6379");
+  EXPECT_EQ(options.api->text, "127.0.0.1:3");
+}
+
 TEST(BenchOptions, NonsenseIsAUsageError) {
   for (std::vector<const char*> arguments : {std::vector<const char*>{},
                                              {"connect"},
@@ -174,7 +189,9 @@ TEST(BenchOptions, NonsenseIsAUsageError) {
                                              {"echo", "--duration", "999999"},
                                              {"echo", "-a", "localhost:80"},
                                              {"fanout", "-n", "2", "--channels", "3"},
-                                             {"fanout", "--api", "nowhere"}}) {
+                                             {"fanout", "--api", "nowhere"},
+                                             {"fanout", "--protocol", "gopher"},
+                                             {"resp-fanout", "-n", "2", "--channels", "3"}}) {
     auto parsed = parse(arguments);
     ASSERT_TRUE(std::holds_alternative<ExitCode>(parsed)) << testing::PrintToString(arguments);
     EXPECT_EQ(std::get<ExitCode>(parsed), kUsage);
