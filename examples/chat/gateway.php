@@ -42,16 +42,17 @@ function on_connect(string $session, string $name, string $room): void
         refuse(403, 'A room has 1 to 32 of a-z, 0-9 and -');
         return;
     }
+    // First into the room, then what was said before: in the other order (or with a header Holdfast-Join, which acts when
+    // this script has ended) a line could fall between the two. One that falls into both is known by its id, see
+    // index.html. All of it arrives behind the hand-shake.
+    holdfast()->addChannel("room:$room", $session);
     $db = db();
     $db->prepare('INSERT OR REPLACE INTO members (session, name, room) VALUES (?, ?, ?)')
         ->execute([$session, $name, $room]);
-
-    // What was said before, for the newcomer only. It arrives behind the hand-shake.
     holdfast()->sendMsg($session, json(['type' => 'history', 'lines' => history($room), 'members' => members($room)]));
 
-    // In one answer: who this is, where they belong, and a notice to everybody there, the newcomer included.
+    // In one answer: who this is, and a notice to everybody in the room, the newcomer included.
     header("Holdfast-User: $name");
-    header("Holdfast-Join: room:$room");
     publish($room, ['type' => 'joined', 'name' => $name, 'members' => members($room)]);
 }
 
@@ -72,8 +73,9 @@ function on_message(string $session, string $name, string $room, string $body): 
     $at = time();
     $db = db();
     $db->prepare('INSERT INTO lines (room, name, text, at) VALUES (?, ?, ?, ?)')->execute([$room, $name, $text, $at]);
+    $id = (int) $db->lastInsertId();
     $db->prepare('DELETE FROM lines WHERE room = ? AND id <= (SELECT max(id) FROM lines) - ?')->execute([$room, KEPT]);
-    publish($room, ['type' => 'said', 'name' => $name, 'text' => $text, 'at' => $at]);
+    publish($room, ['type' => 'said', 'id' => $id, 'name' => $name, 'text' => $text, 'at' => $at]);
 }
 
 // The name and room come from the database: after a crash of the server the close event has no hand-shake to read.
@@ -111,7 +113,7 @@ function text($value): string
 
 function history(string $room): array
 {
-    $lines = db()->prepare('SELECT name, text, at FROM (SELECT * FROM lines WHERE room = ? ORDER BY id DESC LIMIT ?) ORDER BY id');
+    $lines = db()->prepare('SELECT id, name, text, at FROM (SELECT * FROM lines WHERE room = ? ORDER BY id DESC LIMIT ?) ORDER BY id');
     $lines->execute([$room, HISTORY]);
     return $lines->fetchAll(PDO::FETCH_ASSOC);
 }

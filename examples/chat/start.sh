@@ -2,6 +2,7 @@
 # start.sh BUILD_DIR STATE_DIR - a private php-fpm and holdfastd for the chat, in the foreground; both end together.
 #
 # HF_CHAT_PORT (8080) and HF_CHAT_API (8081) choose the ports; 0 takes free ones, see STATE_DIR/run/listeners.
+# Exit status 0 when it was stopped (Ctrl-C, SIGTERM, hang-up) and the server has ended well.
 set -euo pipefail
 
 [ "$#" -eq 2 ] || { echo "usage: start.sh BUILD_DIR STATE_DIR" >&2; exit 2; }
@@ -46,12 +47,16 @@ server=
 stop() {
   trap '' INT TERM HUP  # another one must not leave php-fpm behind
   # holdfastd first: it still has close events to deliver.
-  if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null && wait "$server" || true; fi
+  local status=0
+  if [ -n "$server" ]; then
+    kill -TERM "$server" 2>/dev/null || true
+    wait "$server" || status=$?
+  fi
   kill -TERM "$fpm" 2>/dev/null && wait "$fpm" || true
+  return "$status"
 }
 trap stop EXIT
-trap 'exit 143' TERM HUP
-trap 'exit 130' INT
+trap 'trap - EXIT; stop && exit 0 || exit $?' INT TERM HUP
 
 for _ in $(seq 100); do
   [ -S "$state/php-fpm.sock" ] && break

@@ -90,6 +90,31 @@ function throws(string $code, int $status, callable $body): HoldfastException
     throw new Failed("no exception, but " . shown($result));
 }
 
+// The same where protocols differ in the code: RESP has fewer codes, and no statuses.
+function throws_one_of(array $codes, callable $body): HoldfastException
+{
+    try {
+        $result = $body();
+    } catch (HoldfastException $e) {
+        yes(in_array($e->errorCode, $codes, true), "{$e->errorCode} of \"{$e->getMessage()}\" is one of " . shown($codes));
+        return $e;
+    }
+    throw new Failed('no exception, but ' . shown($result));
+}
+
+// A list in order, or an array in the order of its keys.
+function sorted(array $values): array
+{
+    $values === array_values($values) ? sort($values) : ksort($values, SORT_STRING);
+    return $values;
+}
+
+// These keys of an array, in this order.
+function sorted_as(array $keys, array $values): array
+{
+    return array_merge(array_fill_keys($keys, null), $values);
+}
+
 function shown($value): string
 {
     $text = json_encode($value, JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE | JSON_PARTIAL_OUTPUT_ON_ERROR);

@@ -4,12 +4,15 @@
 // PLAN is a file with JSON: a list of connections, in the order they are accepted; each is a list of steps.
 //   "request"    read one request (headers, and the body that Content-Length announces)
 //   "head"       read the headers of one only
+//   "resp COUNT" read so many RESP commands
 //   "send BYTES" write them
 //   "await"      until the client closes; what comes meanwhile is thrown away
 //   "run COMMAND" have the shell do something
 //   "wait FILE"   until there is such a file
+//   "close"      close the connection before it has come to its last step
 //   "leave"      go on with the next connection, this one stays open
-// After its last step a connection is closed. Every request read is a line on the standard output: a JSON string.
+// After its last step a connection is closed. Every request read is a line on the standard output: a JSON string, and of
+// RESP a list of the command's words.
 
 declare(strict_types=1);
 
@@ -31,6 +34,11 @@ foreach (json_decode(file_get_contents($argv[2]), true) as $steps) {
             case 'head':
                 echo json_encode(read_request($connection, false)), "\n";
                 break;
+            case 'resp':
+                for ($i = 0; $i < (int) $bytes; $i++) {
+                    echo json_encode(read_command($connection), JSON_INVALID_UTF8_SUBSTITUTE), "\n";
+                }
+                break;
             case 'send':
                 fwrite($connection, $bytes);
                 fflush($connection);
@@ -48,6 +56,9 @@ foreach (json_decode(file_get_contents($argv[2]), true) as $steps) {
             case 'run':
                 exec($bytes);
                 break;
+            case 'close':
+                fclose($connection);
+                break;
             case 'leave':
                 $opened[] = $connection;
                 break;
@@ -56,7 +67,7 @@ foreach (json_decode(file_get_contents($argv[2]), true) as $steps) {
                 exit(2);
         }
     }
-    if (!in_array($connection, $opened, true)) {
+    if (is_resource($connection) && !in_array($connection, $opened, true)) {
         fclose($connection);
     }
 }
@@ -73,4 +84,14 @@ function read_request($connection, bool $whole): string
     }
     $length = preg_match('/\r\nContent-Length: (\d+)\r\n/', $request, $match) ? (int) $match[1] : 0;
     return $whole && $length > 0 ? $request . stream_get_contents($connection, $length) : $request;
+}
+
+function read_command($connection): array
+{
+    $words = [];
+    for ($left = (int) substr((string) fgets($connection), 1); $left > 0; $left--) {
+        $size = (int) substr((string) fgets($connection), 1);
+        $words[] = substr((string) stream_get_contents($connection, $size + 2), 0, -2);
+    }
+    return $words;
 }

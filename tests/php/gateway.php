@@ -6,6 +6,9 @@ declare(strict_types=1);
 final class Gateway
 {
     public const TOKEN = 'a-token-for-the-tests-only';
+    public const PUSH_TOKEN = 'a-token-that-may-push-and-not-ask';
+    public const HTTP = ['tcp', 'unix', 'token'];
+    public const RESP = ['resp tcp', 'resp unix', 'resp token'];
     public string $instance;
     private TempDir $dir;
     private Process $process;
@@ -18,7 +21,7 @@ final class Gateway
         $this->instance = 'php' . getmypid() . '-' . $count++;
         $this->dir = new TempDir();
         $this->more = $more;
-        file_put_contents($this->file('token'), self::TOKEN . "\n");
+        file_put_contents($this->file('token'), self::TOKEN . "\n" . self::PUSH_TOKEN . " push\n");
         chmod($this->file('token'), 0600);
         file_put_contents($this->file('gateway.toml'), $this->configuration());
         $this->start();
@@ -31,14 +34,18 @@ final class Gateway
 
     public function start(): void
     {
-        $program = getenv('HF_HOLDFASTD') ?: dirname(__DIR__, 2) . '/build/test/master/holdfastd';
-        $this->process = new Process([$program, '-c', $this->file('gateway.toml')], $this->file('log'));
+        $this->process = new Process([self::program(), '-c', $this->file('gateway.toml')], $this->file('log'));
         try {
             until('holdfastd serves', fn (): bool => !$this->process->running() || $this->serves(), 3 * limit());
             yes($this->process->running(), 'holdfastd runs');
         } catch (Failed $e) {
             throw new RuntimeException($e->getMessage() . "\n" . file_get_contents($this->file('log')));
         }
+    }
+
+    public static function program(): string
+    {
+        return getenv('HF_HOLDFASTD') ?: dirname(__DIR__, 2) . '/build/test/master/holdfastd';
     }
 
     public function stop(): void
@@ -56,15 +63,21 @@ final class Gateway
         return array_column($this->client('unix')->info()['workers'], 'pid');
     }
 
-    // The client's address. $kind: "tcp", "unix" or "token".
+    // The client's address. $kind: one of self::HTTP or self::RESP.
     public function api(string $kind): string
     {
-        return $this->listed('api http')[['tcp' => 0, 'unix' => 1, 'token' => 2][$kind]];
+        $address = $this->listed('api')[array_search($kind, array_merge(self::HTTP, self::RESP), true)];
+        if ($kind === 'token') {
+            return $address;  // without a protocol
+        }
+        $protocol = in_array($kind, self::RESP, true) ? 'resp' : 'http';
+        return strncmp($address, 'unix:', 5) === 0 ? "$protocol+$address" : "$protocol://$address";
     }
 
-    public function client(string $kind): Holdfast
+    public function client(string $kind, bool $repeat = false): Holdfast
     {
-        return new Holdfast($this->api($kind), $kind === 'token' ? self::TOKEN : '', limit());
+        $token = in_array($kind, ['token', 'resp token'], true) ? self::TOKEN : '';
+        return new Holdfast($this->api($kind), $token, limit(), 1.0, false, $repeat);
     }
 
     // Without a target: a client in a channel that nobody publishes to.
@@ -95,13 +108,13 @@ final class Gateway
         return array_column($workers, 'state') === ['serving', 'serving'] && min(array_column($workers, 'pid')) > 0;
     }
 
-    // The addresses in RUNTIME_DIR/listeners whose lines begin so.
+    // The addresses in RUNTIME_DIR/listeners whose lines begin so, as they are configured.
     private function listed(string $kind): array
     {
         $found = [];
         foreach (file($this->file('run/listeners'), FILE_IGNORE_NEW_LINES) as $line) {
             if (strncmp($line, "$kind ", strlen($kind) + 1) === 0) {
-                $found[] = substr($line, strlen($kind) + 1);
+                $found[] = substr($line, strrpos($line, ' ') + 1);
             }
         }
         return $found;
@@ -130,6 +143,16 @@ final class Gateway
             [[api]]
             address = "127.0.0.1:0"
             protocol = "http"
+            token_file = "{$this->file('token')}"
+            [[api]]
+            address = "127.0.0.1:0"
+            protocol = "resp"
+            [[api]]
+            address = "unix:{$this->file('resp.sock')}"
+            protocol = "resp"
+            [[api]]
+            address = "127.0.0.1:0"
+            protocol = "resp"
             token_file = "{$this->file('token')}"
             {$this->more}
             TOML;

@@ -1,8 +1,9 @@
 <?php
 // run.php [PART_OF_A_NAME] - tests of clients/php/Holdfast.php, with php-cli alone.
 //
-// push.php, restart.php and event.php talk to a real holdfastd (HF_HOLDFASTD, by default the one of build/test),
-// wire.php to a fake one that misbehaves in the ways a real one does at the worst moment. Ends with
+// wire.php and resp_wire.php talk to a fake server that misbehaves in the ways a real one does at the worst moment, the
+// other cases to a real holdfastd (HF_HOLDFASTD, by default the one of build/test). redis.php needs the extension redis;
+// examples.php and chat.php run what is in examples/. Ends with
 // `N passed, N failed`.
 
 declare(strict_types=1);
@@ -15,7 +16,7 @@ set_error_handler(function (int $kind, string $message, string $file, int $line)
     throw new ErrorException($message, 0, $kind, $file, $line);
 });
 
-foreach (['check', 'process', 'websocket', 'gateway'] as $part) {
+foreach (['check', 'process', 'websocket', 'gateway', 'fake'] as $part) {
     require __DIR__ . "/$part.php";
 }
 require dirname(__DIR__, 2) . '/clients/php/Holdfast.php';
@@ -34,7 +35,8 @@ foreach ([SIGINT, SIGTERM, SIGHUP] as $signal) {
 }
 
 Cases::$filter = $argv[1] ?? '';
-foreach (['syntax', 'wire', 'push', 'restart', 'event'] as $part) {
+$parts = ['syntax', 'wire', 'resp_wire', 'push', 'http_only', 'questions', 'redis', 'restart', 'event', 'examples', 'chat'];
+foreach ($parts as $part) {
     try {
         require __DIR__ . "/cases/$part.php";
     } catch (Throwable $e) {  // between the cases: a server that does not start

@@ -15,12 +15,14 @@ final class WebSocket
     /** @var resource */
     private $socket;
 
-    public function __construct(string $address, string $target)
+    // $meanwhile: to be done between the request and its answer.
+    public function __construct(string $address, string $target, ?callable $meanwhile = null)
     {
         $this->socket = dial($address);
         $key = base64_encode(random_bytes(16));
         fwrite($this->socket, "GET $target HTTP/1.1\r\nHost: $address\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             . "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: $key\r\n\r\n");
+        $meanwhile === null || $meanwhile();
         $status = $this->line();
         same('HTTP/1.1 101', substr($status, 0, 12), 'status line');
         $headers = [];

@@ -3,16 +3,17 @@
 
 declare(strict_types=1);
 
-foreach (['tcp', 'unix', 'token'] as $kind) {
+foreach (array_merge(Gateway::HTTP, Gateway::RESP) as $kind) {
     test("restart: killed workers are replaced, and a client by $kind goes on", function () use ($kind): void {
         $gateway = new Gateway();
         $hf = $gateway->client($kind);
         $killed = $gateway->workers();
-        $hf->info();  // the connection that is kept
+        $hf->stats();  // the connection that is kept
         array_map(fn (int $pid) => posix_kill($pid, SIGKILL), $killed);
         until('the killed workers are gone', fn (): bool => array_filter($killed, 'alive') === []);
-        $serving = array_column($hf->info()['workers'], 'pid');
-        same([], array_intersect($killed, $serving), 'workers that were killed and serve');
+        yes(count($hf->stats()) > 0, 'an answer');
+        same(['delivered' => 0], $hf->publish('none', 'x'));
+        same([], array_intersect($killed, $gateway->workers()), 'workers that were killed and serve');
         unset($hf);
         $gateway->stop();
     });
@@ -38,20 +39,34 @@ test('restart: a stopped server is a connect error, and the same object reaches 
     $gateway->stop();
 });
 
-test('restart: a server that was stopped and started between two calls is not noticed', function (): void {
+foreach (['unix', 'resp unix'] as $kind) {
+    test("restart: a server that was stopped and started between two calls by $kind is not noticed", function () use ($kind): void {
+        $gateway = new Gateway();
+        $hf = $gateway->client($kind);
+        $hf->stats();
+        $gateway->stop();
+        $gateway->start();
+        same(['delivered' => 0], $hf->publish('none', 'x'));
+        unset($hf);
+        $gateway->stop();
+    });
+}
+
+test('restart: a key is remembered when the worker that had answered is dead', function (): void {
     $gateway = new Gateway();
     $hf = $gateway->client('unix');
-    $hf->info();
-    $gateway->stop();
-    $gateway->start();
-    same(['delivered' => 0], $hf->publish('none', 'x'));
+    same(['delivered' => 0], $hf->once('row-1')->sendUser(42, 'x'));
+    $killed = $gateway->workers();
+    array_map(fn (int $pid) => posix_kill($pid, SIGKILL), $killed);
+    until('the killed workers are gone', fn (): bool => array_filter($killed, 'alive') === []);
+    same(['delivered' => 0, 'repeated' => true], $hf->once('row-1')->sendUser(42, 'x'));
     unset($hf);
     $gateway->stop();
 });
 
 test('restart: while the server reloads, calls go on without an error', function (): void {
     $gateway = new Gateway();
-    $hf = $gateway->client('tcp');
+    $hf = $gateway->client('tcp', true);  // a publish may meet the end of its connection
     $generation = $hf->info()['generation'];
     posix_kill($gateway->master(), SIGHUP);
     $calls = 0;

@@ -3,7 +3,7 @@
 
 declare(strict_types=1);
 
-foreach (glob(dirname(__DIR__, 3) . '/{clients/php,tests/php,tests/php/cases}/*.php', GLOB_BRACE) as $file) {
+foreach (glob(dirname(__DIR__, 3) . '/{clients/php,examples/*,tests/php,tests/php/cases}/*.php', GLOB_BRACE) as $file) {
     test('syntax: ' . substr($file, strlen(dirname(__DIR__, 3)) + 1), function () use ($file): void {
         exec(escapeshellarg(PHP_BINARY) . ' -n -l ' . escapeshellarg($file) . ' 2>&1', $output, $status);
         same(0, $status, 'status of php -l (' . implode(' ', $output) . ')');

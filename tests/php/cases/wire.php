@@ -1,49 +1,7 @@
 <?php
-// What the client makes of connections that end, answers that are late, broken or missing.
+// What the client makes of connections that end, answers that are late, broken or missing. HTTP; see resp_wire.php.
 
 declare(strict_types=1);
-
-final class FakeServer
-{
-    public string $address;
-    private TempDir $dir;
-    private Process $process;
-
-    public function __construct(array $plan)
-    {
-        $this->dir = new TempDir();
-        $this->address = "unix:{$this->dir->path}/fake.sock";
-        file_put_contents("{$this->dir->path}/plan", json_encode($plan));
-        $program = dirname(__DIR__) . '/fake_server.php';
-        $command = [PHP_BINARY, '-n', $program, substr($this->address, 5), "{$this->dir->path}/plan"];
-        $this->process = new Process($command, "{$this->dir->path}/requests");
-        until('the fake server listens', fn (): bool => file_exists(substr($this->address, 5)));
-    }
-
-    public function client(bool $persistent = false): Holdfast
-    {
-        return new Holdfast($this->address, '', limit(), limit(), $persistent);
-    }
-
-    // Every request that has come so far.
-    public function requests(): array
-    {
-        return array_map('json_decode', file("{$this->dir->path}/requests", FILE_IGNORE_NEW_LINES));
-    }
-
-    // The same, when the plan has been played to its end.
-    public function played(): array
-    {
-        same(0, $this->process->wait(), 'exit status of the fake server');
-        return $this->requests();
-    }
-}
-
-function answer(string $json, string $headers = '', string $status = '200 OK'): string
-{
-    $length = strlen($json);
-    return "send HTTP/1.1 $status\r\nContent-Type: application/json\r\nContent-Length: $length\r\n$headers\r\n$json";
-}
 
 test('wire: a request says what holdfast-api(7) wants', function (): void {
     $fake = new FakeServer([['request', answer('{"delivered":1}')]]);
@@ -55,7 +13,7 @@ test('wire: a request says what holdfast-api(7) wants', function (): void {
     foreach (['Host: localhost', 'Authorization: Bearer secret', 'Content-Length: ' . strlen($body)] as $line) {
         yes(in_array($line, $lines, true), "there is a line \"$line\"");
     }
-    $meant = ['channels' => ['room1'], 'data' => "caf\u{e9} \"1\"/2\0", 'exclude' => ['s1']];
+    $meant = ['channels' => ['room1'], 'exclude' => ['s1'], 'data' => "caf\u{e9} \"1\"/2\0"];
     same($meant, json_decode($body, true), 'body');
 });
 
@@ -66,27 +24,109 @@ test('wire: one connection is kept for all calls', function (): void {
     $hf = $fake->client();
     same(['delivered' => 1], $hf->sendAllMsg('a'));
     same(['n' => 2], $hf->info());
-    same(['n' => 3], $hf->channels());
+    same(['n' => 3], $hf->page('channels'));
     same(3, count($fake->played()), 'requests');
 });
 
-test('wire: a kept connection that ends without an answer is replaced, and the call made once more', function (): void {
-    $fake = new FakeServer([['request', answer('{}'), 'request'], ['request', answer('{"delivered":7}')]]);
+// A kept connection takes a request and ends without an answer; then there is a new one.
+function ending_after_a_request(array ...$then): FakeServer
+{
+    return new FakeServer(array_merge([['request', answer('{}'), 'request']], $then));
+}
+
+foreach ([
+    'a question' => fn (Holdfast $hf): array => $hf->session('s1'),
+    'a join' => fn (Holdfast $hf): array => $hf->addChannel('room', 's1'),
+    'a leave' => fn (Holdfast $hf): array => $hf->delChannelByUser('room', 42),
+    'a bind' => fn (Holdfast $hf): array => $hf->bind('s1', 42),
+    'an unbind' => fn (Holdfast $hf): array => $hf->unbind('s1'),
+    'a change of data' => fn (Holdfast $hf): array => $hf->mergeData('s1', ['a' => '1']),
+    'a send with a key' => fn (Holdfast $hf): array => $hf->once('order-1')->sendUser(42, 'x'),
+] as $what => $call) {
+    test("wire: $what on a kept connection that ends is made once more", function () use ($call): void {
+        $fake = ending_after_a_request(['request', answer('{"n":2}')]);
+        $hf = $fake->client();
+        $hf->info();
+        same(['n' => 2], $call($hf));
+        [, $first, $second] = $fake->played();
+        same($first, $second, 'the repeated request');
+    });
+}
+
+foreach ([
+    'a send' => fn (Holdfast $hf): array => $hf->sendMsg('s1', 'x'),
+    'a publish' => fn (Holdfast $hf): array => $hf->publish('room', 'x'),
+    'a kick' => fn (Holdfast $hf): array => $hf->kickByUser(42),
+    'an unbind from a user' => fn (Holdfast $hf): array => $hf->unbind('s1', 42),
+    'a batch with a send' => fn (Holdfast $hf): array => $hf->batch([
+        ['op' => 'bind', 'session' => 's1', 'user' => 42],
+        ['op' => 'send-user', 'users' => 42, 'data' => 'x'],
+    ]),
+] as $what => $call) {
+    test("wire: $what that was sent is not made twice", function () use ($call): void {
+        $fake = ending_after_a_request(['request', answer('{"n":2}')]);
+        $hf = $fake->client();
+        $hf->info();
+        $e = throws('closed', 0, fn () => $call($hf));
+        yes(strpos($e->getMessage(), $fake->address) !== false, "the message names the address: {$e->getMessage()}");
+        same(['n' => 2], $hf->info(), 'the next call, which was not asked for before');
+        [, , $last] = $fake->played();
+        same('GET /v1/stats', substr($last, 0, 13), 'the third request');
+    });
+}
+
+test('wire: a batch whose commands have keys is made once more', function (): void {
+    $fake = ending_after_a_request(['request', answer('{"results":[{"status":200,"repeated":true}]}')]);
     $hf = $fake->client();
     $hf->info();
-    same(['delivered' => 7], $hf->sendAllMsg('again'));
+    $command = ['op' => 'send-user', 'users' => [42], 'data' => ['n' => 1], 'id' => 'k1'];
+    same([['status' => 200, 'repeated' => true]], $hf->batch([$command]));
     [, $first, $second] = $fake->played();
     same($first, $second, 'the repeated request');
+    $meant = ['commands' => [['op' => 'send-user', 'users' => ['42'], 'id' => 'k1', 'data' => '{"n":1}']]];
+    same($meant, json_decode(explode("\r\n\r\n", $second)[1], true), 'the body');
+});
+
+test('wire: with $repeat a send has a key of its own, and is made once more with the same', function (): void {
+    $fake = ending_after_a_request(['request', answer('{"n":2}', "Holdfast-Repeated: true\r\n"), 'request', answer('{}')]);
+    $hf = new Holdfast($fake->address, '', limit(), limit(), false, true);
+    $hf->info();
+    same(['n' => 2, 'repeated' => true], $hf->sendAllMsg('x'));
+    $hf->sendAllMsg('x');
+    [, $first, $second, $third] = $fake->played();
+    same($first, $second, 'the repeated request');
+    $key = fn (string $request): string => json_decode(explode("\r\n\r\n", $request)[1], true)['id'];
+    same(32, strlen($key($second)), 'bytes of the key');
+    yes($key($second) !== $key($third), 'the next call has another key');
+});
+
+test('wire: a server that has no room for the key of $repeat gets the call without', function (): void {
+    $full = answer('{"error":{"code":"keys_full","message":"no room"}}', '', '503 Service Unavailable');
+    $fake = new FakeServer([['request', $full, 'request', answer('{"delivered":1}'), 'request', $full]]);
+    $hf = new Holdfast($fake->address, '', limit(), limit(), false, true);
+    same(['delivered' => 1], $hf->sendAllMsg('x'));
+    throws('keys_full', 503, fn () => $hf->once('mine')->sendAllMsg('x'));
+    [, $second] = $fake->played();
+    same(['data' => 'x'], json_decode(explode("\r\n\r\n", $second)[1], true), 'the second body');
 });
 
 test('wire: a call is not made a third time', function (): void {
-    $fake = new FakeServer([['request', answer('{}'), 'request'], ['request']]);
+    $fake = ending_after_a_request(['request']);
     $hf = $fake->client();
     $hf->info();
-    $e = throws('closed', 0, fn () => $hf->sendAllMsg('again'));
+    $e = throws('closed', 0, fn () => $hf->once('k')->sendAllMsg('again'));
     yes(strpos($e->getMessage(), 'POST /v1/send-all') !== false, 'the message names the call');
-    yes(strpos($e->getMessage(), $fake->address) !== false, 'the message names the address');
     same(3, count($fake->played()), 'requests');
+});
+
+test('wire: that the server is gone when a sent call is to be repeated does not mean that nothing was done', function (): void {
+    $fake = ending_after_a_request();
+    $hf = $fake->client();
+    $hf->info();
+    // The fake one goes with its last connection, and leaves the socket's file: nobody accepts there.
+    $e = throws('closed', 0, fn () => $hf->once('k')->sendAllMsg('x'));
+    same(2, count($fake->played()), 'requests');
+    yes($e->errorCode === 'closed', $e->getMessage());
 });
 
 test('wire: a call on a new connection is not repeated', function (): void {
@@ -99,7 +139,13 @@ test('wire: a call on a new connection is not repeated', function (): void {
     same('GET', substr($requests[1], 0, 3), 'method of the second one');
 });
 
-test('wire: a call whose answer has begun is not repeated', function (): void {
+test('wire: a question whose answer has begun is asked again', function (): void {
+    $fake = new FakeServer([['request', 'send HTTP/1.1 2'], ['request', answer('{"n":2}')]]);
+    same(['n' => 2], $fake->client()->info());
+    same(2, count($fake->played()), 'requests');
+});
+
+test('wire: a send whose answer has begun is not repeated', function (): void {
     $fake = new FakeServer([['request', answer('{}'), 'request', 'send HTTP/1.1 2'], ['request', answer('{"n":3}')]]);
     $hf = $fake->client();
     $hf->info();
@@ -109,10 +155,12 @@ test('wire: a call whose answer has begun is not repeated', function (): void {
 });
 
 test('wire: a connection that ended between two calls costs nothing', function (): void {
-    $fake = new FakeServer([['request', answer('{}')], ['request', answer('{"n":2}')]]);
+    $dir = (new TempDir())->path;
+    $fake = new FakeServer([['request', answer('{}'), 'close', "run : > $dir/closed"], ['request', answer('{"n":2}')]]);
     $hf = $fake->client();
     $hf->info();
-    same(['n' => 2], $hf->info());
+    until('the connection has ended', fn (): bool => file_exists("$dir/closed"));
+    same(['n' => 2], $hf->sendAllMsg('x'), 'a send, because nothing of it was sent in vain');
     same(2, count($fake->played()), 'requests');
 });
 
@@ -264,7 +312,7 @@ test('wire: a persistent connection that has ended is replaced', function (): vo
 
 test('wire: a new persistent connection is no reason to repeat a call', function (): void {
     $fake = new FakeServer([['request']]);
-    throws('closed', 0, fn () => $fake->client(true)->info());
+    throws('closed', 0, fn () => $fake->client(true)->sendAllMsg('x'));
     same(1, count($fake->played()), 'requests');
 });
 
@@ -317,18 +365,23 @@ test('wire: an object that is in a call takes no other', function (): void {
 
 test('wire: nobody there', function (): void {
     $dir = new TempDir();
-    $e = throws('connect', 0, fn () => (new Holdfast("unix:{$dir->path}/none"))->info());
-    same("GET /v1/stats at unix:{$dir->path}/none: cannot connect: No such file or directory", $e->getMessage());
+    foreach (['unix:' => 'GET /v1/stats', 'http+unix:' => 'GET /v1/stats', 'resp+unix:' => 'HF.STATS'] as $form => $call) {
+        $e = throws('connect', 0, fn () => (new Holdfast("$form{$dir->path}/none"))->stats());
+        same("$call at $form{$dir->path}/none: cannot connect: No such file or directory", $e->getMessage());
+    }
     $listener = stream_socket_server('tcp://127.0.0.1:0');
     $address = stream_socket_get_name($listener, false);
     fclose($listener);
-    $e = throws('connect', 0, fn () => (new Holdfast($address))->info());
-    yes(strpos($e->getMessage(), 'refused') !== false, "the message says why: {$e->getMessage()}");
+    foreach ([$address, "http://$address/", "HTTP://$address", "resp://$address"] as $form) {
+        $e = throws('connect', 0, fn () => (new Holdfast($form))->stats());
+        yes(strpos($e->getMessage(), 'refused') !== false, "the message says why: {$e->getMessage()}");
+    }
 });
 
 test('wire: wrong arguments are refused before anything is sent', function (): void {
     $long = '/' . str_repeat('x', 107);
-    $wrong = ['', 'localhost', '8081', '::1:8081', 'http://127.0.0.1:8081', "127.0.0.1:80\n", 'unix:relative', "unix:$long"];
+    $wrong = ['', 'localhost', '8081', '::1:8081', 'https://127.0.0.1:8081', 'http://127.0.0.1:8081/v1', 'resp:/path',
+        "127.0.0.1:80\n", 'unix:relative', "unix:$long", "resp+unix:$long", 'tcp+unix:/path', "unix:/a\0b"];
     foreach ($wrong as $address) {
         throws('bad_argument', 0, fn () => new Holdfast($address));
     }
@@ -343,4 +396,38 @@ test('wire: wrong arguments are refused before anything is sent', function (): v
     throws('bad_argument', 0, fn () => $hf->publish("\xff", 'x'));
     throws('bad_argument', 0, fn () => $hf->publish('room', ["\xff"]));
     throws('bad_argument', 0, fn () => $hf->publish('room', NAN));
+    throws('bad_argument', 0, fn () => $hf->setData('s1', ['a' => ['b']]));
+    throws('bad_argument', 0, fn () => $hf->setData('s1', ["\xff" => 'b']));
+    throws('bad_argument', 0, fn () => $hf->page('workers'));
+    throws('bad_argument', 0, fn () => $hf->once(''));
+    throws('bad_argument', 0, fn () => $hf->once(str_repeat('k', 256)));
+    throws('bad_argument', 0, fn () => $hf->once("\xff"));
+    throws('bad_argument', 0, fn () => $hf->batch([]));
+    throws('bad_argument', 0, fn () => $hf->batch([['sessions' => ['s1']]]));
+    throws('bad_argument', 0, fn () => $hf->batch(array_fill(0, 1001, ['op' => 'send-all', 'data' => 'x'])));
+    throws('bad_argument', 0, fn () => $hf->once('k')->batch([['op' => 'send-all', 'data' => 'x']]));
+});
+
+test('wire: a generator asks for the next page when the one before is used up', function (): void {
+    $fake = new FakeServer([[
+        'request', answer('{"channels":[{"name":"a"},{"name":"b"}],"more":true,"cursor":"x/+1"}'),
+        'request', answer('{"channels":[],"more":true,"cursor":"x2"}'),
+        'request', answer('{"channels":[{"name":"c"}],"more":false}'),
+    ]]);
+    $names = [];
+    foreach ($fake->client()->channels('pre fix', 2) as $i => $channel) {
+        $names[$i] = $channel['name'];
+        same($i < 2 ? 1 : 3, count($fake->requests()), "requests at channel $i");
+    }
+    same(['a', 'b', 'c'], $names);
+    $path = fn (string $request): string => explode(' ', $request)[1];
+    same(['/v1/channels?limit=2&prefix=pre%20fix', '/v1/channels?limit=2&cursor=x%2F%2B1&prefix=pre%20fix',
+        '/v1/channels?limit=2&cursor=x2&prefix=pre%20fix'], array_map($path, $fake->played()), 'paths');
+});
+
+test('wire: a generator says where a page has gaps', function (): void {
+    $fake = new FakeServer([['request', answer('{"sessions":[{"session":"s1"}],"partial":true}')]]);
+    $e = throws('partial', 0, fn () => iterator_to_array($fake->client()->members('room')));
+    same([['session' => 's1']], $e->answer()['sessions'], 'what there is');
+    $fake->played();
 });
