@@ -19,7 +19,7 @@
 //
 // A send, publish or kick that had been sent and not answered throws "closed": nobody knows whether it was carried out.
 // With $repeat every call of that kind, batches aside, gets a key of its own and is repeated as well (HTTP only). A key
-// With $repeat every call of that kind, batches aside, gets a key of its own and is repeated as well (HTTP only). A key
+// takes a place in a table of the server's for five minutes (limits.idempotency_keys): this is for those who push now
 // and then. Who pushes hundreds of messages a second fills the table: the calls go on without a key then, but others
 // who need one are refused.
 

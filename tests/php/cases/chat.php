@@ -71,9 +71,11 @@ test('chat: a newcomer gets the lines of before, and every one that is said from
     $history = heard($bob);
     same(['history', ['one', 'two']], [$history['type'], array_column($history['lines'], 'text')]);
     same([$one['id'], $one['id'] + 1], array_column($history['lines'], 'id'), 'ids, by which he knows it already');
-    same(['joined', 'Bob'], [heard($bob)['type'], heard($ann)['text'] === 'two' ? heard($ann)['name'] : '']);
-    $ann->close();
-    $bob->close();
+    same('two', heard($ann)['text'], 'what Ann hears');
+    foreach ([$ann, $bob] as $client) {
+        $joined = heard($client);
+        same(['joined', 'Bob', ['Ann', 'Bob']], [$joined['type'], $joined['name'], $joined['members']]);
+    }
     same(0, $chat->end(SIGTERM), 'exit status of start.sh');
 });
 

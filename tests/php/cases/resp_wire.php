@@ -145,9 +145,14 @@ foreach ([
 }
 
 test('resp wire: a token is said once a connection, before anything else', function (): void {
-    $fake = fake_resp(['resp 2', "send +OK\r\n:1\r\n", 'resp 1', replies(2)], ['resp 2', "send +OK\r\n:3\r\n"]);
+    $dir = (new TempDir())->path;
+    $fake = fake_resp(
+        ['resp 2', "send +OK\r\n:1\r\n", 'resp 1', replies(2), 'close', "run : > $dir/closed"],
+        ['resp 2', "send +OK\r\n:3\r\n"]
+    );
     $hf = $fake->client(false, 'secret');
     same([1, 2], [$hf->publish('a', 'x')['delivered'], $hf->publish('a', 'y')['delivered']], 'delivered');
+    until('the connection has ended', fn (): bool => file_exists("$dir/closed"));
     same(3, $hf->publish('a', 'z')['delivered'], 'on the next connection');
     $auth = ['AUTH', 'secret'];
     same([$auth, ['PUBLISH', 'a', 'x'], ['PUBLISH', 'a', 'y'], $auth, ['PUBLISH', 'a', 'z']], $fake->played());
