@@ -25,8 +25,8 @@ namespace control_word {
 inline constexpr char kDrain = 'd', kQuit = 'q', kTerm = 't', kReopen = 'r', kReady = 'R';
 }
 
-// A listening socket a worker accepts from. The worker does not own it (the master keeps every one open); it
-// closes its copy when it stops accepting.
+// A listening socket a worker accepts from. The worker does not own it (the master keeps every one
+// open until a stop begins); it closes its copy when it stops accepting.
 struct InheritedListener {
   int fd;
   size_t index;  // in Config::listens, or in Config::apis where is_api

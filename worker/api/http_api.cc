@@ -129,7 +129,7 @@ constexpr GetRoute kGetRoutes[] = {
     {"/v1/channels/", conf::kScopeQuery, get_channel},
     {"/v1/channels", conf::kScopeQuery, get_channels, Behind::nothing},
     {"/v1/stats", conf::kScopeQuery, get_stats},
-    {"/v1/openapi.json", conf::kScopeQuery, get_openapi},
+    {"/v1/openapi.json", kOpen, get_openapi},
     {"/metrics", conf::kScopeQuery, get_metrics},
     {"/healthz", kOpen, get_health},
     {"/readyz", kOpen, get_ready},
