@@ -25,7 +25,7 @@ std::string problems_json(const std::vector<conf::Problem>& problems) {
 
 ExitCode run_check(const Options& options) {
   const std::string& file = options.file.empty() ? options.config_file : options.file;
-  conf::Loaded loaded = conf::load_file(file);
+  conf::Loaded loaded = conf::load_file(file, conf::Machine::ours);
   ExitCode printed =
       print(options.json ? problems_json(loaded.problems) : problems_text(file, loaded.problems));
   return printed == kOk && !loaded ? kFailure : printed;

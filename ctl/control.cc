@@ -43,7 +43,8 @@ ExitCode tell(const ControlAnswer& answer) {
   std::string details;
   for (const std::string& detail : answer.details) details += printable(detail) + "\n";
   if (answer.ok) return print(printable(answer.text) + "\n" + details);
-  fmt::print(stderr, "holdfastctl: {}\n{}", printable(answer.text), details);
+  if (!details.empty()) details.insert(0, "\n").pop_back();
+  note(printable(answer.text) + details);
   return kFailure;
 }
 
@@ -89,12 +90,12 @@ std::string control_json(const ControlAnswer& answer) {
 
 ExitCode run_control(const Options& options) {
   Result<shm::Segment> segment = find_instance(options);
-  if (!segment) return fail_to_find(segment.error());
+  if (!segment) return fail_to_find(options, segment.error());
   if (!segment->master_alive())
-    return fail({Errc::gone, 0, "the master is dead; nobody is there to be told"});
+    return fail(options, {Errc::gone, 0, "the master is dead; nobody is there to be told"});
   Result<ControlAnswer> answer =
       ask_master(socket_path(*segment, "control.sock"), word_of(options));
-  if (!answer) return fail(answer.error());
+  if (!answer) return fail(options, answer.error());
   if (!options.json) return tell(*answer);
   ExitCode printed = print(control_json(*answer));
   return printed == kOk && !answer->ok ? kFailure : printed;

@@ -10,8 +10,6 @@
 namespace holdfast::ctl {
 namespace {
 
-constexpr size_t kMaxHeadBytes = 64 * 1024;
-
 Error unreadable(std::string_view why) {
   return {Errc::bad_input, 0, fmt::format("the answer is not one of the API: {}", why)};
 }
@@ -39,38 +37,39 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-struct Head {
-  int status = 0;
-  std::optional<size_t> content_length;
-};
-
-Result<Head> parse_head(std::string_view head) {
-  Head parsed;
-  parsed.status = status_of(head.substr(0, head.find("\r\n")));
-  if (parsed.status == 0) return unreadable("bad status line");
-  size_t at = head.find("\r\n");
-  while (at != std::string_view::npos) {
-    size_t next = head.find("\r\n", at + 2);
-    std::string_view line =
-        head.substr(at + 2, next == std::string_view::npos ? next : next - at - 2);
-    at = next;
-    size_t colon = line.find(':');
-    std::string_view name = line.substr(0, colon);
-    if (same_name(name, "Transfer-Encoding")) return unreadable("transfer encoding");
-    if (colon == std::string_view::npos || !same_name(name, "Content-Length")) continue;
-    size_t length = 0;
-    if (!read_number(trimmed(line.substr(colon + 1)), &length)) return unreadable("bad length");
-    parsed.content_length = length;
+// One header line into `head`; "" or what is wrong.
+std::string_view read_header(std::string_view line, HttpHead& head) {
+  size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return "bad header";
+  std::string_view name = line.substr(0, colon), value = trimmed(line.substr(colon + 1));
+  if (same_name(name, "Transfer-Encoding")) {
+    head.chunked = same_name(value, "chunked");
+    return head.chunked ? "" : "transfer encoding";
   }
-  return parsed;
+  if (!same_name(name, "Content-Length")) return "";
+  size_t length = 0;
+  if (!read_number(value, &length)) return "bad length";
+  head.content_length = length;
+  return "";
 }
 
 }  // namespace
 
-std::string make_request(std::string_view path, std::string_view json_body) {
-  std::string out = fmt::format(
-      "{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: holdfastctl/{}\r\nConnection: close\r\n",
-      json_body.empty() ? "GET" : "POST", path, HOLDFAST_VERSION);
+std::string percent_encoded(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 c == '-' || c == '.' || c == '_' || c == '~';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+std::string make_request(std::string_view path, std::string_view json_body, KeepAlive keep) {
+  std::string out =
+      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: holdfastctl/{}\r\n",
+                  json_body.empty() ? "GET" : "POST", path, HOLDFAST_VERSION);
+  if (keep == KeepAlive::no) out += "Connection: close\r\n";
   if (!json_body.empty())
     out +=
         fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", json_body.size());
@@ -79,22 +78,40 @@ std::string make_request(std::string_view path, std::string_view json_body) {
   return out;
 }
 
-Result<std::optional<HttpAnswer>> parse_answer(std::string_view bytes, bool at_end) {
-  size_t head_bytes = bytes.find("\r\n\r\n");
-  if (head_bytes == std::string_view::npos) {
-    if (at_end) return unreadable("it ended early");
-    if (bytes.size() > kMaxHeadBytes) return unreadable("too long a head");
-    return std::optional<HttpAnswer>{};
+Result<std::optional<HttpHead>> parse_head(std::string_view bytes) {
+  size_t end = bytes.find("\r\n\r\n");
+  if (end == std::string_view::npos && bytes.size() > kMaxHeadBytes)
+    return unreadable("too long a head");
+  if (end == std::string_view::npos) return std::optional<HttpHead>{};
+  HttpHead head;
+  head.bytes = end + 4;
+  std::string_view lines = bytes.substr(0, end);
+  head.status = status_of(lines.substr(0, lines.find("\r\n")));
+  if (head.status == 0) return unreadable("bad status line");
+  for (size_t at = lines.find("\r\n"); at != std::string_view::npos;) {
+    size_t next = lines.find("\r\n", at + 2);
+    size_t size = next == std::string_view::npos ? next : next - at - 2;
+    std::string_view wrong = read_header(lines.substr(at + 2, size), head);
+    if (!wrong.empty()) return unreadable(wrong);
+    at = next;
   }
-  Result<Head> head = parse_head(bytes.substr(0, head_bytes));
-  if (!head) return head.error();
-  std::string_view body = bytes.substr(head_bytes + 4);
-  size_t length = head->content_length.value_or(body.size());
+  return std::optional(head);
+}
+
+Result<std::optional<HttpAnswer>> parse_answer(std::string_view bytes, bool at_end) {
+  Result<std::optional<HttpHead>> parsed = parse_head(bytes);
+  if (!parsed) return parsed.error();
+  if (!*parsed && at_end) return unreadable("it ended early");
+  if (!*parsed) return std::optional<HttpAnswer>{};
+  const HttpHead& head = **parsed;
+  if (head.chunked) return unreadable("transfer encoding");
+  std::string_view body = bytes.substr(head.bytes);
+  size_t length = head.content_length.value_or(body.size());
   if (length > kMaxAnswerBytes) return unreadable("too long");
-  bool whole = head->content_length ? body.size() >= length : at_end;
+  bool whole = head.content_length ? body.size() >= length : at_end;
   if (!whole && at_end) return unreadable("it ended early");
   if (!whole) return std::optional<HttpAnswer>{};
-  return std::optional(HttpAnswer{head->status, std::string(body.substr(0, length))});
+  return std::optional(HttpAnswer{head.status, std::string(body.substr(0, length))});
 }
 
 Result<HttpAnswer> call_api(const std::string& socket_path, std::string_view path,
@@ -115,6 +132,12 @@ Result<HttpAnswer> call_api(const std::string& socket_path, std::string_view pat
     if (*answer) return std::move(**answer);
     if (bytes.size() > kMaxAnswerBytes + kMaxHeadBytes) return unreadable("too long");
   }
+}
+
+Fetch fetch_from(const std::string& socket_path, uint64_t timeout_ms) {
+  return [socket_path, timeout_ms](const std::string& path) {
+    return call_api(socket_path, path, "", timeout_ms);
+  };
 }
 
 }  // namespace holdfast::ctl

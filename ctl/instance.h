@@ -1,7 +1,8 @@
-// ctl/instance.h - which instance the operator means, and where it keeps its sockets.
+// ctl/instance.h - which instance the operator means, and how it is said when something fails.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "ctl/options.h"
@@ -19,14 +20,20 @@ Result<shm::Segment> find_instance(const Options& options);
 std::string field_text(const char* field, size_t size);
 // RUNTIME_DIR/NAME of the instance.
 std::string socket_path(const shm::Segment& segment, const std::string& name);
+std::string api_socket(const shm::Segment& segment);
 
-// Tells stderr what went wrong and returns the exit code that goes with it.
-ExitCode fail(const Error& error);
+// Tells what went wrong and returns the exit code that goes with it: on stderr, or where --json was
+// said as one line of stdout, which then is all there is.
+ExitCode fail(const Options& options, const Error& error);
 // The same for an Error of find_instance(): kNoInstance where there is none.
-ExitCode fail_to_find(const Error& error);
+ExitCode fail_to_find(const Options& options, const Error& error);
+// One line on stderr, about something that is no failure of the command.
+void note(std::string_view text);
+// {"error":{"code":"...","message":"..."}}, as the API has it.
+std::string error_json(std::string_view code, std::string_view message);
+std::string_view code_of(const Error& error);
+
 // Writes to stdout. kFailure, told on stderr, if it does not take it all.
-ExitCode print(const std::string& text);
-// Is stdout a terminal that shows colours (NO_COLOR and TERM=dumb are respected)?
-bool colour_wanted();
+ExitCode print(std::string_view text);
 
 }  // namespace holdfast::ctl

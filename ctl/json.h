@@ -23,6 +23,9 @@ class Json {
   Json& value(uint64_t number);
   Json& value(double number);  // three decimals
   Json& value(bool yes);
+  Json& null() { return raw("null"); }
+  // Text that is a JSON value already.
+  Json& raw(std::string_view text);
   template <class T>
   Json& member(std::string_view name, const T& v) {
     return key(name).value(v);
@@ -36,7 +39,6 @@ class Json {
  private:
   Json& open(char bracket);
   Json& close(char bracket);
-  Json& raw(std::string_view text);
 
   std::string out_;
   bool after_value_ = false;

@@ -1,9 +1,11 @@
-// ctl/options.h - the command line as values; the one file of ctl that knows CLI11.
+// ctl/options.h - the command line as values.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -13,21 +15,40 @@ namespace holdfast::ctl {
 enum ExitCode : int { kOk = 0, kFailure = 1, kUsage = 2, kNoInstance = 3 };
 
 enum class Verb : uint8_t {
+  // Read the segment.
   stats,
   workers,
+  top,
   sessions,
   session,
+  // Ask the API.
+  users,
+  user,
   channels,
+  channel,
+  trace,
+  // Tell the API.
   send,
+  send_user,
+  send_all,
   publish,
-  kick,
   join,
   leave,
+  bind,
+  unbind,
+  data,
+  kick,
+  batch,
+  // Tell the master.
   reload,
   stop,
   reopen_logs,
+  // By itself.
   check,
 };
+
+enum class DataAction : uint8_t { get, set, merge };
+enum class Subject : uint8_t { session, user, channel };
 
 struct Options {
   Verb verb = Verb::stats;
@@ -35,23 +56,35 @@ struct Options {
   std::string instance = "holdfast";  // -i
   bool json = false;
 
-  bool watch = false;                 // stats
-  double interval_s = 1;              // stats --watch
-  bool all = false;                   // stats --watch: zeros as well
-  uint32_t limit = 100;               // sessions; channels. 0 = all (sessions)
-  std::string prefix;                 // channels
-  std::vector<std::string> sessions;  // session, send, kick, join, leave
-  std::string channel;                // publish, kick, join, leave
-  std::string data;                   // send, publish; "-" = stdin
-  bool binary = false;                // send, publish
-  std::optional<uint16_t> code;       // kick
-  std::string reason;                 // kick
-  bool graceful = false;              // stop
-  std::string file;                   // check
+  bool watch = false;           // stats
+  uint64_t interval_ms = 1000;  // stats --watch, top
+  bool all = false;             // stats --watch: zeros as well
+  uint64_t looks = 0;           // top: end after so many; 0 = never
+  uint64_t duration_ms = 0;     // trace: end after it; 0 = never
+  uint64_t limit = 0;  // lists: at most so many; 0 = all. top: rows of a list; 0 = what fits
+  std::string prefix;  // users, channels; sessions: of the user
+
+  std::vector<std::string> sessions;    // session, send, kick, join, leave, bind, unbind, data
+  std::vector<std::string> users;       // user, send-user, kick, join, leave, bind, unbind
+  std::vector<std::string> channels;    // channel, publish, kick, join, leave
+  std::vector<std::string> exclude;     // session ids
+  std::string key;                      // --id: of idempotency
+  std::string message;                  // send...; "-" = stdin
+  bool binary = false;                  // send...
+  std::optional<uint16_t> code;         // kick
+  std::string reason;                   // kick
+  DataAction action = DataAction::get;  // data
+  std::vector<std::pair<std::string, std::string>> pairs;  // data
+  Subject subject = Subject::session;                      // trace
+  bool graceful = false;                                   // stop
+  std::string file;                                        // check; batch, "-" = stdin
 };
 
-// Options, or an exit code when all is said already: help and version (0), a usage error (2, told
-// on stderr).
+// Options, or an exit code when all is said already: help and version (0; 1 if stdout did not take
+// it), a usage error (2, told on stderr, or as JSON where --json was said).
 std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv);
+
+// "500ms", "2s", "5m", "1h", or a number of seconds, "0.5".
+std::optional<uint64_t> parse_interval(std::string_view text);
 
 }  // namespace holdfast::ctl

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
-#include "ctl/instance.h"
-#include "ctl/table.h"
+#include "conf/config.h"
+#include "conf/units.h"
+#include "ctl/json_read.h"
 #include "ctl/units.h"
 
 namespace holdfast::ctl {
@@ -12,108 +13,110 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-std::string_view text_of(dom::object object, std::string_view key) {
-  std::string_view text;
-  return object.at_key(key).get(text) == simdjson::SUCCESS ? text : std::string_view{};
-}
-
-uint64_t number_of(dom::object object, std::string_view key) {
-  uint64_t number = 0;
-  return object.at_key(key).get(number) == simdjson::SUCCESS ? number : 0;
-}
-
-std::vector<std::string> strings_of(dom::object object, std::string_view key) {
-  std::vector<std::string> strings;
-  dom::array array;
-  if (object.at_key(key).get(array) != simdjson::SUCCESS) return strings;
-  for (dom::element item : array) {
-    std::string_view text;
-    if (item.get(text) == simdjson::SUCCESS) strings.push_back(printable(text));
-  }
-  return strings;
-}
-
-bool flag_of(dom::object object, std::string_view key) {
-  bool flag = false;
-  return object.at_key(key).get(flag) == simdjson::SUCCESS && flag;
-}
-
 void add(std::string& list, const std::string& item) {
   if (!list.empty()) list += "; ";
   list += item;
 }
 
+std::string counted(uint64_t n, std::string_view thing) {
+  return fmt::format("{} {}{}", human_count(n), thing, n == 1 ? "" : "s");
+}
+
 // What of the order was not carried out, "" if nothing.
 std::string shortfall(dom::object answer) {
   std::string trouble;
-  for (const std::string& id : strings_of(answer, "unknown")) add(trouble, "no session " + id);
+  for (const std::string& id : strings_of(answer, "unknown"))
+    add(trouble, "no session " + printable(id));
   for (const std::string& id : strings_of(answer, "failed"))
-    add(trouble, "not delivered to session " + id + ": its worker's mailbox is full");
+    add(trouble, "not delivered to session " + printable(id) + ": its worker's mailbox is full");
   if (uint64_t n = number_of(answer, "workers_failed"); n > 0)
-    add(trouble, fmt::format("{} workers could not be told: their mailboxes are full", n));
+    add(trouble, counted(n, "worker") + " could not be told: the mailbox is full");
+  if (uint64_t n = number_of(answer, "refused"); n > 0)
+    add(trouble,
+        counted(n, "join") +
+            " refused: the session is in limits.max_channels_per_session channels already");
   if (flag_of(answer, "partial")) add(trouble, "not every worker has answered in time");
   return trouble;
 }
 
-std::string_view done(Verb verb) {
-  switch (verb) {
+// "room" or "room and 2 more".
+std::string channels_named(const Options& options) {
+  if (options.channels.empty()) return "it";
+  size_t more = options.channels.size() - 1;
+  std::string name = printable(options.channels.front());
+  return more == 0 ? name : fmt::format("{} and {} more", name, more);
+}
+
+std::string done_text(const Options& options, dom::object answer) {
+  uint64_t n = number_of(answer, "delivered");
+  std::string sessions = counted(n, "session");
+  std::string_view are = n == 1 ? "is" : "are";
+  switch (options.verb) {
     case Verb::kick:
-      return "closed";
+      return "closed " + sessions;
     case Verb::join:
-      return "joined";
-    case Verb::leave:
-      return "left";
+      return fmt::format("{} {} in {} now", sessions, are, channels_named(options));
+    case Verb::leave:  // also where it was no member before
+      return fmt::format("{} {} not in {} now", sessions, are, channels_named(options));
+    case Verb::bind:
+      return fmt::format("bound to {}", printable(options.users.front()));
+    case Verb::unbind:
+      return "bound to no user now";
+    case Verb::data:
+      return "data changed";
     default:
-      return "delivered to";
+      return "delivered to " + sessions;
   }
 }
 
-std::string count_text(Verb verb, dom::object answer) {
-  uint64_t n = number_of(answer, "delivered");
-  return fmt::format("{} {} session{}\n", done(verb), human_count(n), n == 1 ? "" : "s");
+// The reader of requests knows no keys of the body and so cannot say more than "too large".
+std::string hint(const Order& order, int status) {
+  size_t most = conf::Api{}.max_body;  // what the instance's own socket has
+  if (status != 413 || order.body_bytes <= most) return "";
+  return fmt::format(" (the request has {} bytes; the socket of the instance takes at most {})",
+                     human_count(order.body_bytes), conf::format_size(most));
 }
 
-std::string channels_text(dom::object answer, bool colour) {
-  Table table({{"MEMBERS", Align::right}, {"CHANNEL"}});
-  dom::array channels;
-  if (answer.at_key("channels").get(channels) == simdjson::SUCCESS)
-    for (dom::element item : channels) {
-      dom::object channel;
-      if (item.get(channel) != simdjson::SUCCESS) continue;
-      table.row({human_count(number_of(channel, "members")), printable(text_of(channel, "name"))});
-    }
-  std::string out = table.text(colour);
-  if (flag_of(answer, "more")) out += "there are more; --limit N (up to 10000) shows N of them\n";
-  return out;
+std::string refusal(const Order& order, int status, dom::object answer) {
+  std::string error = error_of(answer);
+  if (error.empty()) return fmt::format("refused with status {}", status);
+  return fmt::format("refused with status {}: {}{}", status, error, hint(order, status));
 }
 
-std::string refusal(int status, dom::object answer) {
-  dom::object error;
-  if (answer.at_key("error").get(error) != simdjson::SUCCESS)
-    return fmt::format("refused with status {}", status);
-  return fmt::format("refused with status {} ({}): {}", status, printable(text_of(error, "code")),
-                     printable(text_of(error, "message")));
+// Of one command; `status` is what HTTP or the batch says of it.
+std::string trouble_of(const Order& order, int status, dom::object answer) {
+  return status == 200 ? shortfall(answer) : refusal(order, status, answer);
 }
 
-Error unreadable(int status) {
-  return {Errc::bad_input, 0, fmt::format("status {} without the JSON it should have", status)};
+void judge_batch(const Order& order, dom::object answer, Outcome& outcome) {
+  size_t number = 0, done = 0;
+  for (dom::object result : objects_of(answer, "results")) {
+    ++number;
+    std::string trouble = trouble_of(order, int(number_of(result, "status")), result);
+    done += trouble.empty();
+    if (trouble.empty()) continue;
+    outcome.trouble +=
+        fmt::format("{}command {}: {}", outcome.trouble.empty() ? "" : "\n", number, trouble);
+  }
+  outcome.text = fmt::format("{} of {} carried out as asked\n", done, counted(number, "command"));
 }
 
 }  // namespace
 
-Result<Outcome> judge_answer(Verb verb, int status, const std::string& body) {
+Result<Outcome> judge_answer(const Order& order, int status, const std::string& body) {
   dom::parser parser;
   dom::object answer;
-  if (parser.parse(body).get(answer) != simdjson::SUCCESS) return unreadable(status);
+  if (parser.parse(body).get(answer) != simdjson::SUCCESS)
+    return Error{Errc::bad_input, 0,
+                 fmt::format("status {} without the JSON it should have", status)};
   Outcome outcome;
   outcome.json = simdjson::minify(answer) + "\n";
-  if (status != 200) {
-    outcome.trouble = refusal(status, answer);
-  } else {
-    outcome.text =
-        verb == Verb::channels ? channels_text(answer, colour_wanted()) : count_text(verb, answer);
-    outcome.trouble = shortfall(answer);
-  }
+  if (status == 200 && order.options.verb == Verb::batch)
+    judge_batch(order, answer, outcome);
+  else
+    outcome.trouble = trouble_of(order, status, answer);
+  if (status == 200 && order.options.verb != Verb::batch)
+    outcome.text = done_text(order.options, answer) + "\n";
   outcome.code = outcome.trouble.empty() ? kOk : kFailure;
   return outcome;
 }

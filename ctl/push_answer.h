@@ -8,6 +8,11 @@
 
 namespace holdfast::ctl {
 
+struct Order {
+  const Options& options;
+  size_t body_bytes = 0;
+};
+
 struct Outcome {
   ExitCode code = kOk;
   std::string text;     // for stdout
@@ -16,6 +21,6 @@ struct Outcome {
 };
 
 // `body` as it came with `status`. Errc::bad_input where it is not the JSON it should be.
-Result<Outcome> judge_answer(Verb verb, int status, const std::string& body);
+Result<Outcome> judge_answer(const Order& order, int status, const std::string& body);
 
 }  // namespace holdfast::ctl

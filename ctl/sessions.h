@@ -1,4 +1,4 @@
-// ctl/sessions.h - `holdfastctl sessions` and `session ID`, read from the session directory.
+// ctl/sessions.h - `holdfastctl sessions`: read from the session directory, printed as it is read.
 //
 // Walks each slab only up to its high-water mark: entries above it have never been used, and
 // reading them would make the kernel find memory for them. Every entry is a consistent copy
@@ -8,32 +8,49 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "ctl/json.h"
 #include "ctl/options.h"
+#include "ctl/table.h"
 #include "shm/segment.h"
 
 namespace holdfast::ctl {
 
-struct SessionList {
-  std::vector<shm::SessionView> sessions;
-  bool more = false;  // there are others beyond the limit
+// Goes through the directory in its order.
+class SessionWalk {
+ public:
+  // Only sessions of users whose name begins with `user_prefix`; at most `limit` (0: all).
+  SessionWalk(const shm::Segment& segment, std::string user_prefix, uint64_t limit)
+      : directory_(segment.directory()), prefix_(std::move(user_prefix)), limit_(limit) {}
+  // The next ones, at most `most`; none behind the last.
+  std::vector<shm::SessionView> next(size_t most);
+  // Behind the last: there are others beyond the limit.
+  bool more() const { return more_; }
+
+ private:
+  shm::SessionDirectory directory_;
+  std::string prefix_;
+  uint64_t limit_;
+  uint32_t slot_ = 0, index_ = 0;  // where it goes on
+  uint64_t seen_ = 0;
+  bool more_ = false;
 };
 
-// The first `limit` sessions in directory order; 0: all.
-SessionList list_sessions(const shm::Segment& segment, uint32_t limit);
-// One session by its printed id. Errc::bad_input: no id. Errc::gone: no such session here.
-Result<shm::SessionView> find_session(const shm::Segment& segment, const std::string& id);
-
-std::string sessions_text(const SessionList& list, uint64_t wall_now_ms, bool colour);
-std::string sessions_json(const SessionList& list);
-std::string session_text(const shm::SessionView& session, uint64_t wall_now_ms);
+Table sessions_table();
+void add_session(Table& table, const shm::SessionView& session, uint64_t wall_now_ms);
+// What the directory knows, as members of the open object, named as in the API.
+void write_session(Json& json, const shm::SessionView& session);
 std::string session_json(const shm::SessionView& session);
+
+std::string_view state_name(shm::SessionState state);
+// The close event is still to be delivered; of an open session that is no news.
+bool owes_close(const shm::SessionView& session);
+std::string age_text(const shm::SessionView& session, uint64_t wall_now_ms);
 // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix".
 std::string peer_text(const shm::SessionOrigin& origin);
 
 ExitCode run_sessions(const Options& options);
-ExitCode run_session(const Options& options);
 
 }  // namespace holdfast::ctl

@@ -32,7 +32,7 @@ std::string rate_text(const StatInfo& info, double per_second) {
 std::string cells_text(const Snapshot& now, const Snapshot* before, const StatsStyle& style) {
   std::vector<Column> columns{{"NAME"}, {"VALUE", Align::right}};
   if (before != nullptr) columns.push_back({"PER SECOND", Align::right});
-  columns.push_back({"MEANING"});
+  columns.push_back({"MEANING", Align::left, 7});
   Table table(std::move(columns));
   auto stats = shm::all_stats();
   for (size_t i = 0; i < stats.size(); ++i) {
@@ -43,17 +43,17 @@ std::string cells_text(const Snapshot& now, const Snapshot* before, const StatsS
     cells.emplace_back(stats[i].help);
     table.row(std::move(cells));
   }
-  return table.text(style.colour);
+  return table.text(style.screen);
 }
 
-std::string histograms_text(const Snapshot& now, const Snapshot* before, bool colour) {
+std::string histograms_text(const Snapshot& now, const Snapshot* before, const Style& style) {
   Table table({{"NAME"},
                {"COUNT", Align::right},
                {"MEAN", Align::right},
                {"P50", Align::right},
                {"P99", Align::right},
                {"P99.9", Align::right},
-               {"MEANING"}});
+               {"MEANING", Align::left, 7}});
   auto stats = shm::all_stats();
   for (size_t i = 0; i < stats.size(); ++i) {
     if (stats[i].kind != StatKind::histogram) continue;
@@ -63,7 +63,7 @@ std::string histograms_text(const Snapshot& now, const Snapshot* before, bool co
                human_micros(h.quantile(0.5)), human_micros(h.quantile(0.99)),
                human_micros(h.quantile(0.999)), std::string(stats[i].help)});
   }
-  return table.empty() ? "" : table.text(colour);
+  return table.empty() ? "" : table.text(style);
 }
 
 void write_cells(Json& json, const Snapshot& now, std::string_view key, StatKind kind) {
@@ -99,7 +99,7 @@ void write_histograms(Json& json, const Snapshot& now) {
 std::string render(const Options& options, const Snapshot& now, const Snapshot* before) {
   if (options.json) return stats_json(now, before);
   return stats_text(now, before,
-                    {.colour = colour_wanted(), .hide_zeros = options.watch && !options.all});
+                    {.screen = screen().style, .hide_zeros = options.watch && !options.all});
 }
 
 }  // namespace
@@ -107,21 +107,21 @@ std::string render(const Options& options, const Snapshot& now, const Snapshot* 
 std::string instance_lines(const Snapshot& now, bool colour) {
   uint64_t wall = wall_ms();
   uint64_t up = wall > now.started_wall_ms ? wall - now.started_wall_ms : 0;
-  std::string out =
-      fmt::format("instance {}   version {}   node {}   generation {}   up {}   workers {}\n",
-                  printable(now.instance), printable(now.build), now.node, now.generation,
-                  human_duration_ms(up), now.workers);
-  if (now.master_alive) return out + fmt::format("master pid {}\n", now.master_pid);
-  std::string dead =
-      fmt::format("the master (pid {}) is dead: these are the last values of what it left behind",
-                  now.master_pid);
+  std::string out = fmt::format("instance {}   version {}   up {}\n", printable(now.instance),
+                                printable(now.build), human_duration_ms(up));
+  std::string master = now.master_alive ? fmt::format("master pid {}   ", now.master_pid) : "";
+  out += fmt::format("{}workers {}   generation {}   node {}\n", master, now.workers,
+                     now.generation, now.node);
+  if (now.master_alive) return out;
+  std::string dead = fmt::format(
+      "the master (pid {}) is dead: these are the last values it left behind", now.master_pid);
   return out + (colour ? "\033[1;31m" + dead + "\033[0m\n" : dead + "\n");
 }
 
 std::string stats_text(const Snapshot& now, const Snapshot* before, const StatsStyle& style) {
-  std::string out = instance_lines(now, style.colour) + "\n";
+  std::string out = instance_lines(now, style.screen.colour) + "\n";
   out += cells_text(now, before, style);
-  return out + "\n" + histograms_text(now, before, style.colour);
+  return out + "\n" + histograms_text(now, before, style.screen);
 }
 
 std::string stats_json(const Snapshot& now, const Snapshot* before) {
@@ -141,12 +141,12 @@ std::string stats_json(const Snapshot& now, const Snapshot* before) {
 }
 
 ExitCode run_stats(const Options& options) {
-  Watch watch(!options.watch, options.interval_s, !options.json);
+  Watch watch(!options.watch, options.interval_ms, !options.json);
   std::optional<Snapshot> before;
   do {
     // Anew for every look: a restarted master has made another segment.
     Result<shm::Segment> segment = find_instance(options);
-    if (!segment) return fail_to_find(segment.error());
+    if (!segment) return fail_to_find(options, segment.error());
     Snapshot now = take_snapshot(*segment);
     bool same_life = before && now.same_life(*before);
     ExitCode printed = watch.show(render(options, now, same_life ? &*before : nullptr));

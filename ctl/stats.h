@@ -8,12 +8,13 @@
 #include <string>
 
 #include "ctl/options.h"
+#include "ctl/screen.h"
 #include "ctl/snapshot.h"
 
 namespace holdfast::ctl {
 
 struct StatsStyle {
-  bool colour = false;
+  Style screen;
   bool hide_zeros = false;
 };
 

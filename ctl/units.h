@@ -17,10 +17,17 @@ std::string human_micros(uint64_t us);        // "850 us", "1.2 ms", "3.4 s"
 std::string human_duration_ms(uint64_t ms);   // "120 ms", "3.4 s", "2m 05s", "3h 07m", "12d 04h"
 std::string human_wall_ms(uint64_t wall_ms);  // "2024-05-01 12:30:00" in local time; "-" for 0
 
-// Fit for a terminal: control characters and bytes that are not UTF-8 become '?'. Names come from
-// clients.
+// At most 5 columns, for tables that must fit: "9999", "12.3k", "1.2M"; bytes "1023", "1.5K".
+std::string short_count(uint64_t n);
+std::string short_bytes(uint64_t bytes);
+std::string short_rate(double per_second);  // "0", "3.5", "120", "12.3k"
+
+// Fit for a terminal: control characters, those that turn the direction of a line, and bytes that
+// are not UTF-8 become '?'. Names come from clients.
 std::string printable(std::string_view text);
-// Columns of a terminal that `text` takes, one for each code point.
+// Columns of a terminal that printable text takes: East Asian wide characters two, marks none.
 size_t display_width(std::string_view text);
+// The beginning of it that fits, with a mark behind it if something is missing.
+std::string cut_to_width(std::string_view text, size_t columns);
 
 }  // namespace holdfast::ctl

@@ -1,7 +1,7 @@
 // ctl/unix_socket.h - a stream to a socket of the instance, with a deadline on every step.
 //
 // A server may be stopped, hung or gone at any instant; no call here waits longer than it was told.
-// Used by the HTTP client (api.sock) and by the control channel (control.sock).
+// Used by the HTTP client and the trace (api.sock) and by the control channel (control.sock).
 #pragma once
 
 #include <string>
@@ -37,6 +37,8 @@ class UnixSocket {
   Result<void> write(std::string_view bytes, const Deadline& deadline);
   // Appends what is there, at least one byte; false at the end of the stream.
   Result<bool> read(std::string& to, const Deadline& deadline);
+  // For whoever waits for more than this socket.
+  int fd() const { return fd_.get(); }
 
  private:
   explicit UnixSocket(UniqueFd fd) : fd_(std::move(fd)) {}

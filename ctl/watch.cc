@@ -1,29 +1,22 @@
 #include "ctl/watch.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
-#include "base/clock.h"
 #include "ctl/instance.h"
+#include "ctl/screen.h"
 
 namespace holdfast::ctl {
 namespace {
 
-size_t screen_rows() {
-  winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
-}
-
-// Over the last look, line by line, so that nothing flickers.
+// Over the last look, line by line, so that nothing flickers. A line is erased before it is
+// written: behind one that fills the screen's width the cursor still stands on its last character.
 std::string redrawn(const std::string& text) {
-  std::string out = "\033[H";
+  std::string out = "\033[H\033[K";
   for (char c : text) {
-    if (c == '\n') out += "\033[K";
     out += c;
+    if (c == '\n') out += "\033[K";
   }
   return out + "\033[J";
 }
@@ -38,32 +31,20 @@ std::string cut_to_height(const std::string& text, size_t rows) {
   return text.substr(0, at) + fmt::format("... {} more lines\n", lines - (rows - 2));
 }
 
-Watch::Watch(bool once, double interval_s, bool clear)
-    : clear_(!once && clear && isatty(STDOUT_FILENO) == 1), interval_s_(interval_s) {
-  sigemptyset(&ending_);
-  sigaddset(&ending_, SIGINT);
-  sigaddset(&ending_, SIGTERM);
-  if (!once) sigprocmask(SIG_BLOCK, &ending_, nullptr);
+Watch::Watch(bool once, uint64_t interval_ms, bool clear)
+    : clear_(!once && clear && screen().terminal), interval_ms_(interval_ms) {
+  if (!once) ending_.emplace();
 }
 
 ExitCode Watch::show(const std::string& text) {
   if (!clear_) return print(text);
   std::string out = first_ ? "\033[2J" : "";
   first_ = false;
-  return print(out + redrawn(cut_to_height(text, screen_rows())));
+  return print(out + redrawn(cut_to_height(text, screen().rows)));
 }
 
 bool Watch::next() {
-  uint64_t end_ns = monotonic_ns() + uint64_t(interval_s_ * 1e9);
-  for (;;) {
-    uint64_t now = monotonic_ns();
-    if (now >= end_ns) return true;
-    timespec left{.tv_sec = time_t((end_ns - now) / 1'000'000'000),
-                  .tv_nsec = long((end_ns - now) % 1'000'000'000)};
-    // EAGAIN: the time is over. EINTR: another signal's handler ran (a resumed SIGSTOP, say).
-    if (sigtimedwait(&ending_, nullptr, &left) > 0) return false;
-    if (errno != EINTR && errno != EAGAIN) return false;
-  }
+  return ending_ && ending_->wait(-1, interval_ms_) == Ending::Woke::timeout;
 }
 
 }  // namespace holdfast::ctl

@@ -57,7 +57,17 @@ WorkerView view_worker(const shm::Segment& segment, uint32_t slot, uint64_t mono
 std::string heartbeat_text(const WorkerView& worker) {
   if (!worker.has_process()) return "-";
   std::string age = human_duration_ms(worker.heartbeat_age_ms);
-  return worker.answering() ? age + " ago" : fmt::format("not answering ({})", age);
+  return worker.answering() ? age + " ago" : fmt::format("not answering, {}", age);
+}
+
+// null where there is no process that it could be said of.
+void write_process_number(Json& json, std::string_view key, const WorkerView& worker,
+                          uint64_t number) {
+  json.key(key);
+  if (worker.has_process())
+    json.value(number);
+  else
+    json.null();
 }
 
 }  // namespace
@@ -77,15 +87,15 @@ std::vector<WorkerView> view_workers(const shm::Segment& segment, uint64_t monot
   return views;
 }
 
-std::string workers_text(const std::vector<WorkerView>& workers, bool colour) {
+std::string workers_text(const std::vector<WorkerView>& workers, const Style& style) {
   Table table({{"SLOT", Align::right},
                {"PID", Align::right},
                {"STATE"},
-               {"GENERATION", Align::right},
+               {"GEN", Align::right},
                {"SESSIONS", Align::right},
                {"RESTARTS", Align::right},
                {"UPTIME", Align::right},
-               {"HEARTBEAT"}});
+               {"HEARTBEAT", Align::left, 9}});
   for (const WorkerView& w : workers) {
     bool process = w.has_process();
     table.row({std::to_string(w.slot), process ? std::to_string(w.pid) : "-",
@@ -93,18 +103,21 @@ std::string workers_text(const std::vector<WorkerView>& workers, bool colour) {
                human_count(w.sessions), human_count(w.restarts),
                process ? human_duration_ms(w.uptime_ms) : "-", heartbeat_text(w)});
   }
-  return table.text(colour);
+  return table.text(style);
 }
 
 std::string workers_json(const std::vector<WorkerView>& workers, bool master_alive) {
   Json json;
   json.begin_object().member("master_alive", master_alive).key("workers").begin_array();
   for (const WorkerView& w : workers) {
-    json.begin_object().member("slot", w.slot).member("pid", w.pid);
+    json.begin_object().member("slot", w.slot);
+    write_process_number(json, "pid", w, w.pid);
     json.member("state", state_name(w.state)).member("generation", w.generation);
-    json.member("sessions", w.sessions).member("heartbeat_age_ms", w.heartbeat_age_ms);
+    json.member("sessions", w.sessions);
+    write_process_number(json, "heartbeat_age_ms", w, w.heartbeat_age_ms);
     json.member("answering", w.answering()).member("restarts", w.restarts);
-    json.member("uptime_ms", w.uptime_ms).end_object();
+    write_process_number(json, "uptime_ms", w, w.uptime_ms);
+    json.end_object();
   }
   json.end_array().end_object();
   return json.line();
@@ -112,12 +125,12 @@ std::string workers_json(const std::vector<WorkerView>& workers, bool master_ali
 
 ExitCode run_workers(const Options& options) {
   Result<shm::Segment> segment = find_instance(options);
-  if (!segment) return fail_to_find(segment.error());
+  if (!segment) return fail_to_find(options, segment.error());
   std::vector<WorkerView> workers = view_workers(*segment, monotonic_ms(), wall_ms());
   if (options.json) return print(workers_json(workers, segment->master_alive()));
-  bool colour = colour_wanted();
-  return print(instance_lines(take_snapshot(*segment), colour) + "\n" +
-               workers_text(workers, colour));
+  Style style = screen().style;
+  return print(instance_lines(take_snapshot(*segment), style.colour) + "\n" +
+               workers_text(workers, style));
 }
 
 }  // namespace holdfast::ctl

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ctl/options.h"
+#include "ctl/screen.h"
 #include "shm/segment.h"
 
 namespace holdfast::ctl {
@@ -27,13 +28,14 @@ struct WorkerView {
   uint64_t uptime_ms = 0;
 
   bool has_process() const;
-  bool answering() const { return !has_process() || heartbeat_age_ms <= kHeartbeatLimitMs; }
+  // Whoever is dead answers nothing.
+  bool answering() const { return has_process() && heartbeat_age_ms <= kHeartbeatLimitMs; }
 };
 
 // Every slot that is not free, at the given instants of the two clocks.
 std::vector<WorkerView> view_workers(const shm::Segment& segment, uint64_t monotonic_now_ms,
                                      uint64_t wall_now_ms);
-std::string workers_text(const std::vector<WorkerView>& workers, bool colour);
+std::string workers_text(const std::vector<WorkerView>& workers, const Style& style = {});
 std::string workers_json(const std::vector<WorkerView>& workers, bool master_alive);
 
 ExitCode run_workers(const Options& options);

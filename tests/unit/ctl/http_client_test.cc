@@ -49,6 +49,21 @@ TEST(HttpClient, AnswersOfOtherServersAreRefused) {
   EXPECT_FALSE(parse_answer(std::string(100'000, 'x'), false));
 }
 
+TEST(HttpClient, HeadSaysWhetherChunksFollow) {
+  std::string_view bytes = "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n5\r\n";
+  Result<std::optional<HttpHead>> head = parse_head(bytes);
+  ASSERT_TRUE(head && *head);
+  EXPECT_TRUE((*head)->chunked);
+  EXPECT_EQ(bytes.substr((*head)->bytes), "5\r\n");
+  EXPECT_FALSE(parse_head("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"));
+  EXPECT_FALSE(parse_head("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"));
+}
+
+TEST(HttpClient, NamesInPathsAreEncodedByteByByte) {
+  EXPECT_EQ(percent_encoded("a-Z_0.9~"), "a-Z_0.9~");
+  EXPECT_EQ(percent_encoded("a b/?&+%\xc3\xbc"), "a%20b%2F%3F%26%2B%25%C3%BC");
+}
+
 TEST(HttpClient, OnlyARequestWithABodyIsAPost) {
   EXPECT_TRUE(make_request("/v1/channels", "").starts_with("GET /v1/channels HTTP/1.1\r\n"));
   std::string post = make_request("/v1/send", "{}");

@@ -34,7 +34,40 @@ TEST(Table, CellsOfSeveralBytesPerCharacterStayAligned) {
 TEST(Table, ColourTouchesTheHeadingOnly) {
   Table table({{"A"}});
   table.row({"1"});
-  EXPECT_EQ(table.text(true), "\033[1mA\033[0m\n1\n");
+  EXPECT_EQ(table.text({.colour = true}), "\033[1mA\033[0m\n1\n");
+}
+
+TEST(Table, ColumnsThatMayShrinkDoSoTheLastFirst) {
+  Table table({{"ID"}, {"NAME", Align::left, 4}, {"MEANING", Align::left, 5}});
+  table.row({"12345", "abcdefgh", "something long"});
+  EXPECT_EQ(table.text({.width = 25}),
+            "ID     NAME      MEANING\n"
+            "12345  abcdefgh  somethi\u2026\n");
+  EXPECT_EQ(table.text({.width = 18}),
+            "ID     NAME  MEAN\u2026\n"
+            "12345  abc\u2026  some\u2026\n");
+}
+
+TEST(Table, ColumnsThatDoNotFitAreLeftOutAndNamed) {
+  Table table({{"ID"}, {"PEER"}, {"WORKER", Align::right}});
+  table.row({"12345", "192.0.2.1", "0"});
+  EXPECT_EQ(table.text({.width = 20}), "ID     PEER\n12345  192.0.2.1\n");
+  EXPECT_EQ(table.left_out(), "WORKER");
+  EXPECT_EQ(table.text({.width = 3}), "ID\n12345\n") << "the first column is never cut";
+  EXPECT_EQ(table.left_out(), "PEER, WORKER");
+  EXPECT_EQ(table.text(), "ID     PEER       WORKER\n12345  192.0.2.1       0\n");
+  EXPECT_EQ(table.left_out(), "");
+}
+
+TEST(Table, PagesHaveOneHeadingAndNeverBecomeNarrower) {
+  Table table({{"N", Align::right}, {"NAME"}});
+  table.row({"1000", "a"});
+  EXPECT_EQ(table.page(), "   N  NAME\n1000  a\n");
+  table.row({"1", "b"});
+  EXPECT_EQ(table.page(), "   1  b\n");
+  table.row({"100000", "c"});
+  EXPECT_EQ(table.page(), "100000  c\n");
+  EXPECT_EQ(table.page(), "");
 }
 
 TEST(Table, ValuesOfNamedLinesAreAligned) {

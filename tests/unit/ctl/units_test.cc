@@ -53,9 +53,43 @@ TEST(Units, NoBytesThatSteerATerminalAreLeft) {
   EXPECT_EQ(printable("\xff\xc3"), "??");  // not UTF-8
 }
 
-TEST(Units, WidthCountsCodePoints) {
+TEST(Units, MarksThatTurnTheDirectionOfALineAreNotPrintable) {
+  EXPECT_EQ(printable("a\u202eb\u2066c\u2028d"), "a?b?c?d");
+}
+
+TEST(Units, WidthCountsColumnsOfATerminal) {
   EXPECT_EQ(display_width(""), 0u);
   EXPECT_EQ(display_width("J\xc3\xbcrgen"), 6u);
+  EXPECT_EQ(display_width("\u65e5\u672c"), 4u);
+  EXPECT_EQ(display_width("e\u0301"), 1u);
+  EXPECT_EQ(display_width("\U0001f600"), 2u);
+  EXPECT_EQ(display_width("\xff\xe6\x97"), 2u) << "not UTF-8: some width, and no reading beyond";
+}
+
+TEST(Units, CutTextIsNeverWiderThanAskedFor) {
+  EXPECT_EQ(cut_to_width("abc", 3), "abc");
+  EXPECT_EQ(cut_to_width("abcd", 3), "ab\u2026");
+  EXPECT_EQ(cut_to_width("\u65e5\u672c\u8a9e", 4), "\u65e5\u2026");
+  EXPECT_EQ(cut_to_width("abc", 1), "\u2026");
+  EXPECT_EQ(cut_to_width("abc", 0), "");
+}
+
+TEST(Units, ShortFormsTakeFiveColumnsAtMost) {
+  EXPECT_EQ(short_count(9'999), "9999");
+  EXPECT_EQ(short_count(12'345), "12.3k");
+  EXPECT_EQ(short_count(999'499), "999k");
+  EXPECT_EQ(short_count(999'501), "1.0M");
+  EXPECT_EQ(short_bytes(1023), "1023");
+  EXPECT_EQ(short_bytes(1536), "1.5K");
+  EXPECT_EQ(short_bytes(uint64_t{5} << 40), "5.0T");
+  EXPECT_EQ(short_rate(0), "0");
+  EXPECT_EQ(short_rate(3.46), "3.5");
+  EXPECT_EQ(short_rate(99.97), "100");
+  EXPECT_EQ(short_rate(123'456), "123k");
+  for (uint64_t n = 1; n != 0; n *= 2) {
+    EXPECT_LE(short_count(n).size(), 5u) << n;
+    EXPECT_LE(short_bytes(n).size(), 5u) << n;
+  }
 }
 
 }  // namespace
