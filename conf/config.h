@@ -60,7 +60,7 @@ struct Limits {
   size_t mailbox_size = 0;  // ring per pair of workers, power of two; never 0 after load
   // What a worker keeps for one other worker whose ring is full.
   size_t mailbox_overflow = 8 * 1024 * 1024;
-  unsigned filter_buckets = 65'536;     // power of two
+  unsigned filter_buckets = 65'536;  // power of two
   // Idempotency keys the instance remembers for five minutes: a power of two; 0: none are taken.
   unsigned idempotency_keys = 65'536;
   unsigned max_connections_per_ip = 0;  // only 0 (no limit) in this version
@@ -164,7 +164,8 @@ struct Api {
   std::string token_file;
   std::vector<Token> tokens;      // its lines: blank ones and #comments left out
   size_t max_body = 1024 * 1024;  // one HTTP body, one RESP request, one router message
-  size_t send_queue = 8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed
+  size_t send_queue =
+      8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed
   bool operator==(const Api&) const = default;
 };
 

@@ -43,7 +43,8 @@ int print_problems(const holdfast::conf::Loaded& loaded) {
 }
 
 int carry_out(const Arguments& arguments, holdfast::master::ProcessTitle& title) {
-  holdfast::conf::Loaded loaded = holdfast::conf::load_file(arguments.file, holdfast::conf::Machine::ours);
+  holdfast::conf::Loaded loaded =
+      holdfast::conf::load_file(arguments.file, holdfast::conf::Machine::ours);
   if (!loaded) return print_problems(loaded);
   if (arguments.print) {
     std::fputs(holdfast::conf::print_config(loaded.config).c_str(), stdout);

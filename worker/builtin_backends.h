@@ -13,8 +13,7 @@ namespace holdfast {
 // those its URL names; no events, so a session is forgotten as soon as it is gone.
 class BuiltinBackend : public Backend {
  public:
-  BuiltinBackend(Runtime& runtime, Sessions& sessions)
-      : runtime_(runtime), sessions_(sessions) {}
+  BuiltinBackend(Runtime& runtime, Sessions& sessions) : runtime_(runtime), sessions_(sessions) {}
   void gone(Session& session) override { sessions_.forget(session); }
   // Owed to an application that a reload has taken from this listener.
   void adopt(Session& session, const shm::SessionView&) override {

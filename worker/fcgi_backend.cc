@@ -65,8 +65,7 @@ FcgiBackend::State& FcgiBackend::state(const Session& session) {
 }
 
 FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
-                         Sessions& sessions, Router& router,
-                         std::function<bool()> others_waiting)
+                         Sessions& sessions, Router& router, std::function<bool()> others_waiting)
     : runtime_(runtime),
       conf_(conf),
       sessions_(sessions),
@@ -115,10 +114,11 @@ void FcgiBackend::trace_answer(const Session& session, const fcgi::Answer& answe
   if (runtime_.tracer == nullptr || !runtime_.tracer->on()) return;
   std::string status = std::to_string(answer.status);
   bool answered = answer.outcome == fcgi::Outcome::answered;
-  runtime_.tracer->note({.event = "backend",
-                         .session = &session,
-                         .bytes = answer.body.size(),
-                         .detail = answered ? std::string_view(status) : outcome_text(answer.outcome)});
+  runtime_.tracer->note(
+      {.event = "backend",
+       .session = &session,
+       .bytes = answer.body.size(),
+       .detail = answered ? std::string_view(status) : outcome_text(answer.outcome)});
 }
 
 // ---- connect

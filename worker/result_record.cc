@@ -158,10 +158,10 @@ std::vector<std::string> result_records(uint64_t token, const CommandResult& res
   if (result.session) {
     for (const std::string& channel : result.session->channels)
       records.item(kChannel, [&](ByteWriter& out) { out.put_string(channel); });
-    for (const auto& [key, value] : result.session->data)
+    for (const auto& pair : result.session->data)
       records.item(kPair, [&](ByteWriter& out) {
-        out.put_string(key);
-        out.put_string(value);
+        out.put_string(pair.first);
+        out.put_string(pair.second);
       });
   }
   return records.finish(result);

@@ -150,7 +150,7 @@ void Tracer::renew() {
     out.put(asked.subject.session.hi);
     out.put(asked.subject.session.lo);
     out.put_string(asked.subject.name);
-    for (uint16_t slot = 0; slot < slots_; ++slot)
+    for (uint32_t slot = 0; slot < slots_; ++slot)
       if (slot != runtime_.slot && post_.served(slot))
         (void)post_.send(slot, kWatch, body);  // again in a second
   }

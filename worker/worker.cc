@@ -122,8 +122,8 @@ void Worker::build_backends() {
   for (const auto& [name, conf] : config_.backends) {
     fcgi::Pool::Share share{std::max(1u, conf.max_connections / heritage_.worker_count),
                             std::max(1u, conf.queue / heritage_.worker_count)};
-    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_,
-                                                          router_, others_waiting));
+    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, router_,
+                                                          others_waiting));
   }
 }
 
@@ -155,11 +155,9 @@ void Worker::build_listeners() {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
       const conf::Api& conf = config_.apis[inherited.index];
-      api::ApiContext context{&config_,          &conf,
-                              heritage_.segment, heritage_.slot,
-                              &router_,          &runtime_.stats,
-                              &runtime_.draining, &hub_,
-                              &router_.tracer(), &complaints_};
+      api::ApiContext context{
+          &config_,           &conf, heritage_.segment, heritage_.slot, &router_, &runtime_.stats,
+          &runtime_.draining, &hub_, &router_.tracer(), &complaints_};
       ApiHome& home =
           api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol));
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {

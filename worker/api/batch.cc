@@ -12,8 +12,8 @@ namespace {
 // Kept alive by the callback of the command that is under way (and by run() while it runs).
 class BatchRun : public std::enable_shared_from_this<BatchRun> {
  public:
-  BatchRun(Exchange exchange, std::vector<ParsedCommand> items)
-      : exchange_(std::move(exchange)), items_(std::move(items)) {
+  BatchRun(const Exchange& exchange, std::vector<ParsedCommand> items)
+      : exchange_(exchange), items_(std::move(items)) {
     json_.begin_object().key("results").begin_array();
   }
 
@@ -82,8 +82,8 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
 
 }  // namespace
 
-void run_batch(Exchange exchange, std::vector<ParsedCommand> items) {
-  std::make_shared<BatchRun>(std::move(exchange), std::move(items))->run();
+void run_batch(const Exchange& exchange, std::vector<ParsedCommand> items) {
+  std::make_shared<BatchRun>(exchange, std::move(items))->run();
 }
 
 }  // namespace holdfast::api

@@ -8,6 +8,6 @@ namespace holdfast::api {
 
 // Answers the exchange when the last command has its result. An item with an error has that as its
 // result, and the others run; one whose key has been used has its first answer (idempotency.h).
-void run_batch(Exchange exchange, std::vector<ParsedCommand> items);
+void run_batch(const Exchange& exchange, std::vector<ParsedCommand> items);
 
 }  // namespace holdfast::api

@@ -35,6 +35,7 @@ std::optional<std::string> decode_base64(std::string_view text) {
 // Two members of the same name. `pairs` is bounded (kMaxDataPairs).
 bool has_repeated_key(const std::vector<std::pair<std::string, std::string>>& pairs) {
   std::vector<std::string_view> keys;
+  keys.reserve(pairs.size());
   for (const auto& [key, value] : pairs) keys.push_back(key);
   std::sort(keys.begin(), keys.end());
   return std::adjacent_find(keys.begin(), keys.end()) != keys.end();

@@ -16,6 +16,7 @@
 
 #include "shm/segment.h"
 #include "tests/multiproc/shm/child.h"
+#include "tests/multiproc/shm/stepped.h"
 
 namespace holdfast::shm {
 namespace {
@@ -101,7 +102,7 @@ struct Diary {
 class Worker {
  public:
   // The sweep is itself one of the things to be killed in.
-  Worker(Slab& slab, Diary& diary, uint64_t seed) : slab_(slab), diary_(diary), random_(seed) {}
+  Worker(Slab& slab, Diary& diary, Random& random) : slab_(slab), diary_(diary), random_(random) {}
 
   [[noreturn]] void run() {
     for (;;) {
@@ -153,7 +154,7 @@ class Worker {
 
   Slab& slab_;
   Diary& diary_;
-  Random random_;
+  Random& random_;
 };
 
 class DirectoryKill : public testing::Test {
@@ -170,7 +171,7 @@ class DirectoryKill : public testing::Test {
   Slab slab() const { return {directory(), kSlot, kNode, segment->stats(kSlot).slab_high_water}; }
   std::optional<SessionView> view(uint32_t i) const { return directory().view(kFirst + i); }
 
-  [[noreturn]] void be_worker(uint64_t seed) {
+  [[noreturn]] void be_worker() {
     diary->begin(Doing::sweeping);
     Slab own = slab();
     size_t orphans = 0;
@@ -180,7 +181,7 @@ class DirectoryKill : public testing::Test {
     }
     require(own.orphans().size() == orphans, "the sweep lists every session that owes");
     diary->end();
-    Worker(own, *diary, seed).run();
+    Worker(own, *diary, random).run();
   }
 
   void read_all() const {
@@ -288,19 +289,19 @@ class DirectoryKill : public testing::Test {
 
   std::unique_ptr<Segment> segment;
   Shared<Diary> diary;
+  Random random{test::test_seed()};
 };
 
 TEST_F(DirectoryKill, EveryViewFitsAndTheSweepIsExact) {
   SCOPED_TRACE(test::seed_note());
-  Random random(test::test_seed());
-  uint64_t deaths_in[4] = {};
   for (int round = 0; round < kRounds; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     Known before[kPerSlab];
     std::copy_n(diary->known, kPerSlab, before);
     diary->doing = Doing::nothing;
-    uint64_t steps = diary->steps, seed = random();
-    Child worker([&]() -> int { be_worker(seed); });
+    uint64_t steps = diary->steps;
+    random.discard(1000);  // the worker's copy goes on from here, too
+    Child worker([&]() -> int { be_worker(); });
     // Some die in the first steps, the sweep among them.
     uint64_t wait_for = random() % 4 == 0 ? 0 : 1;
     ASSERT_TRUE(test::soon([&] {
@@ -308,16 +309,35 @@ TEST_F(DirectoryKill, EveryViewFitsAndTheSweepIsExact) {
     }));
     test::until_random_instant(random, wait_for ? 4000 : 5, [&] { read_all(); });
     ASSERT_TRUE(worker.kill()) << "it ended by itself";
-    ++deaths_in[int(diary->doing.load())];
     ASSERT_NO_FATAL_FAILURE(check_after_death(before));
     if (random() % 2 == 0) {
       ASSERT_NO_FATAL_FAILURE(sweep_exactly());
     }
   }
-  EXPECT_GT(diary->steps, uint64_t{kRounds});
-  // Otherwise the instants are not as random as this test needs.
-  EXPECT_GT(deaths_in[int(Doing::claiming)], 0u);
-  EXPECT_GT(deaths_in[int(Doing::changing)], 0u);
+}
+
+// The same, with the instant chosen instruction by instruction.
+TEST_F(DirectoryKill, HoldsForDeathsInTheMiddleOfEachKindOfWork) {
+  SCOPED_TRACE(test::seed_note());
+  for (int round = 0; round < 36; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    Doing kinds[] = {Doing::sweeping, Doing::claiming, Doing::changing};
+    Doing kind = kinds[round % 3];
+    Known before[kPerSlab];
+    std::copy_n(diary->known, kPerSlab, before);
+    diary->doing = Doing::nothing;
+    random.discard(1000);
+    test::Stepped worker([&] { be_worker(); });
+    do {
+      while (diary->doing != kind) worker.step(1);
+      for (uint64_t more = random() % 300; more > 0 && diary->doing == kind; --more) worker.step(1);
+    } while (diary->doing != kind);
+    worker.kill();
+    ASSERT_NO_FATAL_FAILURE(check_after_death(before));
+    if (random() % 4 == 0) {
+      ASSERT_NO_FATAL_FAILURE(sweep_exactly());
+    }
+  }
 }
 
 }  // namespace

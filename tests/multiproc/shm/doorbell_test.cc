@@ -28,7 +28,7 @@ using test::Shared;
 constexpr uint32_t kSlots = 3, kReader = 2;
 constexpr uint32_t kRing = 1024;
 constexpr uint64_t kLetters = 300'000;  // from each sender, at most
-constexpr uint64_t kEnoughMs = 2000;    // on a busy machine fewer letters or rounds do
+constexpr uint64_t kEnoughMs = 1500;    // of each test: a slow machine does fewer rounds
 constexpr uint32_t kLast = UINT32_MAX;  // kind of the record after which none comes
 
 struct Sleeps {
@@ -88,13 +88,12 @@ class DoorbellStress : public testing::Test {
     std::mt19937_64 random(test::test_seed() + me);
     require(test::soon([&] { return has_slept(kReader); }), "the reader sleeps");
     uint64_t end = monotonic_ms() + kEnoughMs;
-    for (uint32_t n = 1; n <= kLetters && monotonic_ms() < end; ++n) {
+    for (uint32_t n = 1; n <= kLetters && (monotonic_ms() < end || !has_slept(me)); ++n) {
       send(me, n, std::string(random() % 200, char(n)));
       // Now and then the reader gets the time to fall asleep.
       for (uint64_t spin = random() % 8 == 0 ? random() % 4000 : 0; spin > 0; --spin)
         std::atomic_signal_fence(std::memory_order_seq_cst);
     }
-    // No sender gets here before the reader takes anything.
     require(has_slept(me), "the ring was full before the reader began");
     send(me, kLast, "");
     return 0;
@@ -143,7 +142,6 @@ class DoorbellStress : public testing::Test {
 class DoorbellMoment : public DoorbellStress {
  protected:
   static constexpr uint32_t kSender = 0;
-  static constexpr int kRounds = 40'000;  // at most
 
   template <class Body>
   auto on_other_processor(Body body) {
@@ -183,7 +181,7 @@ TEST_F(DoorbellMoment, ARecordThatComesAtFallingAsleepIsHeard) {  // I4
     ASSERT_TRUE(test::soon([&] { return ring.empty() || reader.ended(); }));
     random_delay();
     ASSERT_TRUE(ring.empty()) << "the reader gave up in round " << n;
-    last = n == kRounds || monotonic_ms() > end;
+    last = monotonic_ms() > end;
     ASSERT_TRUE(ring.push(last ? kLast : 1, "x"));
     ring_bell(kReader);
   }

@@ -32,7 +32,7 @@ constexpr uint32_t kReceipts = 4096;
 constexpr uint32_t kPerBucket = kWays - 4, kKeys = kReceipts / kWays * kPerBucket;
 constexpr uint32_t kWindow = 6;  // so many keys are fought for at a time
 constexpr uint16_t kMe = 2;      // this process's slot; 0 and 1 are killed
-constexpr int kRounds = 150;
+constexpr int kRounds = 60;
 
 // What is known of one key in one round.
 struct Known {

@@ -26,7 +26,7 @@ using Claim = ReceiptTable::Claim;
 constexpr uint64_t kAsked = 42, kNow = 1'000'000, kLater = kNow + kReceiptLifeMs;
 constexpr uint32_t kWorkers = 4;
 constexpr uint16_t kMe = 3;       // this process's slot
-constexpr unsigned kPoints = 60;  // other ones with every seed
+constexpr unsigned kPoints = 40;  // other ones with every seed
 
 // What a stepped process tells of its claim.
 struct Told {

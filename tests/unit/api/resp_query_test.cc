@@ -60,6 +60,20 @@ TEST_F(RespQueries, NumsubCountsSessionsAndSubscribers) {
   EXPECT_EQ(answer_of(line(many)), "-ERR PUBSUB NUMSUB takes 1000 channels at most\r\n");
 }
 
+// Each may ask the other workers a thousand questions.
+TEST_F(RespQueries, OneNumsubOfAConnectionIsUnderWayAtATime) {
+  router.hold = true;
+  RespLine client(context);
+  client.say("PUBSUB NUMSUB a b\r\nPUBSUB NUMSUB c\r\n");
+  EXPECT_EQ(router.seen.size(), 2u);
+  router.release({});
+  client.run();
+  EXPECT_EQ(router.seen.size(), 2u);
+  router.release({});
+  client.run();
+  EXPECT_EQ(router.seen.size(), 3u);
+}
+
 TEST_F(RespQueries, ASubscriberCanBeFound) {
   RespLine client(context);
   client.say("SUBSCRIBE a\r\n");

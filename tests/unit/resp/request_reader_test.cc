@@ -108,14 +108,21 @@ const BadCase kBad[] = {
     {"\"abc\\\"\r\n", "unbalanced quotes in request"},
     {"\"a\"b\r\n", "unbalanced quotes in request"},
     {"PING 'a'b\r\n", "unbalanced quotes in request"},
-    {std::string(70'000, 'x'), "too big inline request"},
-    {std::string(kMaxLineBytes + 1, 'x') + "\n", "too big inline request"},
     {"*1\n$4\nPING\n", "invalid multibulk length"},
     {"*1\r\n$4\r\nPINGxx", "bulk string without CRLF at its end"},
 };
 
 TEST(RespRequest, WhatIsNoRequestIsAnErrorInRedisWords) {
   for (const BadCase& bad : kBad) expect_told(bad.bytes, {"error: " + bad.error});
+}
+
+TEST(RespRequest, ALineThatDoesNotEndIsNotKept) {
+  Told told{"error: too big inline request"};
+  EXPECT_EQ(run({std::string(70'000, 'x')}), told);
+  EXPECT_EQ(run({std::string(kMaxLineBytes + 1, 'x') + "\n"}), told);
+  EXPECT_EQ(run(Pieces(70, std::string(1'000, 'x'))), told);
+  Pieces pieces{std::string(kMaxLineBytes, 'x'), "x", "\n"};
+  EXPECT_EQ(run(pieces), told);
 }
 
 TEST(RespRequest, AnErrorComesBehindWhatWasGood) {

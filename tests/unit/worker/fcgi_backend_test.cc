@@ -503,9 +503,9 @@ class CrashTest : public AppTest {
   void adopt_what_is_left() {
     shm::clear_gauges(stats());
     heir_ = std::make_unique<test::Room>(instance_);
-    heirs_backend_ = std::make_unique<FcgiBackend>(heir_->runtime, conf_, fcgi::Pool::Share{4, 100},
-                                                   heir_->sessions, heir_->router,
-                                                   [] { return false; });
+    heirs_backend_ =
+        std::make_unique<FcgiBackend>(heir_->runtime, conf_, fcgi::Pool::Share{4, 100},
+                                      heir_->sessions, heir_->router, [] { return false; });
     for (const shm::SessionView& view : heir_->sessions.orphans()) {
       Session& session = heir_->sessions.adopt(view, heir_->lines, *heirs_backend_);
       heirs_backend_->adopt(session, view);
