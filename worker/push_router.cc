@@ -54,7 +54,7 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       sessions_(sessions),
       hub_(hub),
       post_(runtime, heritage, *this),
-      tracer_(runtime, post_, segment_.capacities().max_workers),
+      tracer_(runtime, post_, uint16_t(segment_.capacities().max_workers)),
       directory_(segment_.directory()),
       filter_(segment_.filter()),
       next_token_(monotonic_ns()) {

@@ -36,7 +36,7 @@ std::string lost_line(uint64_t lines, uint16_t slot) {
 
 }  // namespace
 
-Tracer::Tracer(Runtime& runtime, Post& post, uint32_t slots)
+Tracer::Tracer(Runtime& runtime, Post& post, uint16_t slots)
     : runtime_(runtime), post_(post), slots_(slots) {}
 
 // ---- what happens here
@@ -150,7 +150,7 @@ void Tracer::renew() {
     out.put(asked.subject.session.hi);
     out.put(asked.subject.session.lo);
     out.put_string(asked.subject.name);
-    for (uint32_t slot = 0; slot < slots_; ++slot)
+    for (uint16_t slot = 0; slot < slots_; ++slot)
       if (slot != runtime_.slot && post_.served(slot))
         (void)post_.send(slot, kWatch, body);  // again in a second
   }

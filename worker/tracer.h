@@ -50,7 +50,7 @@ class Tracer {
   // Kinds of records.
   static constexpr uint32_t kWatch = 3, kLine = 4;
 
-  Tracer(Runtime& runtime, Post& post, uint32_t slots);
+  Tracer(Runtime& runtime, Post& post, uint16_t slots);
 
   bool on() const { return !watches_.empty(); }
   void note(const TraceEvent& event);
@@ -85,7 +85,7 @@ class Tracer {
 
   Runtime& runtime_;
   Post& post_;
-  uint32_t slots_;
+  uint16_t slots_;
   std::vector<Watch> watches_;       // served here
   std::map<uint64_t, Trace> asked_;  // asked for here
   uint64_t next_token_ = 1;
