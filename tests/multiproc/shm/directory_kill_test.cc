@@ -318,6 +318,7 @@ TEST_F(DirectoryKill, EveryViewFitsAndTheSweepIsExact) {
 
 // The same, with the instant chosen instruction by instruction.
 TEST_F(DirectoryKill, HoldsForDeathsInTheMiddleOfEachKindOfWork) {
+  if (!test::may_step()) GTEST_SKIP() << "ptrace(2) is not allowed here";
   SCOPED_TRACE(test::seed_note());
   for (int round = 0; round < 36; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));

@@ -44,6 +44,9 @@ struct ToldOf {
 
 class ReceiptSteps : public testing::Test {
  protected:
+  void SetUp() override {
+    if (!test::may_step()) GTEST_SKIP() << "ptrace(2) is not allowed here";
+  }
   ReceiptSteps() {
     auto made =
         Segment::create({test::own_instance("steps"), "/run", 1}, {.max_workers = kWorkers,
@@ -227,7 +230,7 @@ TEST_F(ReceiptSteps, AReaderOvertakenByAnotherKeyTearsNothing) {  // I1
     EXPECT_TRUE(table().complete(first, 200, old_text));
     return claimer(0, key());
   };
-  for (unsigned point : test::spread(test::instructions_of(make), kPoints, random)) {
+  for (unsigned point : test::spread(test::instructions_of(make), 4 * kPoints, random)) {
     SCOPED_TRACE(point);
     Process reader = make();
     reader->step(point);

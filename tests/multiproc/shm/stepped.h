@@ -79,6 +79,16 @@ class Stepped {
   bool gone_ = false;
 };
 
+// False where this machine does not let one process trace another: then nothing here can be done.
+inline bool may_step() {
+  pid_t pid = fork();
+  if (pid == -1) throw std::runtime_error("fork failed");
+  if (pid == 0) _exit(ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : 1);
+  int status = 0;
+  if (waitpid(pid, &status, 0) != pid) throw std::runtime_error("waitpid failed");
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 // How many instructions a call takes: `make` gives a Stepped that has not gone on yet.
 template <class Make>
 unsigned instructions_of(Make&& make) {
