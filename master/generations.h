@@ -1,8 +1,8 @@
 // master/generations.h - the configurations in use: the current one, one being tried, and those
-// that still drain.
+// that some process still runs: in a slot that could not be handed over, or one that finishes.
 //
-// Who writes: start and reload. Pointers to a Generation stay valid while a slot runs it, or it is
-// the current one, or it is being tried.
+// Who writes: start and reload. Pointers to a Generation stay valid while a slot or its successor
+// runs it, or it is the current one, or it is being tried.
 #pragma once
 
 #include <memory>

@@ -63,6 +63,7 @@ class Master : private SlotObserver, private Commands, private MasterOnly {
   void on_slot_ready(uint16_t slot) override;
   void on_slot_crashed(uint16_t slot) override;
   void on_slot_empty(uint16_t slot) override;
+  void on_succession(uint16_t slot, Succession news) override;
 
   void reload(Asker asker) override;
   void upgrade() override;
@@ -133,10 +134,14 @@ void Master::on_slot_crashed(uint16_t slot) {
   stop_fast();
 }
 
-void Master::on_slot_empty(uint16_t) {
+void Master::on_slot_empty(uint16_t slot) {
   generations_.drop_unused(slots_);
-  if (state_ == State::serving) reload_.retire();
+  if (state_ == State::serving) reload_.on_slot_empty(slot);
   end_if_done();
+}
+
+void Master::on_succession(uint16_t slot, Succession news) {
+  if (state_ == State::serving) reload_.on_succession(slot, news);
 }
 
 void Master::reload(Asker asker) {

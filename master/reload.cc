@@ -1,6 +1,7 @@
 #include "master/reload.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "conf/load.h"
 #include "master/control_socket.h"
@@ -17,7 +18,7 @@ ListenSockets::Options socket_options(const Rights& rights, bool take_over) {
 }
 
 void Reload::ask(Asker asker) {
-  if (rollout_.active()) {
+  if (state_ != State::idle) {
     if (!asker) again_ = true;
     control_.answer(asker, {false, "a reload is under way; ask again when it has ended", {}});
     log_info("reload asked while one is under way; {}",
@@ -27,7 +28,8 @@ void Reload::ask(Asker asker) {
   asker_ = asker;
   std::vector<std::string> details;
   auto begun = begin(details);
-  if (!begun) refuse(begun.error().text(), details);
+  if (!begun) return refuse(begun.error().text(), details);
+  go_on();
 }
 
 // Steps 1 to 3.
@@ -61,41 +63,75 @@ Result<void> Reload::begin(std::vector<std::string>& details) {
   auto opened = sockets_.open(next->config, socket_options(next->rights, false));
   if (!opened) return opened;
   next_ = &generations_.add(*std::move(next));
-  auto begun = rollout_.begin(*next_);
-  if (!begun) {
+  auto prepared = prepare();
+  if (!prepared) {
     sockets_.roll_back();
     generations_.give_up();
     generations_.drop_unused(slots_);
-    return begun;
+    return prepared;
   }
   deadline_ms_ = monotonic_ms() + kPatienceMs;
   notify_reloading();
   log_info("reload started generation={} workers={}", next_->number, next_->workers());
+  HF_FAULT("master.reload_forked");
   return {};
 }
 
+// Step 5.
+Result<void> Reload::prepare() {
+  auto places = plan_succession(tenants_of(slots_), next_->workers());
+  if (!places) return std::move(places.error());
+  auto begun = standbys_.begin(*next_, *places);
+  if (begun) state_ = State::preparing;
+  return begun;
+}
+
 void Reload::on_slot_ready(uint16_t slot) {
-  if (rollout_.on_slot_ready(slot) == Rollout::News::done) finish();
+  if (state_ == State::preparing) standbys_.on_slot_ready(slot);
+  if (state_ == State::handing_over) broker_.on_slot_ready(slot);
+  go_on();
 }
 
 void Reload::on_slot_crashed(uint16_t slot) {
-  if (rollout_.on_slot_crashed(slot) == Rollout::News::failed)
-    abandon(
-        fmt::format("a new worker died {} times before it was ready", Rollout::kMaxEarlyDeaths));
+  if (state_ == State::preparing) standbys_.on_slot_crashed(slot);
+  if (state_ == State::handing_over) broker_.on_slot_crashed(slot);
+  go_on();
+}
+
+void Reload::on_slot_empty(uint16_t slot) {
+  if (state_ == State::preparing) standbys_.on_slot_empty(slot);
+  if (state_ == State::handing_over) broker_.on_slot_empty(slot);
+  go_on();
+  retire();
+}
+
+void Reload::on_succession(uint16_t slot, Succession news) {
+  if (state_ == State::preparing) standbys_.on_succession(slot, news);
+  if (state_ == State::handing_over) broker_.on_succession(slot, news);
+  go_on();
+}
+
+// After whatever has happened: is the step we are in over?
+void Reload::go_on() {
+  if (state_ == State::preparing && standbys_.state() == Standbys::State::failed)
+    return abandon(standbys_.why());
+  if (state_ == State::preparing && standbys_.state() == Standbys::State::ready) accept();
+  if (state_ == State::handing_over && !broker_.active()) finish();
 }
 
 // Step 7.
-void Reload::finish() {
+void Reload::accept() {
   sockets_.commit(next_->config);
   generations_.accept();
-  unsigned drained = 0;
-  for (uint16_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    if (slot.phase == Phase::empty || slot.generation == next_ || slot.purpose != Purpose::serve)
-      continue;
-    slots_.drain(i);
-    ++drained;
-  }
+  state_ = State::handing_over;
+  log_info("reload: every successor is ready, the slots are handed over generation={}",
+           next_->number);
+  broker_.begin(*next_, standbys_.release());
+}
+
+// Step 8.
+void Reload::finish() {
+  state_ = State::idle;
   segment_.header().reloaded_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   segment_.header().generation.store(next_->number, std::memory_order_release);
   auto log = open_master_log(*next_);
@@ -103,15 +139,44 @@ void Reload::finish() {
     log_warn("new log not opened error=\"{}\"; going on with the old one", log.error().text());
   auto published = publish_listeners(sockets_, next_->config);
   if (!published) log_warn("list of listeners not written error=\"{}\"", published.error().text());
-  std::string text = fmt::format("generation {} serves with {} workers; {} old ones drain",
-                                 next_->number, next_->workers(), drained);
-  log_info("reload done: {}", text);
-  control_.answer(asker_, {true, text, {}});
+  Answer answer = outcome();
+  control_.answer(asker_, answer);
   after();
 }
 
+// What was reached, in the log too.
+Answer Reload::outcome() const {
+  std::string text = sum();
+  if (broker_.failures().empty()) {
+    log_info("reload done: {}", text);
+    return {true, text, {}};
+  }
+  std::vector<std::string> details;
+  for (const HandoverBroker::Failure& failure : broker_.failures())
+    details.push_back(
+        fmt::format("slot {} goes on with the old configuration: {}", failure.slot, failure.why));
+  log_error("reload partly done: {}", text);
+  for (const std::string& detail : details) log_error("reload partly done: {}", detail);
+  return {false, "reload partly done: " + text, details};
+}
+
+std::string Reload::sum() const {
+  std::string text = fmt::format("generation {} serves with {} workers; {} slots handed over",
+                                 next_->number, next_->workers(), broker_.taken());
+  unsigned finishing = 0;
+  for (uint16_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (slot.phase != Phase::empty && slot.purpose == Purpose::finish) ++finishing;
+  }
+  if (finishing > 0) text += fmt::format("; {} slots finish their sessions", finishing);
+  if (!broker_.failures().empty())
+    text += fmt::format("; {} not handed over", broker_.failures().size());
+  return text;
+}
+
 void Reload::abandon(const std::string& why) {
-  rollout_.abandon();
+  state_ = State::idle;
+  standbys_.abandon();
   sockets_.roll_back();
   generations_.give_up();
   log_error("reload abandoned reason=\"{}\"; the old workers go on", why);
@@ -137,19 +202,28 @@ void Reload::after() {
 }
 
 void Reload::check(uint64_t now_ms) {
-  if (rollout_.active() && now_ms >= deadline_ms_)
+  if (state_ == State::preparing && now_ms >= deadline_ms_)
     abandon(fmt::format("not every new worker was ready after {} s", kPatienceMs / 1000));
+  if (state_ == State::handing_over) broker_.check(now_ms);
+  go_on();
   retire();
 }
 
 void Reload::cancel() {
   again_ = false;
-  if (rollout_.active()) abandon("the master stops");
+  if (state_ == State::preparing) abandon("the master stops");
+  if (state_ != State::handing_over) return;
+  state_ = State::idle;
+  broker_.cancel();
+  log_error("reload ends: the master stops; not every slot was handed over");
+  control_.answer(asker_, {false, "reload not finished: the master stops", {}});
+  after();
 }
 
-// Step 8. During a rollout the sockets of the generation being tried are in use too.
+// The end of step 8. While a reload is under way the sockets of the generation being tried are in
+// use too.
 void Reload::retire() {
-  if (rollout_.active()) return;
+  if (state_ != State::idle) return;
   const Generation& current = generations_.current();
   if (!sockets_.has_unused(current.config) || slots_.others_accept(current)) return;
   size_t closed = sockets_.close_unused(current.config);

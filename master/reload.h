@@ -1,26 +1,32 @@
-// master/reload.h - HUP or "reload": a new configuration without a refused or reset new connection.
+// master/reload.h - HUP or "reload": a new configuration, and nobody's connection is closed or
+// refused.
 //
 // Timeline, with what happens when a step fails: up to (6) nothing has changed, and the reload is
-// refused or abandoned.
-//   1  load and check the file                      every problem is logged; refused
-//   2  settings that need a restart                 named; refused
-//   3  user, log target, free slots                 refused
-//   4  open the sockets that are new                refused, what was opened is closed
-//   5  fork a successor for each lane; both generations accept from the lanes' sockets
-//   6  wait until every successor is ready          one that dies 5 times, or 30 s: abandoned.
-//   Successors that were ready
-//                                                   drain (they may have clients), the others are
-//                                                   killed
-//   7  tell the old workers to drain; publish the generation and the listeners; log settings apply
-//   8  when no old worker accepts any more, sockets of removed listeners are closed (retire())
+// refused or abandoned; from (7) on there is no way back.
+//   1  load and check the file                     every problem is logged; refused
+//   2  settings that need a restart                named; refused
+//   3  user, log target, slots for all workers     refused
+//   4  open the sockets that are new               refused, what was opened is closed
+//   5  fork a successor for each slot that has a process, and a worker for each slot more; a slot
+//      less has a successor without listeners
+//   6  wait until all are ready (Standbys)         one that dies 5 times, or 30 s: abandoned.
+//                                                  Successors are killed, workers of new slots drain
+//                                                  where they have been ready
+//   7  accept the generation; slot after slot goes to its successor, those that accept first
+//      (HandoverBroker)                            three attempts, then the slot's process goes on
+//                                                  with what it has: partly done, slots are named
+//   8  publish the generation and the listeners, log settings apply, answer; sockets of removed
+//      listeners are closed when nobody accepts from them any more (retire())
 //
 //   state      event                    -> state      action
-//   idle       asked                    -> idle       refused in (1..4)
-//   idle       asked                    -> starting   (5)
-//   starting   asked by a client        -> starting   refused: one is under way
-//   starting   asked by a signal        -> starting   noted: another one follows at once
-//   starting   all ready                -> idle       (7)
-//   starting   failed, 30 s, stop       -> idle       abandoned
+//   idle       asked                    -> idle       refused in (1..5)
+//   idle       asked                    -> preparing  (5)
+//   preparing, handing over   asked by a client   -> (same)   refused: one is under way
+//   preparing, handing over   asked by a signal   -> (same)   noted: another one follows at once
+//   preparing  all ready                -> handing over  (7)
+//   preparing  failed, 30 s, stop       -> idle       abandoned
+//   handing over   every slot settled   -> idle       (8)
+//   handing over   stop                 -> idle       answered: the master stops
 //
 // In an abandoned reload with more workers or new addresses the fresh sockets are closed with what
 // waited in them.
@@ -28,7 +34,8 @@
 
 #include "master/commands.h"
 #include "master/generations.h"
-#include "master/rollout.h"
+#include "master/handover_broker.h"
+#include "master/standbys.h"
 
 namespace holdfast::master {
 
@@ -45,32 +52,43 @@ class Reload {
         sockets_(sockets),
         segment_(segment),
         control_(control),
-        rollout_(slots) {}
+        standbys_(slots),
+        broker_(slots) {}
 
   void ask(Asker asker);
   void on_slot_ready(uint16_t slot);
   void on_slot_crashed(uint16_t slot);
-  // Once a second: the deadline, and sockets that nobody needs any more.
+  void on_slot_empty(uint16_t slot);
+  void on_succession(uint16_t slot, Succession news);
+  // Once a second: the deadlines, and sockets that nobody needs any more.
   void check(uint64_t now_ms);
   // The master stops.
   void cancel();
-  // Closes the sockets of removed listeners once no old worker accepts any more.
-  void retire();
 
  private:
+  enum class State : uint8_t { idle, preparing, handing_over };
+
   Result<Generation> next_generation(std::vector<std::string>& details) const;
   Result<void> begin(std::vector<std::string>& details);
+  Result<void> prepare();
+  void go_on();
+  void accept();
   void finish();
+  Answer outcome() const;
+  std::string sum() const;
   void abandon(const std::string& why);
   void refuse(const std::string& why, const std::vector<std::string>& details);
   void after();
+  void retire();
 
   Generations& generations_;
   Slots& slots_;
   ListenSockets& sockets_;
   shm::Segment& segment_;
   ControlSocket& control_;
-  Rollout rollout_;
+  Standbys standbys_;
+  HandoverBroker broker_;
+  State state_ = State::idle;
   const Generation* next_ = nullptr;
   Asker asker_;
   bool again_ = false;

@@ -13,10 +13,7 @@ Result<void> Rollout::begin(const Generation& generation) {
   if (empty.size() < generation.workers())
     return Error{
         Errc::limit, 0,
-        fmt::format(
-            "no free slots: {} needed, {} free, the others serve or drain; wait until they have "
-            "drained, or raise server.max_workers ({}) at a restart",
-            generation.workers(), empty.size(), slots_.size())};
+        fmt::format("no free slots: {} needed, {} free", generation.workers(), empty.size())};
   for (unsigned ordinal = 0; ordinal < generation.workers(); ++ordinal) {
     auto started = slots_.start(empty[ordinal], generation, ordinal);
     if (!started) {

@@ -1,14 +1,14 @@
-// master/rollout.h - brings up the workers of one generation; the first start and every reload are
-// one.
+// master/rollout.h - brings up the workers of the first generation; the start is one.
 //
 //   state      event                                         -> state      action
 //   idle       begin, all forked                             -> starting
-//   idle       begin, a fork failed                          -> idle       abandon those that were
-//   forked starting   a worker is ready, all others are             -> idle       answer `done`
-//   starting   a worker died five times before it was ready  -> starting   answer `failed`: the
-//   caller abandons starting   a worker that was ready died                  -> starting   Slots
-//   respawns it starting   abandon                                       -> idle Slots::abandon()
-//   for each
+//   idle       begin, a fork failed                          -> idle       abandon those that were forked
+//   starting   a worker is ready, all others are             -> idle       answer `done`
+//   starting   a worker died five times before it was ready  -> starting   answer `failed`: the caller abandons
+//   starting   a worker that was ready died                  -> starting   Slots respawns it
+//   starting   abandon                                       -> idle       Slots::abandon() for each
+//
+// A reload does it otherwise (standbys.h, handover_broker.h): its slots are taken.
 #pragma once
 
 #include <vector>

@@ -45,6 +45,7 @@ Result<void> Slots::spawn(uint16_t i) {
   shm::SlotHead& head = segment_.slot(i);
   slot.started_ms = monotonic_ms();
   slot.aborted_ms = 0;
+  slot.asked = false;
   slot.accepts = slot.purpose == Purpose::serve;
   head.pid.store(0, std::memory_order_relaxed);
   head.generation.store(slot.generation->number, std::memory_order_relaxed);
@@ -52,7 +53,7 @@ Result<void> Slots::spawn(uint16_t i) {
   head.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   head.sleeping.store(0, std::memory_order_relaxed);
   head.state.store(shm::SlotState::starting, std::memory_order_release);
-  auto spawned = spawner_.spawn({i, slot.ordinal, slot.generation, slot.accepts});
+  auto spawned = spawner_.spawn({i, slot.ordinal, slot.generation, slot.accepts, false});
   if (!spawned) {
     head.state.store(shm::SlotState::dead, std::memory_order_release);
     return std::move(spawned.error());
@@ -68,21 +69,26 @@ Result<void> Slots::spawn(uint16_t i) {
 }
 
 void Slots::on_worker_ready(WorkerProcess& process) {
-  Slot& slot = slots_[process.slot()];
-  if (slot.phase != Phase::starting) return;
+  uint16_t i = process.slot();
+  Slot& slot = slots_[i];
+  if (slot.successor && slot.successor->process.get() == &process) {
+    slot.successor->ready = true;
+    return observer_.on_succession(i, Succession::ready);
+  }
+  if (slot.process.get() != &process || slot.phase != Phase::starting) return;
   slot.early_deaths = 0;
   slot.served = true;
-  slot.phase = Phase::serving;
-  if (slot.purpose == Purpose::drain) drain(process.slot());
-  observer_.on_slot_ready(process.slot());
+  slot.phase = slot.accepts ? Phase::serving : Phase::finishing;
+  if (slot.purpose == Purpose::finish) drain(i);
+  observer_.on_slot_ready(i);
 }
 
 void Slots::drain(uint16_t i) {
   Slot& slot = slots_[i];
   if (slot.purpose == Purpose::leave) return;
-  slot.purpose = Purpose::drain;
-  if (slot.phase != Phase::serving)
-    return;  // starting: once it is ready. waiting: its next process.
+  slot.purpose = Purpose::finish;
+  // starting: once it is ready. waiting: its next process accepts nothing. finishing: it does so.
+  if (slot.phase != Phase::serving) return;
   slot.phase = Phase::draining;
   slot.process->tell(control_word::kDrain);
 }
@@ -103,12 +109,15 @@ void Slots::stop(char word) {
     if (slot.phase == Phase::empty) continue;
     slot.purpose = Purpose::leave;
     slot.process->tell(word);
+    if (slot.successor) slot.successor->process->tell(word);
   }
 }
 
 void Slots::tell_all(char word) {
-  for (Slot& slot : slots_)
+  for (Slot& slot : slots_) {
     if (slot.process) slot.process->tell(word);
+    if (slot.successor) slot.successor->process->tell(word);
+  }
 }
 
 unsigned Slots::kill_all() {
@@ -117,9 +126,11 @@ unsigned Slots::kill_all() {
     if (!slot.process) continue;
     slot.purpose = Purpose::leave;
     slot.process->kill(SIGKILL);
-    ++killed;
+    if (slot.successor) slot.successor->process->kill(SIGKILL);
+    killed += slot.successor ? 2 : 1;
   }
-  return killed;
+  for (const Leaver& leaver : leavers_) leaver.process->kill(SIGKILL);
+  return killed + unsigned(leavers_.size());
 }
 
 void Slots::reap() {
@@ -127,17 +138,41 @@ void Slots::reap() {
 }
 
 void Slots::on_exit(const Exit& exit) {
-  auto at = std::find_if(slots_.begin(), slots_.end(),
-                         [&](const Slot& s) { return s.process && s.process->pid() == exit.pid; });
-  if (at == slots_.end()) {
-    log_debug("reaped a process that is no worker pid={} {}", exit.pid, exit.text());
+  if (on_leaver_exit(exit)) return;
+  for (uint16_t i = 0; i < size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (slot.process && slot.process->pid() == exit.pid) return on_process_exit(i, exit);
+    if (slot.successor && slot.successor->process->pid() == exit.pid)
+      return on_successor_exit(i, exit);
+  }
+  log_debug("reaped a process that is no worker pid={} {}", exit.pid, exit.text());
+}
+
+// The word in the segment says what its end means. // slots.h, commit
+void Slots::on_process_exit(uint16_t i, const Exit& exit) {
+  if (committed(i)) {
+    promote(i);
+    on_leaver_exit(exit);
     return;
   }
-  auto i = uint16_t(at - slots_.begin());
-  bool was_ready = at->phase != Phase::starting;
-  bool expected = at->purpose == Purpose::leave || (at->purpose == Purpose::drain && exit.clean());
-  at->process.reset();
-  // Dead first: from here on readers know that the rest of the head is the master's.
+  Slot& slot = slots_[i];
+  bool was_ready = slot.phase != Phase::starting;
+  // To one that has died meanwhile: it has left everything as a crash does, whatever its status.
+  bool gave_away = segment_.slot(i).pid.load(std::memory_order_acquire) != uint32_t(exit.pid);
+  bool clean = exit.clean() && !gave_away;
+  bool expected = slot.purpose == Purpose::leave || (slot.purpose == Purpose::finish && clean);
+  slot.process.reset();
+  slot.asked = false;
+  clear_away(i, expected, clean);
+  if (!expected) return on_crash(i, exit, was_ready);
+  log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid,
+      exit.text());
+  vacate(i);
+  announce_if_empty(i);
+}
+
+// Dead first: from here on readers know that the rest of the head is the master's.
+void Slots::clear_away(uint16_t i, bool expected, bool clean) {
   shm::SlotHead& head = segment_.slot(i);
   head.state.store(expected ? shm::SlotState::free : shm::SlotState::dead,
                    std::memory_order_release);
@@ -145,20 +180,15 @@ void Slots::on_exit(const Exit& exit) {
   shm::clear_gauges(segment_.stats(i));
   // A clean leaver has lowered its own counts; sweeping the column touches every page of the
   // filter.
-  if (!exit.clean()) segment_.filter().clear_column(i);
-  if (!expected) return on_crash(i, exit, was_ready);
-  log(exit.clean() ? LogLevel::info : LogLevel::warn, "worker left slot={} pid={} {}", i, exit.pid,
-      exit.text());
-  vacate(i);
-  observer_.on_slot_empty(i);
+  if (clean) return;
+  segment_.filter().clear_column(i);
+  if (!expected)
+    head.restarts.store(head.restarts.load(std::memory_order_relaxed) + 1,
+                        std::memory_order_relaxed);
 }
 
 void Slots::on_crash(uint16_t i, const Exit& exit, bool was_ready) {
   Slot& slot = slots_[i];
-  shm::SlotHead& head = segment_.slot(i);
-  if (!exit.clean())
-    head.restarts.store(head.restarts.load(std::memory_order_relaxed) + 1,
-                        std::memory_order_relaxed);
   if (!was_ready) ++slot.early_deaths;
   uint64_t lived_ms = monotonic_ms() - slot.started_ms;
   uint64_t wait_ms = slot.backoff.died(lived_ms);
@@ -176,6 +206,7 @@ void Slots::on_crash(uint16_t i, const Exit& exit, bool was_ready) {
 
 void Slots::vacate(uint16_t i) {
   Slot& slot = slots_[i];
+  dismiss(i);
   slot.phase = Phase::empty;
   slot.generation = nullptr;
   slot.accepts = false;
@@ -210,16 +241,28 @@ void Slots::on_tick() {
   ticking_ = false;
 }
 
+bool Slots::is_empty(uint16_t i) const {
+  return slots_[i].phase == Phase::empty &&
+         std::none_of(leavers_.begin(), leavers_.end(),
+                      [i](const Leaver& leaver) { return leaver.slot == i; });
+}
+
+void Slots::announce_if_empty(uint16_t i) {
+  if (is_empty(i)) observer_.on_slot_empty(i);
+}
+
 std::vector<uint16_t> Slots::empty_slots() const {
   std::vector<uint16_t> list;
   for (uint16_t i = 0; i < size(); ++i)
-    if (slots_[i].phase == Phase::empty) list.push_back(i);
+    if (is_empty(i)) list.push_back(i);
   return list;
 }
 
 bool Slots::runs(const Generation& generation) const {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [&](const Slot& s) { return s.generation == &generation; });
+  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) {
+    return s.generation == &generation ||
+           (s.successor && s.successor->terms.generation == &generation);
+  });
 }
 
 // A worker stores `draining` after it has closed its listeners.
@@ -234,8 +277,11 @@ bool Slots::others_accept(const Generation& generation) const {
 }
 
 void Slots::close_in_child() {
-  for (Slot& slot : slots_)
+  for (Slot& slot : slots_) {
     if (slot.process) slot.process->close_in_child();
+    if (slot.successor) slot.successor->process->close_in_child();
+  }
+  for (Leaver& leaver : leavers_) leaver.process->close_in_child();
 }
 
 }  // namespace holdfast::master

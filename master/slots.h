@@ -1,25 +1,49 @@
-// master/slots.h - who serves which slot: starts processes, notices their death, starts them again.
+// master/slots.h - who serves which slot: starts processes, notices their death, starts them again,
+// and has one process give its slot to another.
 //
 // Every slot is in one phase, and has a purpose that says what to do when its process is gone.
 //
-//   phase      event                               -> phase      action
-//   empty      start                               -> starting   fork
-//   starting   worker says ready, purpose serve    -> serving
-//   starting   worker says ready, purpose drain    -> draining   kDrain
-//   serving    drain                               -> draining   kDrain, purpose drain
-//   starting   drain                               -> starting   purpose drain
-//   waiting    drain                               -> waiting    purpose drain: the next process
-//   gets no listeners any        process left, purpose leave         -> empty draining   process
-//   left with status 0          -> empty any else   process left                        -> waiting
-//   slot dead, gauges and filter column cleared waiting    back-off over                       ->
-//   starting   fork waiting    stop                                -> empty waiting    abandon,
-//   never ready so far         -> empty starting   abandon, never ready so far         -> starting
-//   SIGKILL, purpose leave (others)   abandon                             -> as drain: it may have
-//   clients already any        stop                                -> (same)     kQuit or kTerm,
-//   purpose leave
+//   phase      event                             -> phase      action
+//   empty      start                             -> starting   fork
+//   starting   ready, purpose serve              -> serving
+//   starting   ready, purpose finish             -> finishing  (draining with kDrain where it accepts)
+//   serving    drain                             -> draining   kDrain, purpose finish
+//   starting   drain                             -> starting   purpose finish
+//   waiting    drain                             -> waiting    purpose finish
+//   finishing, draining   process left with 0    -> empty
+//   any        process left, purpose leave       -> empty
+//   any        process left otherwise            -> waiting    slot dead, gauges and filter column cleared
+//   waiting    back-off over                     -> starting   fork
+//   waiting    renew                             -> waiting    other terms for the next process
+//   waiting    stop                              -> empty
+//   waiting    abandon, never ready so far       -> empty
+//   starting   abandon, never ready so far       -> starting   SIGKILL, purpose leave
+//   (others)   abandon                           -> as drain: it may have clients already
+//   any        stop                              -> (same)     kQuit or kTerm, purpose leave
 //
-// A draining worker that crashes still owes close events for the sessions in its slab: its slot
-// gets a process that accepts nothing, and is told to drain once it is ready.
+// A finishing process has no listeners: it serves what there is, and ends with its last session. So
+// does the next process of one that crashed and owed close events.
+//
+// Beside its process a slot may have a *successor*, which changes none of the above:
+//
+//   successor  event                             -> successor  action
+//   none       stand_by                          -> forked     fork; the slot's head is not touched
+//   forked     ready                             -> ready      tell the observer
+//   ready      hand_over                         -> asked      both sides get an end of a socket
+//   forked, ready   dismiss, slot empty          -> none       SIGKILL, a leaver now
+//   forked, ready   died                         -> none       tell the observer
+//   asked      commit seen                       -> none       it is the slot's process, its terms the slot's;
+//                                                              the former one is a leaver; tell the observer
+//   asked      kept                              -> none       SIGKILL, a leaver now; tell the observer
+//   asked      died without a commit             -> none, asked   tell the observer; the word of the process decides
+//   asked      dismiss                           -> asked      SIGKILL
+//   asked      process died without a commit     -> none       crash as above
+//   none, asked   process left with a commit to the dead one  -> none   crash as above
+//
+// The commit is in the segment: SlotHead::pid names another process than the slot's. It is seen when
+// the successor says so (kTaken), when either is reaped, or by look(), whichever comes first.
+// A *leaver* is a process that has no slot any more: a predecessor, a dismissed successor. Its exit
+// means nothing; after 5 s it is killed.
 //
 // Who writes: the master alone. In the segment it writes a slot's head while no process serves it
 // (R2), and restarts.
@@ -37,18 +61,33 @@
 
 namespace holdfast::master {
 
-enum class Phase : uint8_t { empty, starting, serving, draining, waiting };
-enum class Purpose : uint8_t { serve, drain, leave };
+enum class Phase : uint8_t { empty, starting, serving, finishing, draining, waiting };
+enum class Purpose : uint8_t { serve, finish, leave };
+enum class Succession : uint8_t { ready, died, taken, kept };  // of a slot's successor
 
 // Hears what became of a slot; called from the loop. May call every method of Slots but reap().
 class SlotObserver {
  public:
   virtual void on_slot_ready(uint16_t slot) = 0;
   virtual void on_slot_crashed(uint16_t slot) = 0;  // it waits for its next process now
-  virtual void on_slot_empty(uint16_t slot) = 0;
+  virtual void on_slot_empty(uint16_t slot) = 0;    // and no process that had it is left
+  virtual void on_succession(uint16_t slot, Succession news) = 0;
 
  protected:
   ~SlotObserver() = default;
+};
+
+// What a process is to do in its slot.
+struct Terms {
+  const Generation* generation;
+  unsigned ordinal;  // which lanes: ListenSockets::share_of()
+  bool accepts;
+};
+
+struct Successor {
+  std::unique_ptr<WorkerProcess> process;
+  Terms terms;
+  bool ready = false;
 };
 
 struct Slot {
@@ -56,31 +95,47 @@ struct Slot {
   Purpose purpose = Purpose::serve;
   const Generation* generation = nullptr;  // there unless empty
   unsigned ordinal = 0;
-  std::unique_ptr<WorkerProcess> process;  // there in starting, serving, draining
-  bool accepts = false;
+  std::unique_ptr<WorkerProcess> process;  // there unless empty or waiting
+  bool accepts = false;                    // the process does
+  std::optional<Successor> successor;
+  bool asked = false;   // the process is to hand over, and has neither done so nor said no
   bool served = false;  // some process of it has been ready, so clients may be owed something
   Backoff backoff;
   unsigned early_deaths = 0;  // processes in a row that died before they were ready
-  uint64_t started_ms = 0;
+  uint64_t started_ms = 0;    // since when the process has the slot
   uint64_t respawn_at_ms = 0;
   uint64_t aborted_ms = 0;  // when the heartbeat watch sent SIGABRT; 0 = it did not
 };
 
 class Slots : public WorkerListener, public MasterOnly {
  public:
+  static constexpr uint64_t kLeaveMs = 5'000;
+
   Slots(Loop& loop, shm::Segment& segment, Spawner& spawner, SlotObserver& observer);
 
   // The slot is empty. On error it still is.
   Result<void> start(uint16_t slot, const Generation& generation, unsigned ordinal);
   void drain(uint16_t slot);
   void abandon(uint16_t slot);
-  // Every slot; `word` is kQuit or kTerm. Nothing is respawned afterwards.
+  // The slot waits for its next process: it gets these terms, and nobody stands by any more.
+  void renew(uint16_t slot, const Terms& terms);
+  // Every slot; `word` is kQuit or kTerm. Nothing is respawned afterwards. Where a slot is just
+  // being handed over both are told, so the survivor ends.
   void stop(char word);
   void tell_all(char word);
   // SIGKILL to all that are left. Returns how many.
   unsigned kill_all();
   // On SIGCHLD.
   void reap();
+
+  // The slot has a process and no successor. On error it has none still.
+  Result<void> stand_by(uint16_t slot, const Terms& terms);
+  // The successor is ready. Success: news is on the way, taken or kept, or the process's death. An
+  // error changes nothing; the successor may end.
+  Result<void> hand_over(uint16_t slot);
+  void dismiss(uint16_t slot);
+  // Once a second: commits that nobody has told us of, leavers that do not leave.
+  void look(uint64_t now_ms);
 
   Slot& operator[](uint16_t slot) { return slots_[slot]; }
   const Slot& operator[](uint16_t slot) const { return slots_[slot]; }
@@ -94,20 +149,41 @@ class Slots : public WorkerListener, public MasterOnly {
   void close_in_child() override;
 
  private:
+  struct Leaver {
+    uint16_t slot;
+    std::unique_ptr<WorkerProcess> process;
+    uint64_t kill_at_ms;
+  };
+
   void on_worker_ready(WorkerProcess& process) override;
+  void on_worker_taken(WorkerProcess& process) override;
+  void on_worker_kept(WorkerProcess& process) override;
+
   void on_exit(const Exit& exit);
+  bool on_leaver_exit(const Exit& exit);
+  void on_process_exit(uint16_t slot, const Exit& exit);
+  void on_successor_exit(uint16_t slot, const Exit& exit);
   void on_crash(uint16_t slot, const Exit& exit, bool was_ready);
+  void clear_away(uint16_t slot, bool expected, bool clean);
   void vacate(uint16_t slot);
+  void announce_if_empty(uint16_t slot);
+  bool is_empty(uint16_t slot) const;
+
   Result<void> spawn(uint16_t slot);
   void respawn(uint16_t slot);
   void respawn_later(uint16_t slot, uint64_t wait_ms);
   void on_tick();
+
+  bool committed(uint16_t slot) const;
+  void promote(uint16_t slot);
+  void send_off(uint16_t slot, std::unique_ptr<WorkerProcess> process);
 
   Loop& loop_;
   shm::Segment& segment_;
   Spawner& spawner_;
   SlotObserver& observer_;
   std::vector<Slot> slots_;
+  std::vector<Leaver> leavers_;
   std::optional<Ticker> ticker_;  // runs only while a slot waits
   bool ticking_ = false;
 };

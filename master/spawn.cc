@@ -72,7 +72,9 @@ void Spawner::run_child(const SpawnOrder& order, UniqueFd control) noexcept {
                     std::move(listeners),
                     doorbells_.write_ends(),
                     doorbells_.read_end(order.slot),
-                    control.get()};
+                    control.get(),
+                    order.standby,
+                    order.accepts};
   int status = worker_main_(heritage);
   std::fflush(nullptr);
   // Not exit(): the master's objects are copies here, and their destructors would remove its files.

@@ -34,7 +34,8 @@ struct SpawnOrder {
   uint16_t slot;
   unsigned ordinal;  // which lanes: ListenSockets::share_of()
   const Generation* generation;
-  bool accepts;  // false: it finishes what a crashed drainer owed, and gets no listeners
+  bool accepts;          // false: it finishes what is there, and gets no listeners
+  bool standby = false;  // it waits to take the slot over from a living process
 };
 
 struct Spawned {

@@ -26,6 +26,7 @@ Verdict judge_heartbeat(uint64_t now_ms, uint64_t heartbeat_ms, uint64_t hang_ti
 void HeartbeatWatch::check(uint64_t now_ms) {
   if (last_check_ms_ != 0 && now_ms - last_check_ms_ > kLateCheckMs) forgiven_until_ms_ = now_ms;
   last_check_ms_ = now_ms;
+  slots_.look(now_ms);  // so each slot's process is the one whose heartbeat it is
   for (uint16_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     if (!slot.process) continue;

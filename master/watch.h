@@ -2,7 +2,9 @@
 //
 // A worker stores the time of its last turn in SlotHead::heartbeat_ms. Older than hang_timeout:
 // SIGABRT (a core dump says where it stood); still there 2 s later: SIGKILL. The death is then an
-// ordinary crash.
+// ordinary crash. A slot that is handed over has one heartbeat throughout: its predecessor's up to
+// the commit, its successor's from then on; the signal goes to the one whose it is. A process that
+// only stands by has none: who waits for it has a deadline.
 #pragma once
 
 #include <cstdint>

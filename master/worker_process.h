@@ -15,10 +15,12 @@ namespace holdfast::master {
 
 class WorkerProcess;
 
-// What a worker says.
+// What a worker says. Whoever listens may not destroy the process within the call.
 class WorkerListener {
  public:
   virtual void on_worker_ready(WorkerProcess& process) = 0;
+  virtual void on_worker_taken(WorkerProcess& process) = 0;
+  virtual void on_worker_kept(WorkerProcess& process) = 0;
 
  protected:
   ~WorkerListener() = default;
@@ -33,12 +35,17 @@ class WorkerProcess {
   // One word of control_word. A worker that is gone already is not an error: its death is on the
   // way to us.
   void tell(char word);
+  // One word and a copy of a descriptor with it (SCM_RIGHTS). False: it has got neither, and the
+  // log says why.
+  bool tell(char word, int fd);
   void kill(int signal);
   // In another worker: closes the inherited end.
   void close_in_child() { control_.reset(); }
 
  private:
   void on_readable(short);
+  void on_word(char word);
+  void complain(char word) const;
 
   uint16_t slot_;
   pid_t pid_;

@@ -97,13 +97,28 @@ std::optional<SessionView> SessionDirectory::view(uint32_t index) const {
 }
 
 Slab::Slab(SessionDirectory directory, uint16_t slot, uint16_t node,
-           std::atomic<uint32_t>& high_water)
+           std::atomic<uint32_t>& high_water, Predecessor predecessor)
     : directory_(directory), slot_(slot), node_(node), high_water_(high_water) {
   HF_CHECK(slot < directory.slots());
+  if (predecessor == Predecessor::living) return;
   uint32_t first = slot_ * directory_.per_slab();
   uint32_t used = std::min(high_water_.load(kRelaxed), directory_.per_slab());
   // From the top, so that low indexes end on top of the free list.
   for (uint32_t i = used; i-- > 0;) sweep(first + i);
+}
+
+void Slab::take_over() {
+  uint32_t first = slot_ * directory_.per_slab();
+  uint32_t used = std::min(high_water_.load(std::memory_order_acquire), directory_.per_slab());
+  free_.clear();
+  in_use_ = 0;
+  for (uint32_t i = used; i-- > 0;) {
+    Control c = load_control(directory_.entry(first + i), std::memory_order_acquire);
+    if (c.state == SessionState::free)
+      free_.push_back(first + i);
+    else
+      ++in_use_;
+  }
 }
 
 void Slab::sweep(uint32_t index) {
@@ -186,6 +201,16 @@ void Slab::set_flags(const SessionId& id, uint8_t flags) {
   Control c = load_control(e, kRelaxed);
   c.flags = flags;
   store(e, c);
+}
+
+void Slab::set_listener(const SessionId& id, uint16_t listener) {
+  DirectoryEntry& e = mine(id);
+  uint64_t connected = e.connected.load(kRelaxed);
+  uint64_t wanted = (connected & ~(uint64_t{0xffff} << 16)) | uint64_t(listener) << 16;
+  if (wanted == connected) return;
+  store(e, load_control(e, kRelaxed));  // so that a reader's two looks differ  // I1
+  e.connected.store(wanted, kRelaxed);
+  store(e, load_control(e, kRelaxed));
 }
 
 void Slab::set_user(const SessionId& id, std::string_view user) {

@@ -136,12 +136,24 @@ class Slab {
   // Takes over slot's slab: sweeps what a dead predecessor left (see above). `high_water` is a word
   // in the segment that only this class changes: entries at or above it have never been used, so a
   // sweep of an unused slab touches nothing.
-  Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water);
+  Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water)
+      : Slab(directory, slot, node, high_water, Predecessor::dead) {}
+
+  // Whose slab it was. Of one that lives nothing is swept: it goes on writing until take_over(), and
+  // nothing else is called here before that.
+  enum class Predecessor : uint8_t { dead, living };
+  Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water,
+       Predecessor predecessor);
+  // The predecessor writes no more: what is in use stays in use, what is free can be claimed. Writes
+  // nothing.
+  void take_over();
 
   // A new session in state `connecting` with a fresh id; empty when the slab is full.
   std::optional<SessionId> claim(const SessionOrigin& origin);
   void set_state(const SessionId& id, SessionState state);
   void set_flags(const SessionId& id, uint8_t flags);
+  // After a handover to a process with another configuration.
+  void set_listener(const SessionId& id, uint16_t listener);
   // At most kMaxUserBytes; "" takes the user away. // I4
   void set_user(const SessionId& id, std::string_view user);
   void set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out,

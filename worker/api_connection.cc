@@ -13,11 +13,25 @@ void ApiHome::on_reply(uint64_t connection, uint64_t request, BufferRef bytes) {
   if (it != connections.end()) it->second->on_reply(request, std::move(bytes));
 }
 
+void ApiHome::hold(bool on) {
+  held = on;
+  std::vector<ApiConnection*> all;  // going on may end one
+  for (const auto& [number, connection] : connections) all.push_back(connection);
+  for (ApiConnection* connection : all) connection->hold(on);
+}
+
+bool ApiHome::settled() const {
+  return std::all_of(connections.begin(), connections.end(), [](const auto& entry) {
+    return entry.second->retired() || entry.second->row_.empty();
+  });
+}
+
 ApiConnection::ApiConnection(ApiHome& home, UniqueFd fd)
     : Connection(home.runtime, home.table, std::move(fd)),
       home_(home),
       number_(home.next_number++),
-      face_(home.make_face(home.context, *this)) {
+      face_(home.make_face(home.context, *this)),
+      frozen_(home.held) {
   home_.connections.emplace(number_, this);
 }
 
@@ -33,6 +47,11 @@ void ApiConnection::start() {
 
 void ApiConnection::on_bytes(std::span<char> bytes) {
   if (phase_ != Phase::serving) return;
+  if (frozen_) {
+    pending_.append(bytes.data(), bytes.size());
+    held_ = Held::turn;
+    return read_on(false);
+  }
   if (pending_.empty()) {  // the common case: whole requests, carried out where they were read
     size_t used = take_requests({bytes.data(), bytes.size()});
     pending_.assign(bytes.data() + used, bytes.size() - used);
@@ -100,6 +119,7 @@ bool ApiConnection::take_one(std::string_view bytes, size_t* used) {
 }
 
 bool ApiConnection::can_go_on() const {
+  if (frozen_) return false;
   switch (held_) {
     case Held::no:
       return false;
@@ -120,6 +140,7 @@ bool ApiConnection::half_request() const {
 // After everything that may have changed what is to be done next.
 void ApiConnection::settle() {
   if (retired() || phase_ == Phase::lingering) return;
+  if (frozen_) return read_on(false);
   if (at_eof_ && held_ == Held::no) phase_ = Phase::ending;
   if (phase_ == Phase::ending) {
     if (row_.empty()) return linger();
@@ -189,6 +210,63 @@ void ApiConnection::push(BufferRef bytes, Urgency urgency) {
   row_.insert(last.base(), {last->request, std::move(bytes)});  // I2
 }
 
+// ---- Handover
+
+void ApiConnection::hold(bool on) {
+  if (retired() || frozen_ == on) return;
+  frozen_ = on;
+  settle();
+}
+
+// Whoever adds a member carries it here and in restore(), or says why not: number_ is the home's, the row is
+// empty, held_ is found out again from what is pending, and nobody winds up a worker that hands over.
+static_assert(sizeof(ApiConnection) == 464);
+
+handover::ApiRecord ApiConnection::save() const {
+  HF_CHECK(row_.empty() && !stepping_);
+  handover::ApiRecord r;
+  r.pending = pending_.substr(pending_used_);
+  r.face = face_->save();
+  r.output = save_output();
+  r.next_request = next_request_;
+  r.unsent_when_armed = unsent_when_armed_;
+  r.deadline_ms = at_ms();
+  r.phase = uint8_t(phase_);
+  r.due = uint8_t(due_);
+  r.at_eof = at_eof_;
+  r.shut = shut_;
+  r.kept_alive = kept_alive_;
+  return r;
+}
+
+std::unique_ptr<ApiConnection> ApiConnection::restore(ApiHome& home, UniqueFd fd,
+                                                      handover::ApiRecord&& r) {
+  if (r.phase > uint8_t(Phase::lingering) || r.due > uint8_t(Due::linger)) return nullptr;
+  auto connection = std::make_unique<ApiConnection>(home, std::move(fd));
+  if (!connection->face_->restore(r.face) || !connection->restore_output(r.output)) return nullptr;
+  connection->pending_ = std::move(r.pending);
+  connection->next_request_ = r.next_request;
+  connection->unsent_when_armed_ = size_t(r.unsent_when_armed);
+  connection->phase_ = Phase(r.phase);
+  connection->due_ = Due(r.due);
+  connection->at_eof_ = r.at_eof;
+  connection->shut_ = r.shut;
+  connection->kept_alive_ = r.kept_alive;
+  // Whether these bytes are a request will be seen: it is as if a turn had ended with them.
+  if (!connection->pending_.empty()) connection->held_ = Held::turn;
+  if (r.deadline_ms != 0) connection->arm(r.deadline_ms);
+  return connection;
+}
+
+void ApiConnection::resume() {
+  if (phase_ == Phase::lingering) {
+    read_on(!at_eof_);
+    if (output_empty()) return on_drained();
+  }
+  if (!output_empty()) flush_soon();
+  settle();
+}
+
 // ---- Ending
 
 void ApiConnection::on_end_of_input() {
@@ -239,7 +317,7 @@ void ApiConnection::arm_for(Due due) {
 
 void ApiConnection::on_deadline() {
   bool owed = !row_.empty();  // the router's deadline answers them
-  if (owed) return arm(runtime_.now_ms + kOwedMs);
+  if (owed || frozen_) return arm(runtime_.now_ms + kOwedMs);
   if (due_ == Due::sending && unsent() < unsent_when_armed_) return arm_for(Due::sending);
   on_end();
 }

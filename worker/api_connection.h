@@ -32,6 +32,7 @@
 
 #include "worker/api/face.h"
 #include "worker/connection.h"
+#include "worker/handover/api_records.h"
 
 namespace holdfast {
 
@@ -46,6 +47,9 @@ class ApiHome final : public api::Reply::Desk {
           MakeFace its_make_face)
       : runtime(its_runtime), table(its_table), context(its_context), make_face(its_make_face) {}
   void on_reply(uint64_t connection, uint64_t request, BufferRef bytes) override;
+  // While held, no request is taken and nothing read; what is under way gets its answers.
+  void hold(bool on);
+  bool settled() const;  // no answer is owed on any connection
 
   Runtime& runtime;
   ConnectionTable& table;
@@ -53,6 +57,7 @@ class ApiHome final : public api::Reply::Desk {
   const MakeFace make_face;
   std::unordered_map<uint64_t, ApiConnection*> connections;  // by number
   uint64_t next_number = 1;
+  bool held = false;
 };
 
 class ApiConnection final : public Connection, private api::Wire {
@@ -63,6 +68,13 @@ class ApiConnection final : public Connection, private api::Wire {
   ApiConnection(ApiHome& home, UniqueFd fd);
   ~ApiConnection() override;
   void start();
+  // Handover, while no answer is owed: what travels beside the descriptor, and a connection made of it. Null: the
+  // record makes no sense.
+  handover::ApiRecord save() const;
+  ApiHome& home() const { return home_; }
+  static std::unique_ptr<ApiConnection> restore(ApiHome& home, UniqueFd fd,
+                                                handover::ApiRecord&& record);
+  void resume() override;
   // An idle connection ends at once; one whose face wants to stay not before WindUp::all, or before
   // the worker has no session online any more; a busy one when it has become idle.
   void wind_up(WindUp what) override;
@@ -105,6 +117,7 @@ class ApiConnection final : public Connection, private api::Wire {
   bool take_one(std::string_view bytes, size_t* used);
   void work_off_pending();
   void settle();
+  void hold(bool on);
   bool has_room() const { return row_.size() < kMaxRow && unsent() < kMaxUnsent; }
   bool can_go_on() const;
   bool half_request() const;
@@ -134,6 +147,7 @@ class ApiConnection final : public Connection, private api::Wire {
   bool winding_up_ = false;
   bool all_go_ = false;
   bool kept_alive_ = false;
+  bool frozen_ = false;  // ApiHome::hold()
 };
 
 }  // namespace holdfast

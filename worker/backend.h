@@ -36,6 +36,9 @@ class Backend {
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;
   virtual void tick() {}
+  // Handover: what it keeps of a session, as a record of its own, and back. False: the record makes no sense.
+  virtual std::string save(const Session&) const { return {}; }
+  virtual bool restore(Session&, std::string_view) { return true; }
   // The worker drains: no kept connections.
   virtual void drain() {}
   // Gives up what is still owed (the worker ends now): counts and logs it.

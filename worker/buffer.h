@@ -59,6 +59,7 @@ class BufferRef {
   explicit operator bool() const { return buffer_ != nullptr; }
   std::string_view bytes() const { return buffer_->bytes(); }
   size_t size() const { return buffer_->bytes().size(); }
+  bool shared() const { return buffer_->count_ > 1; }
 
  private:
   explicit BufferRef(Buffer* buffer) : buffer_(buffer) {}

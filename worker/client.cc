@@ -40,8 +40,8 @@ void Client::start() {
     return;
   }
   const conf::Limits& limits = runtime_.config.limits;
-  handshake_ = std::make_unique<Handshake>(Handshake{
-      http::RequestReader({limits.max_header_size, limits.max_headers, 0}), std::string()});
+  handshake_ = std::make_unique<Handshake>(
+      Handshake{http::RequestReader({limits.max_header_size, limits.max_headers, 0})});
   arm(runtime_.now_ms + limits.handshake_timeout_ms);
   read_on(true);
 }
@@ -70,7 +70,10 @@ void Client::answer_request(const http::Request& request) {
   if (request.path() == listen.path &&
       (wants_upgrade || listen.page.empty() || listen.path != "/")) {
     ws::HandshakeVerdict verdict = ws::judge(request, listen.origins);
-    if (verdict.status == 101) return begin_session(&request);
+    if (verdict.status == 101) {
+      handshake_->key = *request.header("Sec-WebSocket-Key");
+      return begin_session(&request);
+    }
     std::string_view extra;
     if (verdict.status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     if (verdict.status == 405) extra = "Allow: GET\r\n";
@@ -118,8 +121,7 @@ void Client::accept(std::string_view extra_headers) {
   if (websocket()) {
     std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
     extra += extra_headers;
-    std::string_view key = *handshake_->reader.request().header("Sec-WebSocket-Key");
-    enqueue_first(BufferRef::concat(ws::accept_head(key, extra)));
+    enqueue_first(BufferRef::concat(ws::accept_head(handshake_->key, extra)));
     early = std::move(handshake_->early);
     handshake_.reset();
   }
@@ -333,19 +335,110 @@ void Client::keep_alive_check() {
   home_.sessions.publish_counts(*session_);
   if (listen.idle_timeout_ms != 0 && now >= last_in_ms_ + listen.idle_timeout_ms)
     return close(1001, "idle timeout", EndReason::idle);
+  if (pings() && now >= std::max(last_in_ms_, last_ping_ms_) + listen.ping_interval_ms) {
+    runtime_.stats.pings_sent.add();
+    send_frame(ws::Opcode::ping, {});
+    last_ping_ms_ = now;
+  }
+  if (uint64_t next = next_check(); next != UINT64_MAX) arm(next);
+}
+
+// When there is something to do again; UINT64_MAX: never.
+uint64_t Client::next_check() const {
+  const conf::Listen& listen = home_.listen;
   uint64_t next = UINT64_MAX;
   if (listen.idle_timeout_ms != 0) next = last_in_ms_ + listen.idle_timeout_ms;
-  if (websocket() && listen.ping_interval_ms != 0) {
-    uint64_t due = std::max(last_in_ms_, last_ping_ms_) + listen.ping_interval_ms;
-    if (now >= due) {
-      runtime_.stats.pings_sent.add();
-      send_frame(ws::Opcode::ping, {});
-      last_ping_ms_ = now;
-      due = now + listen.ping_interval_ms;
-    }
-    next = std::min(next, due);
+  if (pings())
+    next = std::min(next, std::max(last_in_ms_, last_ping_ms_) + listen.ping_interval_ms);
+  return next;
+}
+
+// ---- handover
+
+// Whoever adds a member carries it here and in restore(), or says why not: home_ is the listener's in the
+// successor, too; Connection's own are save_output(), reading() and the deadline.
+static_assert(sizeof(Client) == 416);
+
+handover::ClientRecord Client::save() const {
+  handover::ClientRecord r;
+  r.listener = home_.listener;
+  r.phase = uint8_t(phase_);
+  if (session_ != nullptr) {
+    r.session_hi = session_->id.hi;
+    r.session_lo = session_->id.lo;
   }
-  if (next != UINT64_MAX) arm(next);
+  std::memcpy(r.origin.peer, &origin_.peer, sizeof r.origin.peer);
+  r.origin.port = origin_.peer_port;
+  r.output = save_output();
+  if (handshake_) {
+    if (phase_ == Phase::handshake) r.handshake = handshake_->reader.replay();
+    r.key = handshake_->key;
+    r.early = handshake_->early;
+  }
+  if (const auto* decoder = std::get_if<ws::Decoder>(&codec_)) {
+    r.decoder = decoder->save();
+  } else {
+    const auto& framer = std::get<tcp::Framer>(codec_);
+    r.framer = {framer.partial(), uint8_t(framer.error()), framer.done()};
+  }
+  r.last_in_ms = last_in_ms_;
+  r.last_ping_ms = last_ping_ms_;
+  r.deadline_ms = at_ms();
+  r.reading = reading();
+  r.slow = slow_;
+  r.shut = shut_;
+  return r;
+}
+
+bool Client::restore_codec(handover::ClientRecord& r) {
+  if (auto* decoder = std::get_if<ws::Decoder>(&codec_)) {
+    return r.decoder && decoder->restore(std::move(*r.decoder));
+  }
+  if (!r.framer || r.framer->error > uint8_t(tcp::FrameError::bad_length)) return false;
+  std::get<tcp::Framer>(codec_).restore(std::move(r.framer->partial),
+                                        tcp::FrameError(r.framer->error), r.framer->done);
+  return true;
+}
+
+std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
+                                        handover::ClientRecord&& r, Session* session) {
+  bool sessions_agree = (session != nullptr) == ((r.session_hi | r.session_lo) != 0);
+  if (!sessions_agree || r.phase > uint8_t(Phase::lingering)) return nullptr;
+  if (session != nullptr && session->client != nullptr) return nullptr;
+  shm::SessionOrigin origin;
+  std::memcpy(&origin.peer, r.origin.peer, sizeof r.origin.peer);
+  origin.peer_port = r.origin.port;
+  origin.listener = home.listener;
+  auto client = std::make_unique<Client>(home, std::move(fd), origin);
+  client->phase_ = Phase(r.phase);
+  if (!client->restore_codec(r)) return nullptr;
+  bool waits = client->phase_ == Phase::handshake || client->phase_ == Phase::connecting;
+  if (client->websocket() && waits) {
+    const conf::Limits& limits = home.runtime.config.limits;
+    client->handshake_ = std::make_unique<Handshake>(
+        Handshake{http::RequestReader({limits.max_header_size, limits.max_headers, 0}),
+                  std::move(r.key), std::move(r.early)});
+    size_t used =
+        0;  // not whole there, so not whole here; a smaller limit shows with the next bytes
+    (void)client->handshake_->reader.feed(r.handshake, &used);
+  }
+  if (!client->restore_output(r.output)) return nullptr;
+  client->last_in_ms_ = r.last_in_ms;
+  client->last_ping_ms_ = r.last_ping_ms;
+  client->slow_ = r.slow;
+  client->shut_ = r.shut;
+  client->session_ = session;
+  if (session != nullptr) session->client = client.get();
+  client->read_on(r.reading);
+  // What the configuration says now about pings and idleness counts from what came last.
+  bool checks = client->has_session();
+  uint64_t due = checks ? client->next_check() : r.deadline_ms;
+  if (due != 0 && due != UINT64_MAX) client->arm(due);
+  return client;
+}
+
+void Client::resume() {
+  if (slow_ || !output_empty()) flush_soon();
 }
 
 void Client::pause_reading(bool pause) {

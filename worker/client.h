@@ -57,6 +57,14 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   ~Client() override;
   void start();
 
+  // Handover: what travels beside the descriptor, and a client made of it. Null: the record makes no
+  // sense here. `session`: what the record names, or null.
+  handover::ClientRecord save() const;
+  const Session* session() const { return session_; }
+  static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,
+                                         handover::ClientRecord&& record, Session* session);
+  void resume() override;
+
   // Answers of the backend's open(). `extra_headers`: complete header lines for the 101, or "".
   void accept(std::string_view extra_headers);
   void refuse(int status, std::string_view body, EndReason reason = EndReason::refused);
@@ -76,7 +84,8 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   enum class Phase : uint8_t { handshake, connecting, open, half_closed, closing, lingering };
   struct Handshake {
     http::RequestReader reader;
-    std::string early;  // what came behind the request
+    std::string key = {};    // Sec-WebSocket-Key, once the request is whole
+    std::string early = {};  // what came behind the request
   };
 
   void on_bytes(std::span<char> bytes) override;
@@ -96,6 +105,8 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
   void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();
+  uint64_t next_check() const;
+  bool restore_codec(handover::ClientRecord& record);
   void send_frame(ws::Opcode opcode, std::string_view payload);
   bool received(bool binary, std::string_view data);
 
@@ -106,6 +117,7 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   void on_error(uint16_t close_code, std::string_view why) override;
   bool on_message(std::string_view message) override;  // tcp
 
+  bool pings() const { return websocket() && home_.listen.ping_interval_ms != 0; }
   bool websocket() const { return home_.listen.protocol == conf::Protocol::websocket; }
 
   const ClientHome& home_;

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "worker/handover/shelf.h"
+
 namespace holdfast {
 namespace {
 constexpr size_t kFlushBytes = 1024 * 1024;  // of one connection in one turn
@@ -99,6 +101,29 @@ void Connection::flush() {
   }
 }
 
+handover::OutputRecord Connection::save_output() const {
+  handover::OutputRecord record{{}, output_.sent(), wrote_, held_};
+  output_.for_each([&](const BufferRef& buffer) {
+    if (runtime_.shelf != nullptr && buffer.shared())
+      record.buffers.push_back({runtime_.shelf->put(buffer), {}});
+    else
+      record.buffers.push_back({0, std::string(buffer.bytes())});
+  });
+  return record;
+}
+
+bool Connection::restore_output(const handover::OutputRecord& record) {
+  held_ = record.held;
+  wrote_ = record.wrote;
+  for (const handover::BufferRecord& b : record.buffers) {
+    BufferRef buffer = b.shared == 0 ? BufferRef::concat(b.bytes) : BufferRef();
+    if (b.shared != 0 && runtime_.shelf != nullptr) buffer = runtime_.shelf->get(b.shared);
+    if (!buffer) return false;
+    output_.push(std::move(buffer));
+  }
+  return output_.set_sent(record.sent);
+}
+
 void Connection::shut_down_writing() {
   // ENOTCONN: the other side was faster; its end of file or error is about to be read.
   if (shutdown(fd_.get(), SHUT_WR) == -1 && errno != ENOTCONN) on_end();
@@ -109,12 +134,16 @@ void Connection::retire() {
 }
 
 void ConnectionTable::add(std::unique_ptr<Connection> connection) {
+  runtime_.stats.connections_open.add();
+  restore(std::move(connection));
+}
+
+void ConnectionTable::restore(std::unique_ptr<Connection> connection) {
   size_t fd = size_t(connection->fd());
   if (by_fd_.size() <= fd) by_fd_.resize(fd + 1);
   HF_CHECK(!by_fd_[fd]);
   by_fd_[fd] = std::move(connection);
   ++size_;
-  runtime_.stats.connections_open.add();
 }
 
 void ConnectionTable::retire(Connection& connection) {

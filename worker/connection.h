@@ -16,6 +16,7 @@
 
 #include "base/event.h"
 #include "base/fd.h"
+#include "worker/handover/connection_records.h"
 #include "worker/output_queue.h"
 #include "worker/runtime.h"
 
@@ -38,6 +39,9 @@ class Connection : public Flushable, public Deadline {
   bool retired() const { return retired_; }
   // The worker ends or drains: finish what is under way and go.
   virtual void wind_up(WindUp what) = 0;
+  // In a successor, which owns the slot now: goes on where the predecessor stopped. Until then a
+  // restored connection neither reads nor writes nor counts anything.
+  virtual void resume() = 0;
 
  protected:
   // Bytes as they came; the span may be written to (unmasking) and is valid during the call.
@@ -68,6 +72,10 @@ class Connection : public Flushable, public Deadline {
   // After everything queued has gone: no more from us, so the other side sees an end and not a reset.
   void shut_down_writing();
   void retire();
+  // For a successor; the gauges know of it already.
+  handover::OutputRecord save_output() const;
+  // False: the record makes no sense.
+  [[nodiscard]] bool restore_output(const handover::OutputRecord& record);
 
   Runtime& runtime_;
 
@@ -93,6 +101,8 @@ class ConnectionTable {
  public:
   explicit ConnectionTable(Runtime& runtime) : runtime_(runtime) {}
   void add(std::unique_ptr<Connection> connection);
+  // One that a predecessor has counted.
+  void restore(std::unique_ptr<Connection> connection);
   void retire(Connection& connection);
   size_t size() const { return size_; }
   void clear() { by_fd_.clear(); }

@@ -322,6 +322,70 @@ void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
   finish(session);
 }
 
+// ---- handover
+
+std::string FcgiBackend::save(const Session& session) const {
+  // Whoever adds a member carries it; waiting_bytes and in_flight follow from the rest.
+  static_assert(sizeof(State) == 152);
+  if (session.backend_state == nullptr) return {};
+  const State& s = state(session);
+  handover::SessionStateRecord record;
+  record.params = s.params;
+  for (const State::Waiting& w : s.waiting) record.waiting.push_back({w.binary, w.data});
+  record.owes_close = s.owes_close;
+  record.paused = s.paused;
+  record.retry_ms = s.retry_ms;
+  record.give_up_ms = s.give_up_ms;
+  return handover::save(record);
+}
+
+bool FcgiBackend::restore(Session& session, std::string_view bytes) {
+  handover::SessionStateRecord record;
+  if (!handover::load(bytes, record)) return false;
+  auto fresh = std::make_unique<State>();
+  fresh->params = std::move(record.params);
+  for (handover::WaitingRecord& w : record.waiting) {
+    fresh->waiting_bytes += w.data.size();
+    fresh->waiting.push_back({w.binary, std::move(w.data)});
+  }
+  fresh->owes_close = record.owes_close;
+  fresh->paused = record.paused;
+  fresh->retry_ms = record.retry_ms;
+  fresh->give_up_ms = record.give_up_ms;
+  session.backend_state = std::move(fresh);
+  return true;
+}
+
+handover::BackendRecord FcgiBackend::save() const {
+  handover::BackendRecord record;
+  record.next_ticket = next_ticket_;
+  for (const auto& [ticket, flight] : flights_)
+    record.flights.push_back(
+        {ticket, flight.session->id.hi, flight.session->id.lo, uint8_t(flight.event)});
+  for (const auto& [due, session] : close_retries_)
+    record.close_retries.push_back({due, session->id.hi, session->id.lo});
+  record.pool = pool_.save();
+  return record;
+}
+
+bool FcgiBackend::restore(handover::BackendRecord&& record, const SessionById& session_by_id) {
+  next_ticket_ = std::max(next_ticket_, record.next_ticket);
+  for (const handover::FlightRecord& f : record.flights) {
+    Session* session = session_by_id({f.session_hi, f.session_lo});
+    bool known =
+        session != nullptr && session->backend == this && session->backend_state != nullptr;
+    if (!known || f.event > uint8_t(AppEvent::close)) return false;
+    flights_.emplace(f.ticket, Flight{session, AppEvent(f.event)});
+    ++state(*session).in_flight;
+  }
+  for (const handover::RetryRecord& r : record.close_retries) {
+    Session* session = session_by_id({r.session_hi, r.session_lo});
+    if (session == nullptr || session->backend != this) return false;
+    close_retries_.emplace(r.due_ms, session);
+  }
+  return pool_.restore(std::move(record.pool), this);
+}
+
 void FcgiBackend::tick() {
   pool_.tick(runtime_.now_ms);
   for (size_t n = 0; n < kRetriesPerTick && !close_retries_.empty(); ++n) {

@@ -27,9 +27,11 @@
 #include <memory>
 #include <unordered_map>
 
+#include "base/fd.h"
 #include "worker/backend.h"
 #include "worker/fcgi/pool.h"
 #include "worker/fcgi_params.h"
+#include "worker/handover/fcgi_records.h"
 #include "worker/reply_actions.h"
 
 namespace holdfast {
@@ -45,6 +47,18 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   bool busy(const Session& session) const override;
   void adopt(Session& session, const shm::SessionView& view) override;
   void tick() override;
+  std::string save(const Session& session) const override;
+  bool restore(Session& session, std::string_view record) override;
+  // Handover of everything that is not one session's (fcgi/pool.h says when). restore() comes after all sessions;
+  // it writes nothing into the segment.
+  using SessionById = std::function<Session*(const shm::SessionId&)>;
+  void settle() { pool_.settle(); }
+  handover::BackendRecord save() const;
+  std::vector<std::pair<fcgi::CarriedRecord, int>> carried() const { return pool_.carried(); }
+  bool restore(handover::BackendRecord&& record, const SessionById& session_by_id);
+  bool restore(fcgi::CarriedRecord&& record, UniqueFd fd) {
+    return pool_.restore(std::move(record), std::move(fd), this);
+  }
   void drain() override { pool_.keep_no_connections(); }
   void abandon() override;
 

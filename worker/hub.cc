@@ -28,13 +28,31 @@ Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) 
     runtime_.stats.channels_refused.add();
     return Joined::too_many;
   }
-  if (it == channels_.end()) it = add_channel(name);
-  Channel& channel = *it->second;
+  if (it == channels_.end()) {
+    filter_.raise(runtime_.slot, name);  // I1
+    if (!user) runtime_.stats.channels_local.add();
+    it = add_channel(name);
+  }
+  add_member(*it->second, who, from_url);
+  if (!user) gauge_of(who).add();
+  return Joined::joined;
+}
+
+void Hub::add_member(Channel& channel, ChannelMember& who, bool from_url) {
   std::vector<Channel::Member>& members = channel.of(who);
   who.memberships.push_back({&channel, uint32_t(members.size()), from_url});
   members.push_back({&who, uint32_t(who.memberships.size() - 1)});
-  if (!user) gauge_of(who).add();
-  return Joined::joined;
+}
+
+void Hub::restore(ChannelMember& who, std::string_view name, bool from_url) {
+  auto it = channels_.find(name);
+  if (it == channels_.end()) it = add_channel(name);
+  add_member(*it->second, who, from_url);
+}
+
+void Hub::restore_published(std::string_view name, uint64_t published) {
+  auto it = channels_.find(name);
+  if (it != channels_.end()) it->second->published = published;
 }
 
 bool Hub::full(const Session& session) const {
@@ -48,11 +66,9 @@ shm::Cell& Hub::gauge_of(const ChannelMember& who) {
 }
 
 Hub::Channels::iterator Hub::add_channel(std::string_view name) {
-  filter_.raise(runtime_.slot, name);  // I1
   auto channel = std::make_unique<Channel>();
   channel->name = name;
   ordered_.insert(*channel);
-  if (!is_user_channel(name)) runtime_.stats.channels_local.add();
   return channels_.emplace(std::string(name), std::move(channel)).first;
 }
 

@@ -67,6 +67,10 @@ class Hub {
 
   enum class Joined : uint8_t { joined, already, too_many };
   Joined join(ChannelMember& who, std::string_view name, bool from_url = false);
+  // A membership that a predecessor of this slot has counted, in gauges and filter: nothing is written
+  // into the segment.
+  void restore(ChannelMember& who, std::string_view name, bool from_url);
+  void restore_published(std::string_view name, uint64_t published);
   bool leave(ChannelMember& who, std::string_view name);  // false: was no member
   void leave_all(ChannelMember& who);
 
@@ -98,6 +102,7 @@ class Hub {
   bool full(const Session& session) const;
   shm::Cell& gauge_of(const ChannelMember& who);
   Channels::iterator add_channel(std::string_view name);
+  void add_member(Channel& channel, ChannelMember& who, bool from_url);
   void remove_member(Channel& channel, const ChannelMember& who, uint32_t position);
 
   Runtime& runtime_;

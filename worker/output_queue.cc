@@ -22,6 +22,14 @@ void OutputQueue::push(BufferRef buffer) {
   rest_->buffers.push_back(std::move(buffer));
 }
 
+bool OutputQueue::set_sent(uint32_t bytes) {
+  if (bytes == 0) return true;
+  if (!first_ || bytes >= first_.size()) return false;
+  offset_ = bytes;
+  bytes_ -= bytes;
+  return true;
+}
+
 void OutputQueue::push_front(BufferRef buffer) {
   HF_CHECK(offset_ == 0);
   if (buffer.size() == 0) return;

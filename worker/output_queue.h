@@ -31,6 +31,17 @@ class OutputQueue {
   // Throws away all but a partly sent first buffer, and with `keep_first` also that one unsent; returns how many
   // buffers went.
   size_t drop_unsent(bool keep_first = false);
+  // How many bytes of the first buffer have been sent.
+  uint32_t sent() const { return offset_; }
+  // The buffers, in order; of the first, sent() bytes have gone.
+  template <class F>
+  void for_each(F&& f) const {
+    if (!first_) return;
+    f(first_);
+    for (size_t i = 0; i < rest_size(); ++i) f(rest_->buffers[rest_->head + i]);
+  }
+  // For a queue that is made anew from what for_each() and sent() said. False: there are not so many bytes.
+  bool set_sent(uint32_t bytes);
   bool empty() const { return bytes_ == 0; }
   size_t bytes() const { return bytes_; }
 

@@ -14,7 +14,8 @@ Post::Post(Runtime& runtime, const Heritage& heritage, Reader& reader)
   for (uint16_t s = 0; s < slots_; ++s) {
     in_.push_back(segment_.ring(s, runtime.slot));
     out_.push_back(segment_.ring(runtime.slot, s));
-    out_.back().set_waiting(false);  // a dead predecessor's overflow died with it
+    // A dead predecessor's overflow died with it; a living one's comes to us (restore()).
+    if (!heritage.standby) out_.back().set_waiting(false);
   }
   doorbell_.watch(kRead);
 }
@@ -51,6 +52,25 @@ bool Post::send(uint16_t to, uint32_t kind, std::string_view body) {
   box.waiting_bytes += body.size();
   runtime_.stats.mailbox_overflow_bytes.add(body.size());
   runtime_.stats.push_forwarded.add();
+  return true;
+}
+
+std::vector<handover::LetterRecord> Post::save() const {
+  std::vector<handover::LetterRecord> letters;
+  for (uint16_t to = 0; to < slots_; ++to)
+    for (const Outbox::Letter& letter : outboxes_[to].waiting)
+      letters.push_back({to, letter.kind, letter.body});
+  return letters;
+}
+
+bool Post::restore(std::vector<handover::LetterRecord>&& letters) {
+  for (handover::LetterRecord& letter : letters) {
+    if (letter.to >= slots_ || letter.body.size() > max_body_ || letter.kind == shm::kPadding)
+      return false;
+    Outbox& box = outboxes_[letter.to];
+    box.waiting_bytes += letter.body.size();
+    box.waiting.push_back({letter.kind, std::move(letter.body)});
+  }
   return true;
 }
 

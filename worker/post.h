@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "shm/segment.h"
+#include "worker/handover/slot_records.h"
 #include "worker/runtime.h"
 #include "worker/worker.h"
 
@@ -38,6 +39,10 @@ class Post {
   bool send(uint16_t to, uint32_t kind, std::string_view body);
   bool served(
       uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
+
+  // Handover: what waits for room in a ring. restore() writes nothing into the segment.
+  std::vector<handover::LetterRecord> save() const;
+  bool restore(std::vector<handover::LetterRecord>&& letters);
 
   // Reads up to kTurnRecords from each other worker.
   void receive();

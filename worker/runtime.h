@@ -13,6 +13,9 @@
 namespace holdfast {
 
 class Tracer;
+namespace handover {
+class Shelf;
+}
 
 struct Runtime {
   const conf::Config& config;
@@ -26,6 +29,7 @@ struct Runtime {
   bool draining = false;     // accepts no more connections; ends when the last session is gone
   bool stopping = false;     // draining, and hand-shakes under way are refused as well
   Tracer* tracer = nullptr;  // told of events by trace() of tracer.h
+  handover::Shelf* shelf = nullptr;  // of shared buffers, while a slot is handed over
 };
 
 }  // namespace holdfast

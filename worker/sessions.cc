@@ -56,14 +56,15 @@ shm::Cell* counter_of(shm::StatsBlock& stats, EndReason reason) {
 }
 }  // namespace
 
-Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub)
+Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
+                   shm::Slab::Predecessor predecessor)
     : runtime_(runtime),
       segment_(segment),
       hub_(hub),
       slab_(segment.directory(), runtime.slot, runtime.config.server.node_id,
-            runtime.stats.slab_high_water),
+            runtime.stats.slab_high_water, predecessor),
       first_index_(runtime.slot * segment.capacities().max_sessions) {
-  runtime_.stats.sessions_crashed.add(slab_.lost());
+  if (slab_.lost() > 0) runtime_.stats.sessions_crashed.add(slab_.lost());
 }
 
 std::unique_ptr<Session>& Sessions::at(const shm::SessionId& id) {
@@ -121,13 +122,77 @@ Session& Sessions::adopt(const shm::SessionView& view, const conf::Listen& liste
   return *place;
 }
 
-Session* Sessions::find(const shm::SessionId& id) {
+Session* Sessions::find_any(const shm::SessionId& id) {
   uint32_t i = id.index() - first_index_;
   if (id.index() < first_index_ || i >= by_index_.size()) return nullptr;
   Session* session = by_index_[i].get();
-  if (session == nullptr || session->id != id || session->phase == SessionPhase::ended)
-    return nullptr;
-  return session;
+  return session != nullptr && session->id == id ? session : nullptr;
+}
+
+Session* Sessions::find(const shm::SessionId& id) {
+  Session* session = find_any(id);
+  return session != nullptr && session->phase != SessionPhase::ended ? session : nullptr;
+}
+
+// Whoever adds a member to Session carries it here or says why not: `client` is found by its own record
+// (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases.
+static_assert(sizeof(Session) == 136);
+
+handover::SessionRecord Sessions::save(const Session& session) const {
+  handover::SessionRecord record;
+  record.id_hi = session.id.hi;
+  record.id_lo = session.id.lo;
+  record.phase = uint8_t(session.phase);
+  record.ended_by = uint8_t(session.ended_by);
+  record.ended_code = session.ended_code;
+  record.listener = session.listener;
+  record.messages_in = session.messages_in;
+  record.messages_out = session.messages_out;
+  record.backend_state = session.backend->save(session);
+  record.user = session.user;
+  if (session.data) record.data.assign(session.data->begin(), session.data->end());
+  record.memberships.reserve(session.memberships.size());
+  for (const ChannelMember::Membership& m : session.memberships)
+    record.memberships.push_back({m.channel->name, m.from_url});
+  return record;
+}
+
+Session* Sessions::restore(handover::SessionRecord&& record, const conf::Listen& listen,
+                           uint16_t listener, Backend& backend) {
+  shm::SessionId id{record.id_hi, record.id_lo};
+  bool known = id.index() >= first_index_ &&
+               id.index() - first_index_ < segment_.capacities().max_sessions &&
+               record.phase <= uint8_t(SessionPhase::ended);
+  if (!known || at(id)) return nullptr;
+  auto session = std::make_unique<Session>();
+  session->id = id;
+  session->phase = SessionPhase(record.phase);
+  session->ended_by = EndReason(record.ended_by);
+  session->ended_code = record.ended_code;
+  session->listener = listener;
+  session->messages_in = record.messages_in;
+  session->messages_out = record.messages_out;
+  session->listen = &listen;
+  session->backend = &backend;
+  session->user = std::move(record.user);
+  if (!record.data.empty())
+    session->data = std::make_unique<SessionData>(record.data.begin(), record.data.end());
+  session->memberships.reserve(record.memberships.size());
+  for (const handover::MembershipRecord& m : record.memberships)
+    hub_.restore(*session, m.channel, m.from_url);
+  if (!backend.restore(*session, record.backend_state)) return nullptr;
+  ++size_;
+  live_ += session->phase != SessionPhase::ended;
+  return (at(id) = std::move(session)).get();
+}
+
+void Sessions::set_directory_listener(const Session& session, uint16_t index) {
+  slab_.set_listener(session.id, index);
+}
+
+bool Sessions::take_over() {
+  slab_.take_over();
+  return slab_.in_use() == size_;
 }
 
 void Sessions::opened(Session& session) {

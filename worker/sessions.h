@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shm/segment.h"
+#include "worker/handover/connection_records.h"
 #include "worker/hub.h"
 #include "worker/runtime.h"
 #include "worker/session.h"
@@ -21,7 +22,20 @@ class Payload;
 
 class Sessions {
  public:
-  Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub);
+  // `predecessor`: of this slot's last process (shm::Slab).
+  Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
+           shm::Slab::Predecessor predecessor = shm::Slab::Predecessor::dead);
+
+  // Handover: what travels of a session, and a session made of it. The directory entry stays as it is;
+  // restore() writes nothing into the segment. Null: the record makes no sense here.
+  handover::SessionRecord save(const Session& session) const;
+  Session* restore(handover::SessionRecord&& record, const conf::Listen& listen, uint16_t listener,
+                   Backend& backend);
+  // The slot is ours now, and all its sessions have been restored. False: they are not those of the directory.
+  bool take_over();
+  // What the directory says of the listener, for who has to send the close event if this worker dies.
+  void set_directory_listener(const Session& session, uint16_t index);
+  Session* find_any(const shm::SessionId& id);  // in any phase
 
   // Null: max_sessions is reached (counted).
   Session* create(const conf::Listen& listen, uint16_t listener, Backend& backend, Client& client,
@@ -55,6 +69,11 @@ class Sessions {
   size_t size() const { return size_; }  // in any phase
   size_t live() const { return live_; }  // connecting or open
   const std::vector<shm::SessionView>& orphans() const { return slab_.orphans(); }
+  template <class F>
+  void for_each(F&& f) {
+    for (size_t i = 0; i < by_index_.size(); ++i)
+      if (by_index_[i]) f(*by_index_[i]);
+  }
   template <class F>
   void for_each_live(F&& f) {
     for (size_t i = 0; i < by_index_.size(); ++i)

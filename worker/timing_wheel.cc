@@ -11,6 +11,10 @@ void Deadline::disarm() {
   prev_ = next_ = nullptr;
 }
 
+uint64_t Deadline::at_ms() const {
+  return armed() ? at_tick_ * TimingWheel::kTickMs : 0;
+}
+
 void Deadline::link_before(Deadline& other) {
   next_ = &other;
   prev_ = other.prev_;

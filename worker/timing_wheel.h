@@ -19,6 +19,8 @@ class Deadline {
   virtual ~Deadline() { disarm(); }
   void disarm();
   bool armed() const { return next_ != nullptr; }
+  // When it fires; 0: not armed.
+  uint64_t at_ms() const;
 
  protected:
   // Called once for each arming, already disarmed: may arm again or defer_delete itself.

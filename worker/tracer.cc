@@ -111,6 +111,39 @@ void Tracer::on_watch(uint16_t from, std::string_view body) {
   lease(from, token, std::move(subject));
 }
 
+// ---- handover
+
+handover::SubjectRecord record_of(const TraceSubject& subject) {
+  return {uint8_t(subject.kind), subject.session.hi, subject.session.lo, subject.name};
+}
+
+std::optional<TraceSubject> subject_in(handover::SubjectRecord&& record) {
+  if (record.kind < uint8_t(TraceKind::session) || record.kind > uint8_t(TraceKind::channel))
+    return {};
+  return TraceSubject{
+      TraceKind(record.kind), {record.session_hi, record.session_lo}, std::move(record.name)};
+}
+
+handover::TracerRecord Tracer::save() const {
+  handover::TracerRecord record;
+  for (const Watch& w : watches_)
+    record.watches.push_back({w.asker, w.token, record_of(w.subject), w.until_ms, w.lost});
+  return record;
+}
+
+bool Tracer::restore(handover::TracerRecord&& record) {
+  for (handover::WatchRecord& w : record.watches) {
+    std::optional<TraceSubject> subject = subject_in(std::move(w.subject));
+    if (!subject || watches_.size() >= kMaxWatches) return false;
+    watches_.push_back({w.asker, w.token, *std::move(subject), w.until_ms, 0, w.lost});
+  }
+  return true;
+}
+
+void Tracer::restore(uint64_t token, TraceSubject subject, OnLine on_line) {
+  asked_.emplace(token, Trace{std::move(subject), std::move(on_line)});
+}
+
 // ---- asked for here
 
 uint64_t Tracer::start(TraceSubject subject, OnLine on_line) {

@@ -12,11 +12,13 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "shm/session_id.h"
+#include "worker/handover/api_records.h"
 #include "worker/runtime.h"
 
 namespace holdfast {
@@ -31,6 +33,9 @@ struct TraceSubject {
   shm::SessionId session;
   std::string name;  // of the user or the channel
 };
+
+handover::SubjectRecord record_of(const TraceSubject& subject);
+std::optional<TraceSubject> subject_in(handover::SubjectRecord&& record);  // empty: senseless
 
 // What happened; fields that do not apply are left out of the line.
 struct TraceEvent {
@@ -64,6 +69,13 @@ class Tracer {
   void on_watch(uint16_t from, std::string_view body);
   void on_line(std::string_view body);
   void tick();
+
+  // Handover: what is traced here for others, and a trace that was asked for here. Nothing is counted: the
+  // same traces go on.
+  handover::TracerRecord save() const;
+  bool restore(handover::TracerRecord&& record);
+  const TraceSubject& subject_of(uint64_t token) const { return asked_.at(token).subject; }
+  void restore(uint64_t token, TraceSubject subject, OnLine on_line);
 
  private:
   struct Watch {

@@ -5,20 +5,20 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
 #include <algorithm>
-#include <deque>
 #include <list>
 
+#include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
-#include "worker/api/http_face.h"
-#include "worker/api/resp_face.h"
-#include "worker/api/router_face.h"
-#include "worker/api_connection.h"
-#include "worker/builtin_backends.h"
-#include "worker/client.h"
-#include "worker/fcgi_backend.h"
+#include "worker/control_words.h"
+#include "worker/handover/receiver.h"
+#include "worker/handover/sender.h"
+#include "worker/homes.h"
 #include "worker/listener.h"
-#include "worker/push_router.h"
 
 namespace holdfast {
 namespace {
@@ -42,21 +42,28 @@ class Worker final : private TurnHook {
     size_t sessions = 0;   // how many there were then
   };
 
-  void build_backends();
   void build_listeners();
   void adopt_orphans();
-  Backend& backend_of(const conf::Listen& listen);
+  Result<void> take_the_slot();
+  void begin_serving();
   bool before_wait() override;
   void after_wait() override;
   void on_tick();
   void on_control(short);
-  void on_word(char word);
+  void on_word(char word, UniqueFd fd);
   void on_signal(int signal);
+  void begin_hand_over(UniqueFd socket);
+  void go_on_with_hand_over();
+  void keep_the_slot(const Error& why);
   void drain(Parting parting, bool empty_queues);
   void stop_now();
   void close_a_share();
   void wind_up(WindUp what);
   bool is_done() const;
+  bool nothing_left() const { return sessions_.size() == 0 && connections_.size() == 0; }
+  handover::Estate estate() {
+    return {heritage_, runtime_, hub_, sessions_, router_, homes_, connections_};
+  }
 
   const Heritage& heritage_;
   const conf::Config& config_;
@@ -69,16 +76,15 @@ class Worker final : private TurnHook {
   Hub hub_;
   Sessions sessions_;
   PushRouter router_;
-  LogGate complaints_;  // of router wire listeners
-  std::map<std::string, std::unique_ptr<Backend>> backends_;
-  std::deque<ClientHome> client_homes_;
-  std::deque<ApiHome> api_homes_;
-  ConnectionTable connections_;  // dies before the homes its connections refer to
+  ConnectionTable connections_;
+  Homes homes_;
   std::list<Listener> listeners_;
   IoEvent control_;
   SignalEvent term_, quit_;
   Ticker ticker_;
   std::optional<Parting> parting_;
+  UniqueFd hand_over_to_;  // asked to hand over, waiting for API answers under way
+  uint64_t hand_over_until_ms_ = 0;
 };
 
 Worker::Worker(const Heritage& heritage)
@@ -91,17 +97,18 @@ Worker::Worker(const Heritage& heritage)
                wheel_,   flush_,        heritage.segment->stats(heritage.slot),
                scratch_, monotonic_ms()},
       hub_(runtime_, heritage.segment->filter()),
-      sessions_(runtime_, *heritage.segment, hub_),
+      sessions_(runtime_, *heritage.segment, hub_,
+                heritage.standby ? shm::Slab::Predecessor::living : shm::Slab::Predecessor::dead),
       router_(runtime_, heritage, sessions_, hub_),
       connections_(runtime_),
+      homes_(runtime_, heritage, sessions_, hub_, router_, connections_),
       control_(loop_, heritage.control, *this, Call<&Worker::on_control>{}),
       term_(loop_, SIGTERM, *this, Call<&Worker::on_signal>{}),
       quit_(loop_, SIGQUIT, *this, Call<&Worker::on_signal>{}),
       ticker_(loop_, TimingWheel::kTickMs, *this, Call<&Worker::on_tick>{}) {
   for (int ignored : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) signal(ignored, SIG_IGN);
-  build_backends();
   build_listeners();
-  adopt_orphans();
+  if (!heritage.standby) adopt_orphans();
 }
 
 // Connections refer to almost everything here: they go while it is all still there.
@@ -110,56 +117,11 @@ Worker::~Worker() {
   loop_.bury();
 }
 
-void Worker::build_backends() {
-  backends_.emplace("echo", std::make_unique<EchoBackend>(runtime_, sessions_));
-  backends_.emplace("relay", std::make_unique<RelayBackend>(runtime_, sessions_, router_));
-  shm::Segment& segment = *heritage_.segment;
-  auto others_waiting = [&segment] {
-    for (uint32_t slot = 0; slot < segment.capacities().max_workers; ++slot)
-      if (segment.stats(slot).backend_waiting.get() > 0) return true;
-    return false;
-  };
-  for (const auto& [name, conf] : config_.backends) {
-    fcgi::Pool::Share share{std::max(1u, conf.max_connections / heritage_.worker_count),
-                            std::max(1u, conf.queue / heritage_.worker_count)};
-    backends_.emplace(name, std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, router_,
-                                                          others_waiting));
-  }
-}
-
-Backend& Worker::backend_of(const conf::Listen& listen) {
-  auto it = backends_.find(listen.backend);
-  HF_CHECK(it != backends_.end());  // the configuration was checked
-  return *it->second;
-}
-
-template <class Face>
-std::unique_ptr<api::Face> make_face(const api::ApiContext& context, api::Wire& wire) {
-  return std::make_unique<Face>(context, wire);
-}
-
-ApiHome::MakeFace face_of(conf::ApiProtocol protocol) {
-  switch (protocol) {
-    case conf::ApiProtocol::http:
-      break;
-    case conf::ApiProtocol::resp:
-      return make_face<api::RespFace>;
-    case conf::ApiProtocol::router:
-      return make_face<api::RouterFace>;
-  }
-  return make_face<api::HttpFace>;
-}
-
 void Worker::build_listeners() {
   for (const InheritedListener& inherited : heritage_.listeners) {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
-      const conf::Api& conf = config_.apis[inherited.index];
-      api::ApiContext context{
-          &config_,           &conf, heritage_.segment, heritage_.slot, &router_, &runtime_.stats,
-          &runtime_.draining, &hub_, &router_.tracer(), &complaints_};
-      ApiHome& home =
-          api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol));
+      ApiHome& home = homes_.api_home(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {
         auto connection = std::make_unique<ApiConnection>(home, std::move(fd));
         ApiConnection& started = *connection;
@@ -167,10 +129,7 @@ void Worker::build_listeners() {
         started.start();
       };
     } else {
-      const conf::Listen& listen = config_.listens[inherited.index];
-      ClientHome& home =
-          client_homes_.emplace_back(ClientHome{runtime_, connections_, sessions_, listen,
-                                                uint16_t(inherited.index), backend_of(listen)});
+      ClientHome& home = homes_.client_home(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
         auto client = std::make_unique<Client>(home, std::move(fd), origin);
         Client& started = *client;
@@ -191,22 +150,54 @@ void Worker::adopt_orphans() {
     static const conf::Listen kNone;
     bool known = view.origin.listener < config_.listens.size();
     const conf::Listen& listen = known ? config_.listens[view.origin.listener] : kNone;
-    Backend& backend = known ? backend_of(listen) : *backends_.at("relay");
+    Backend& backend = known ? homes_.backend_of(listen) : *homes_.backends().at("relay");
     backend.adopt(sessions_.adopt(view, listen, backend), view);
   }
   if (!orphans.empty())
     log_info("close events of a dead worker taken over count={}", orphans.size());
 }
 
-int Worker::run() {
+void Worker::begin_serving() {
   for (Listener& listener : listeners_) listener.start();
+  runtime_.draining = !heritage_.accepts;
   control_.watch(kRead);
+  head_.generation.store(heritage_.generation, std::memory_order_relaxed);
   head_.heartbeat_ms.store(monotonic_ms(), std::memory_order_relaxed);
   head_.pid.store(uint32_t(getpid()), std::memory_order_relaxed);  // the master may be slower
-  head_.state.store(shm::SlotState::serving, std::memory_order_release);
-  char ready = control_word::kReady;
-  if (send(heritage_.control, &ready, 1, MSG_NOSIGNAL) != 1)
-    log_warn("the master is gone before this worker was ready");
+  head_.state.store(heritage_.accepts ? shm::SlotState::serving : shm::SlotState::draining,
+                    std::memory_order_release);
+}
+
+// Only in a standby. When it returns without an error, the slot is ours, with all that is in it.
+Result<void> Worker::take_the_slot() {
+  say(heritage_.control, control_word::kReady);
+  Result<UniqueFd> socket = wait_for_takeover(heritage_.control);
+  if (!socket) return std::move(socket.error());
+  runtime_.now_ms = monotonic_ms();
+  if (Result<void> taken = handover::take_over(estate(), *std::move(socket)); !taken) return taken;
+  head_.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
+  begin_serving();
+  runtime_.now_ms = monotonic_ms();
+  sessions_.for_each([&](const Session& session) {
+    sessions_.set_directory_listener(session, homes_.directory_index(session));
+  });
+  connections_.for_each([](Connection& connection) { connection.resume(); });
+  return {};
+}
+
+int Worker::run() {
+  if (heritage_.standby) {
+    Result<void> taken = take_the_slot();
+    if (!taken) {
+      // Without destructors: the segment is another's.
+      log_info("standby ends slot={} reason=\"{}\"", heritage_.slot, taken.error().text());
+      leave(1);
+    }
+    say(heritage_.control, control_word::kTaken);
+  } else {
+    begin_serving();
+    say(heritage_.control, control_word::kReady);
+  }
   log_info("worker ready slot={} generation={}", heritage_.slot, heritage_.generation);
   loop_.run(this);
   return 0;
@@ -215,6 +206,7 @@ int Worker::run() {
 // ---- the turn
 
 bool Worker::before_wait() {
+  if (hand_over_to_) go_on_with_hand_over();
   router_.post().dispatch();
   bool more = flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
@@ -238,14 +230,19 @@ void Worker::on_tick() {
   runtime_.now_ms = monotonic_ms();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
-  for (auto& [name, backend] : backends_) backend->tick();
+  for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
+  if (!heritage_.accepts && !parting_ && nothing_left()) {
+    log_info("worker ends slot={}: it only served what was there, and that is gone",
+             heritage_.slot);
+    return loop_.stop();
+  }
   if (!parting_) return;
   close_a_share();
   bool late = runtime_.now_ms >= parting_->until_ms;
   if (late || runtime_.stopping) wind_up(late ? WindUp::all : WindUp::unopened);
   if (!is_done()) return;
-  for (auto& [name, backend] : backends_) backend->abandon();
+  for (auto& [name, backend] : homes_.backends()) backend->abandon();
   log_info("worker ends slot={}", heritage_.slot);
   loop_.stop();
 }
@@ -253,11 +250,10 @@ void Worker::on_tick() {
 // ---- going
 
 void Worker::on_control(short) {
-  char words[16];
-  ssize_t got = recv(heritage_.control, words, sizeof words, MSG_DONTWAIT);
-  if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0) {
-    for (ssize_t i = 0; i < got; ++i) on_word(words[i]);
+  ControlWords words;
+  if (read_control_words(heritage_.control, &words)) {
+    for (char word : words.text)
+      on_word(word, word == control_word::kHandOver ? std::move(words.fd) : UniqueFd());
     return;
   }
   control_.watch(0);
@@ -266,7 +262,7 @@ void Worker::on_control(short) {
   drain({runtime_.now_ms + config_.server.drain_timeout_ms, 1012, EndReason::reload, true}, true);
 }
 
-void Worker::on_word(char word) {
+void Worker::on_word(char word, UniqueFd fd) {
   const conf::Server& server = config_.server;
   switch (word) {
     case control_word::kDrain:
@@ -276,6 +272,8 @@ void Worker::on_word(char word) {
       return drain({runtime_.now_ms + server.stop_timeout_ms, 1001, EndReason::stop, false}, true);
     case control_word::kTerm:
       return stop_now();
+    case control_word::kHandOver:
+      return begin_hand_over(std::move(fd));
     case control_word::kReopen:
       if (Result<void> reopened = reopen_log(); !reopened)
         log_error("reopen log failed error=\"{}\"; writing to the old one",
@@ -287,7 +285,39 @@ void Worker::on_word(char word) {
 }
 
 void Worker::on_signal(int signal) {
-  on_word(signal == SIGTERM ? control_word::kTerm : control_word::kQuit);
+  on_word(signal == SIGTERM ? control_word::kTerm : control_word::kQuit, {});
+}
+
+// ---- handing over
+
+// No API request is begun any more; when those under way have their answers, everything stands still.
+void Worker::begin_hand_over(UniqueFd socket) {
+  if (!socket || parting_ || hand_over_to_)
+    return keep_the_slot({Errc::busy, 0, "this worker is on its way out"});
+  hand_over_to_ = std::move(socket);
+  hand_over_until_ms_ = runtime_.now_ms + handover::kPatienceMs;
+  for (ApiHome& home : homes_.api_homes()) home.hold(true);
+}
+
+// Between two turns: no callback is on the stack, no object waits for its destruction.
+void Worker::go_on_with_hand_over() {
+  auto& homes = homes_.api_homes();
+  bool settled =
+      std::all_of(homes.begin(), homes.end(), [](ApiHome& home) { return home.settled(); });
+  if (!settled && runtime_.now_ms < hand_over_until_ms_) return;
+  UniqueFd socket = std::move(hand_over_to_);
+  Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
+  if (settled) done = handover::hand_over(estate(), std::move(socket));
+  if (done) leave(0);
+  runtime_.now_ms = monotonic_ms();
+  for (ApiHome& home : homes) home.hold(false);
+  keep_the_slot(done.error());
+}
+
+void Worker::keep_the_slot(const Error& why) {
+  log_error("slot not handed over slot={} reason=\"{}\"; this process goes on", heritage_.slot,
+            why.text());
+  say(heritage_.control, control_word::kKept);
 }
 
 // A later word may hurry what is under way, never slow it down: a stop does not become a drain when the master dies.
@@ -302,7 +332,7 @@ void Worker::drain(Parting parting, bool empty_queues) {
     listeners_.clear();
     // Only now: the master closes the sockets of removed listeners when it reads this.
     head_.state.store(shm::SlotState::draining, std::memory_order_release);
-    for (auto& [name, backend] : backends_) backend->drain();
+    for (auto& [name, backend] : homes_.backends()) backend->drain();
     log_info("worker drains slot={} sessions={}", heritage_.slot, sessions_.live());
   }
   parting_ = parting;

@@ -257,20 +257,6 @@ TEST(Reload, NoNewConnectionIsRefusedOrReset) {
   EXPECT_EQ(failed, 0);
 }
 
-TEST(Reload, OldSessionsAreServedUntilTheyAreAskedToComeBack) {
-  Gateway gw({.server = "drain_timeout = \"2s\"", .tables = relay_ws()});
-  WsClient old(gw.listener(), "/ws?channel=a");
-  gw.signal(SIGHUP);
-  ASSERT_TRUE(eventually([&] { return gw.generation() == 2; }));
-  WsClient fresh(gw.listener(), "/ws?channel=a");
-  HttpClient(gw.api()).post("/v1/publish", publish_body({"a"}, "to both"));
-  EXPECT_EQ(fresh.next_text(), "to both");
-  EXPECT_EQ(old.next_text(), "to both");
-  EXPECT_EQ(old.wait_close(), 1012);
-  old.close(1012);
-  EXPECT_EQ(gw.counter_becomes("sessions.online", 1), 1u);
-}
-
 TEST(Reload, ChangesTakeEffectAndTheWorkerCountMayChange) {
   GatewayOptions options{.server = "drain_timeout = \"200ms\"", .tables = echo_ws()};
   Gateway gw(options);

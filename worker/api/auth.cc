@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include <array>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -51,8 +52,19 @@ bool same_secret(std::string_view given, std::string_view secret) {
   return same(digest_of(given), digest_of(secret));
 }
 
+std::string secret_digest(std::string_view secret) {
+  Digest digest = digest_of(secret);
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
 unsigned scopes_of(const std::vector<conf::Token>& tokens, std::string_view given) {
-  Digest asked = digest_of(given);
+  return scopes_of_digest(tokens, secret_digest(given));
+}
+
+unsigned scopes_of_digest(const std::vector<conf::Token>& tokens, std::string_view digest) {
+  Digest asked{};
+  if (digest.size() != asked.size()) return 0;
+  std::memcpy(asked.data(), digest.data(), asked.size());
   unsigned scopes = 0;
   for (const conf::Token& token : tokens) {  // all of them: the time must not say which one matched
     bool fits = same(asked, digest_of(token.secret));

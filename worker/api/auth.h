@@ -21,6 +21,10 @@ enum class Access : uint8_t { granted, unauthorized, browser_refused, forbidden 
 // compared, each in a time that says nothing.
 unsigned scopes_of(const std::vector<conf::Token>& tokens, std::string_view given);
 
+// SHA-256 of a token, 32 bytes: what a connection that has shown it keeps, to be judged anew after a reload.
+std::string secret_digest(std::string_view secret);
+unsigned scopes_of_digest(const std::vector<conf::Token>& tokens, std::string_view digest);
+
 // The last good token that came by one connection: its next request then costs one comparison (in
 // constant time) instead of a digest of every token.
 struct KnownToken {

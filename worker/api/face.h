@@ -108,6 +108,10 @@ class Face {
   virtual uint64_t idle_ms() const = 0;
   // The worker drains or ends: must the connection be kept (it subscribed) while there is time?
   virtual bool wants_to_stay() const { return false; }
+  // Handover, while no answer is owed: a record of the face's own, and back into a fresh one, which writes
+  // nothing into the segment. False: the record makes no sense.
+  virtual std::string save() const = 0;
+  virtual bool restore(std::string_view record) = 0;
   // To an idle connection that is closed because the worker ends, before the end; "" for nothing.
   virtual std::string_view farewell() const { return {}; }
 };

@@ -42,6 +42,30 @@ Face::Step HttpFace::take(const Reply& reply) {
   return last ? Step::last : Step::taken;
 }
 
+// Whoever adds a member carries it or says why not: the known token spares a digest, no more.
+static_assert(sizeof(HttpFace) == 88);
+
+std::string HttpFace::save() const {
+  handover::HttpRecord record;
+  record.request = reader_.replay();
+  record.held_back = held_back_;
+  record.continued = continued_;
+  if (caller_.trace) record.trace = caller_.trace->save();
+  return handover::save(record);
+}
+
+bool HttpFace::restore(std::string_view bytes) {
+  handover::HttpRecord record;
+  if (!handover::load(bytes, record)) return false;
+  size_t used = 0;  // a smaller limit shows with the next bytes
+  (void)reader_.feed(record.request, &used);
+  held_back_ = record.held_back;
+  continued_ = record.continued;
+  if (!record.trace) return true;
+  caller_.trace = TraceStream::restore(caller_.context, std::move(*record.trace), caller_.wire);
+  return caller_.trace != nullptr;
+}
+
 std::string_view HttpFace::farewell() const {
   return caller_.trace ? "0\r\n\r\n" : std::string_view();  // the last chunk
 }

@@ -24,6 +24,8 @@ class HttpFace final : public Face {
   bool in_request() const override { return reader_.started(); }
   uint64_t idle_ms() const override { return caller_.trace ? 0 : kIdleMs; }
   std::string_view farewell() const override;
+  std::string save() const override;
+  bool restore(std::string_view record) override;
 
  private:
   static constexpr uint64_t kIdleMs = 75'000;

@@ -16,10 +16,11 @@ class RespSubscriber;
 
 // What a connection has said about itself.
 struct RespState {
-  int version = 2;      // HELLO
-  unsigned scopes = 0;  // of its token; all of them where no token is needed. 0: nobody yet
-  std::string name;     // CLIENT SETNAME
-  uint64_t id = 0;      // CLIENT ID
+  int version = 2;            // HELLO
+  unsigned scopes = 0;        // of its token; all of them where no token is needed. 0: nobody yet
+  std::string name;           // CLIENT SETNAME
+  uint64_t id = 0;            // CLIENT ID
+  std::string secret_digest;  // of the token of AUTH (auth.h)
 };
 
 // Where the answer of one request goes, in the words of the version it was asked in. A value; what

@@ -26,6 +26,7 @@ std::string_view log_in(const RespCall& call, std::string_view user, std::string
     return kWrongPass;
   }
   call.state.scopes = scopes;
+  call.state.secret_digest = secret_digest(token);
   return {};
 }
 
@@ -185,6 +186,7 @@ void reset(const RespCall& call) {
   call.state.version = 2;
   call.state.name.clear();
   call.state.scopes = scopes_at_start(*call.context.api);
+  call.state.secret_digest.clear();
   call.answer.send(call.answer.writer().status("RESET"));
 }
 

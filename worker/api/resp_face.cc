@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/random.h"
+#include "worker/api/auth.h"
+#include "worker/handover/api_records.h"
 
 namespace holdfast::api {
 namespace {
@@ -77,6 +79,36 @@ Face::Step RespFace::take(bool quiet, const Reply& reply, size_t* used) {
   command.run({context_, arguments, state_, subscriber_, answer});
   reader_.next();
   return (command.flags & kEnds) != 0 ? Step::last : Step::taken;
+}
+
+// Whoever adds a member carries it or says why not: the reader begins again with the bytes that are pending.
+static_assert(sizeof(RespState) == 80);
+
+std::string RespFace::save() const {
+  handover::RespRecord record;
+  record.version = state_.version;
+  record.name = state_.name;
+  record.id = state_.id;
+  record.secret_digest = state_.secret_digest;
+  record.held_back = held_back_;
+  subscriber_.for_each_channel(
+      [&](std::string_view channel) { record.channels.emplace_back(channel); });
+  return handover::save(record);
+}
+
+// What a token may do is for this process's configuration to say, and so is whether one is needed.
+bool RespFace::restore(std::string_view bytes) {
+  handover::RespRecord record;
+  if (!handover::load(bytes, record) || (record.version != 2 && record.version != 3)) return false;
+  state_.version = record.version;
+  state_.name = std::move(record.name);
+  state_.id = record.id;
+  state_.secret_digest = std::move(record.secret_digest);
+  unsigned scopes = scopes_of_digest(context_.api->tokens, state_.secret_digest);
+  if (scopes != 0) state_.scopes = scopes;
+  held_back_ = record.held_back;
+  for (const std::string& channel : record.channels) subscriber_.restore(channel);
+  return true;
 }
 
 std::string RespFace::refusal_of(const RespCommand& command) const {

@@ -31,6 +31,8 @@ class RespFace final : public Face {
   bool in_request() const override { return reader_.started(); }
   uint64_t idle_ms() const override { return 0; }
   bool wants_to_stay() const override { return subscriber_.count() > 0; }
+  std::string save() const override;
+  bool restore(std::string_view record) override;
 
  private:
   Step take(bool quiet, const Reply& reply, size_t* used);

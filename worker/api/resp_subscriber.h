@@ -35,6 +35,8 @@ class RespSubscriber final : private Subscriber {
   bool has_room_for(resp::Arguments channels) const;
   // A valid channel that there is room for.
   void subscribe(std::string_view channel);
+  // A subscription that a predecessor has counted.
+  void restore(std::string_view channel) { context_.hub->restore(*this, channel, false); }
   void unsubscribe(std::string_view channel);
   void unsubscribe_all();
   template <class F>

@@ -18,6 +18,7 @@
 
 #include "worker/api/face.h"
 #include "worker/api/router_wire.h"
+#include "worker/handover/api_records.h"
 
 namespace holdfast::api {
 
@@ -31,6 +32,13 @@ class RouterFace final : public Face {
   // Programs open a connection and leave it to the end of their process, or of a garbage collector's
   // patience.
   uint64_t idle_ms() const override { return 0; }
+  std::string save() const override { return handover::save(handover::RouterRecord{held_back_}); }
+  bool restore(std::string_view bytes) override {
+    handover::RouterRecord record;
+    bool good = handover::load(bytes, record);
+    held_back_ = record.held_back;
+    return good;
+  }
 
  private:
   Step take(const RouterMessage& message, const Reply& reply);

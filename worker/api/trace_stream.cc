@@ -48,6 +48,22 @@ TraceStream::Opened TraceStream::open(const ApiContext& context, const http::Req
   return stream;
 }
 
+handover::TraceRecord TraceStream::save() const {
+  return {token_, record_of(context_.tracer->subject_of(token_)), lost_};
+}
+
+std::unique_ptr<TraceStream> TraceStream::restore(const ApiContext& context,
+                                                  handover::TraceRecord&& record, Wire& wire) {
+  std::optional<TraceSubject> subject = subject_in(std::move(record.subject));
+  if (!subject || record.token == 0) return nullptr;
+  std::unique_ptr<TraceStream> stream(new TraceStream(context, wire));
+  stream->token_ = record.token;
+  stream->lost_ = record.lost;
+  context.tracer->restore(record.token, *std::move(subject),
+                          [self = stream.get()](std::string_view line) { self->on_line(line); });
+  return stream;
+}
+
 TraceStream::~TraceStream() {
   if (token_ != 0) context_.tracer->stop(token_);
 }

@@ -25,6 +25,10 @@ class TraceStream {
   // the caller gives the loop a turn. 400: not exactly one subject; 503: too many traces.
   using Opened = std::variant<std::unique_ptr<TraceStream>, ApiError>;
   static Opened open(const ApiContext& context, const http::Request& request, Wire& wire);
+  // Goes on with what another process's stream was; null: the record makes no sense.
+  handover::TraceRecord save() const;
+  static std::unique_ptr<TraceStream> restore(const ApiContext& context,
+                                              handover::TraceRecord&& record, Wire& wire);
   ~TraceStream();
   TraceStream(const TraceStream&) = delete;
   TraceStream& operator=(const TraceStream&) = delete;

@@ -116,6 +116,26 @@ void set_keep_connection(std::string& request, bool keep_connection) {
   request[kFlagsAt] = char(keep_connection ? kKeepConnection : 0);
 }
 
+// Whoever adds a member carries it.
+static_assert(sizeof(RecordReader) == 14);
+
+ReaderRecord RecordReader::save() const {
+  ReaderRecord r{uint8_t(part_), type_, padding_left_, held_, content_left_, {}};
+  std::memcpy(r.hold, hold_.data(), sizeof r.hold);
+  return r;
+}
+
+bool RecordReader::restore(const ReaderRecord& r) {
+  if (r.part > uint8_t(Part::broken) || r.held > hold_.size()) return false;
+  part_ = Part(r.part);
+  type_ = r.type;
+  padding_left_ = r.padding_left;
+  held_ = r.held;
+  content_left_ = r.content_left;
+  std::memcpy(hold_.data(), r.hold, sizeof r.hold);
+  return true;
+}
+
 void RecordReader::reset() {
   *this = RecordReader();
 }

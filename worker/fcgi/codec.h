@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "worker/handover/fcgi_records.h"
+
 namespace holdfast::fcgi {
 
 // Section 3.4: lengths of 1 byte below 128, else 4 bytes with the top bit set.
@@ -63,6 +65,9 @@ class RecordReader {
   // no more use, and only reset() helps. Management records (id 0) are skipped.
   bool feed(std::string_view bytes, RecordSink& sink);
   void reset();  // for the next request of the connection
+  // To go on elsewhere in the middle of an answer. False: no reader can be in such a state.
+  ReaderRecord save() const;
+  bool restore(const ReaderRecord& record);
 
  private:
   enum class Part : uint8_t { header, content, padding, ended, broken };

@@ -63,6 +63,7 @@ class ConnectionOwner {
 struct ConnectionShared {
   Loop& loop;
   const conf::Backend& backend;
+  const std::vector<conf::BackendServer>& servers;
   shm::StatsBlock& stats;
   StderrLog& stderr_log;
   ConnectionOwner& owner;
@@ -90,6 +91,14 @@ class Connection final : private RecordSink {
   // Closes without a word to the owner. `answered`: nothing is owed either way, so TCP needs no
   // TIME_WAIT here.
   void close(bool answered = false);
+
+  // Whether it has to move with its descriptor: bytes of its request are sent.
+  bool under_way() const;
+  // What travels beside the descriptor; fd() is borrowed. Needs under_way().
+  CarriedRecord save() const;
+  int fd() const { return fd_.get(); }
+  // Into a new one. The gauges know of it already. False: the record makes no sense.
+  bool restore(CarriedRecord&& record, ExchangePtr exchange, UniqueFd fd);
 
   State state() const { return state_; }
   size_t server() const { return server_; }
@@ -136,7 +145,7 @@ class Connection final : private RecordSink {
   void finish(End end);
   void set_waits(bool waits);
   bool all_sent() const { return sent_ == exchange_->bytes.size(); }
-  const conf::Address& address() const { return shared_.backend.servers[server_].address; }
+  const conf::Address& address() const { return shared_.servers[server_].address; }
 
   const ConnectionShared& shared_;
   const size_t server_;

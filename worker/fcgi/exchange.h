@@ -31,4 +31,19 @@ struct Exchange {
 
 using ExchangePtr = std::unique_ptr<Exchange>;
 
+// What travels; whoever adds a member carries it. `place` and the caller are the successor's own.
+static_assert(sizeof(Exchange) == 128);
+inline ExchangeRecord save_exchange(const Exchange& e,
+                                    const std::vector<conf::BackendServer>& servers) {
+  return {e.bytes,
+          e.session,
+          e.caller != nullptr,
+          e.ticket,
+          e.submitted_us,
+          e.submitted_ms,
+          e.avoid ? servers[*e.avoid].address.text : std::string(),
+          e.retried,
+          e.counted};
+}
+
 }  // namespace holdfast::fcgi

@@ -67,14 +67,16 @@ Pool::Impl::Impl(Loop& loop, const conf::Backend& backend, Share share, shm::Sta
                  std::function<bool()> others_waiting)
     : loop_(loop),
       backend_(backend),
+      servers_(backend.servers),
       share_(share),
       stats_(stats),
       others_waiting_(std::move(others_waiting)),
       stderr_log_(backend.name, stats),
       choice_(backend.servers),
       scratch_(kScratchBytes),
-      shared_{loop_, backend_, stats_, stderr_log_, *this, scratch_, measure_unix_terminator()} {
-  HF_CHECK(share_.connections >= 1 && !backend_.servers.empty());
+      shared_{loop_,       backend_, servers_, stats_,
+              stderr_log_, *this,    scratch_, measure_unix_terminator()} {
+  HF_CHECK(share_.connections >= 1 && !servers_.empty());
 }
 
 Pool::Impl::~Impl() {
@@ -309,6 +311,21 @@ void Pool::tick(uint64_t now_ms) {
 }
 void Pool::keep_no_connections() {
   impl_->keep_no_connections();
+}
+void Pool::settle() {
+  impl_->settle();
+}
+PoolRecord Pool::save() const {
+  return impl_->save();
+}
+std::vector<std::pair<CarriedRecord, int>> Pool::carried() const {
+  return impl_->carried();
+}
+bool Pool::restore(PoolRecord&& record, Caller* caller) {
+  return impl_->restore(std::move(record), caller);
+}
+bool Pool::restore(CarriedRecord&& record, UniqueFd fd, Caller* caller) {
+  return impl_->restore(std::move(record), std::move(fd), caller);
 }
 size_t Pool::in_flight() const {
   return impl_->in_flight();

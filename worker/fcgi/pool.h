@@ -75,8 +75,10 @@
 #include <vector>
 
 #include "base/event.h"
+#include "base/fd.h"
 #include "conf/config.h"
 #include "shm/stats.h"
+#include "worker/handover/fcgi_records.h"
 
 namespace holdfast::fcgi {
 
@@ -138,6 +140,17 @@ class Pool {
   void tick(uint64_t now_ms);
   // No connection is kept any more (the worker drains).
   void keep_no_connections();
+  // ---- handover. Predecessor: settle(), then save() and carried(), between two turns of the loop; if it comes
+  // to nothing, the pool goes on. Idle connections are closed, and what no server can have read is queued again.
+  void settle();
+  PoolRecord save() const;
+  // One for each request under way, with its descriptor (borrowed).
+  std::vector<std::pair<CarriedRecord, int>> carried() const;
+  // Successor, before anything else: the gauges know of what is restored. All callers are `caller`. False: the
+  // record makes no sense.
+  bool restore(PoolRecord&& record, Caller* caller);
+  bool restore(CarriedRecord&& record, UniqueFd fd, Caller* caller);
+
   // Requests that were taken and are neither queued nor answered.
   size_t in_flight() const;
   size_t queued() const;

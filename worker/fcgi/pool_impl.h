@@ -34,6 +34,12 @@ struct Pool::Impl final : ConnectionOwner {
   void forget(const Caller* caller, uint64_t ticket);
   void tick(uint64_t at_ms);
   void keep_no_connections();
+  // pool_handover.cc
+  void settle();
+  PoolRecord save() const;
+  std::vector<std::pair<CarriedRecord, int>> carried() const;
+  bool restore(PoolRecord&& record, Caller* caller);
+  bool restore(CarriedRecord&& record, UniqueFd fd, Caller* caller);
   size_t in_flight() const { return carried_ + done_.size(); }
   size_t queued() const { return queue_.size(); }
 
@@ -64,6 +70,10 @@ struct Pool::Impl final : ConnectionOwner {
   void retire(Connection& connection, bool answered = false);
   ExchangePtr take_from(Connection& connection);
 
+  // pool_handover.cc
+  size_t server_at(const std::string& address);
+  ExchangePtr make_exchange(ExchangeRecord&& record, Caller* caller);
+
   // pool.cc: what becomes of it
   bool enqueue(ExchangePtr exchange);
   void enter(Exchange& exchange);
@@ -76,12 +86,11 @@ struct Pool::Impl final : ConnectionOwner {
   void count(const Answer& answer, const Exchange& exchange);
   void count_sent(Exchange& exchange);
   void deliver();
-  const std::string& server_name(size_t server) const {
-    return backend_.servers[server].address.text;
-  }
+  const std::string& server_name(size_t server) const { return servers_[server].address.text; }
 
   Loop& loop_;
   const conf::Backend& backend_;
+  std::vector<conf::BackendServer> servers_;  // and those that a reload took away, with weight 0
   const Share share_;
   shm::StatsBlock& stats_;
   std::function<bool()> others_waiting_;

@@ -121,7 +121,7 @@ bool Pool::Impl::starves(size_t server) {
 }
 
 void Pool::Impl::close_idle(bool all) {
-  std::vector<bool> starving(backend_.servers.size(), all);
+  std::vector<bool> starving(servers_.size(), all);
   for (size_t server = 0; server < starving.size() && !all; ++server)
     starving[server] = starves(server);
   std::vector<Connection*> old;

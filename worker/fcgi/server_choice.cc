@@ -19,7 +19,7 @@ std::optional<size_t> ServerChoice::best_ready(uint64_t now_ms, std::optional<si
   for (size_t n = 0; n < servers_.size(); ++n) {
     size_t i = (turn_ + n) % servers_.size();
     const Server& server = servers_[i];
-    if (i == avoid || now_ms < server.left_out_until_ms) continue;
+    if (server.weight == 0 || i == avoid || now_ms < server.left_out_until_ms) continue;
     // a / b < c / d without the division
     if (!best || uint64_t(server.in_flight + 1) * servers_[*best].weight <
                      uint64_t(servers_[*best].in_flight + 1) * server.weight) {
@@ -34,6 +34,7 @@ size_t ServerChoice::best(uint64_t now_ms, std::optional<size_t> avoid) {
   if (std::optional<size_t> other = best_ready(now_ms, avoid)) return *other;
   if (std::optional<size_t> any = best_ready(now_ms)) return *any;
   auto sooner = [](const Server& a, const Server& b) {
+    if ((a.weight == 0) != (b.weight == 0)) return b.weight == 0;
     return a.left_out_until_ms < b.left_out_until_ms;
   };
   return size_t(std::min_element(servers_.begin(), servers_.end(), sooner) - servers_.begin());

@@ -1,5 +1,7 @@
 #include "worker/http/chunked.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "worker/bounded_append.h"
@@ -29,6 +31,34 @@ ChunkedReader::Status ChunkedReader::feed(std::string_view bytes, std::string& b
   }
   *consumed = at;
   return status;
+}
+
+// All that has come as one chunk, then what has come of the next line.
+std::string ChunkedReader::replay(std::string_view body) const {
+  bool inside = phase_ == Phase::data || phase_ == Phase::data_cr || phase_ == Phase::data_lf;
+  uint64_t size = body.size() + (inside ? left_ : 0);
+  std::string text;
+  if (size > 0) text = fmt::format("{:x}\r\n{}", size, body);
+  if (inside) return text + (phase_ == Phase::data_lf ? "\r" : "");
+  if (size > 0) text += "\r\n";
+  switch (phase_) {
+    case Phase::more_size:
+      return text + fmt::format("{:x}", left_);
+    case Phase::extension:
+      return text + fmt::format("{:x};", left_);
+    case Phase::size_lf:
+      return text + fmt::format("{:x}\r", left_);
+    case Phase::trailer:
+      return text + "0\r\n";
+    case Phase::trailer_line:
+      return text + "0\r\nx";
+    case Phase::trailer_lf:
+      return text + "0\r\nx\r";
+    case Phase::end_lf:
+      return text + "0\r\n\r";
+    default:
+      return text;
+  }
 }
 
 ChunkedReader::Status ChunkedReader::step(char c, size_t body_bytes) {

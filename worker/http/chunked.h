@@ -37,6 +37,8 @@ class ChunkedReader {
   Status feed(std::string_view bytes, std::string& body, size_t* consumed);
   // Nothing of the body has come.
   bool untouched() const { return phase_ == Phase::size && !any_; }
+  // Bytes that bring a fresh reader to where this one stands, `body` being what it has decoded.
+  std::string replay(std::string_view body) const;
 
  private:
   enum class Phase : uint8_t {

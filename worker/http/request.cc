@@ -278,6 +278,17 @@ std::string_view RequestReader::error_text() const {
   return impl_->failure.text;
 }
 
+std::string RequestReader::replay() const {
+  using Phase = Impl::Phase;
+  if (impl_->phase == Phase::header) return (impl_->empty_line_seen ? "\r\n" : "") + impl_->raw;
+  const Request& r = impl_->request;
+  std::string text = r.method + " " + r.target + (r.version_11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n");
+  for (const Header& header : r.headers) text += header.name + ": " + header.value + "\r\n";
+  text += "\r\n";
+  if (impl_->phase == Phase::fixed_body) return text + r.body;
+  return text + impl_->chunks.replay(r.body);
+}
+
 bool RequestReader::started() const {
   if (impl_->phase == Impl::Phase::header) return !impl_->raw.empty();
   return impl_->phase == Impl::Phase::fixed_body || impl_->phase == Impl::Phase::chunked_body;

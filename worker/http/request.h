@@ -88,6 +88,9 @@ class RequestReader {
   std::string_view error_text() const;
   // Bytes of a header or body have come, but not all.
   bool started() const;
+  // While feed() says need_more: bytes that bring a fresh reader with the same limits to where this one stands.
+  // (Not byte for byte what has come: a body in chunks is told in one, lines of a trailer shorter.)
+  std::string replay() const;
   // The header is whole, nothing of the body has come, and the client waits for "100 Continue"
   // before it sends it. Whoever owns the connection answers, once.
   bool wants_continue() const;

@@ -49,6 +49,12 @@ size_t find_end(std::string_view before, std::string_view bytes, std::string_vie
 
 }  // namespace
 
+void Framer::restore(std::string partial, FrameError error, bool done) {
+  partial_ = std::move(partial);
+  error_ = error;
+  done_ = done;
+}
+
 FrameError Framer::feed(std::string_view bytes, MessageSink& sink) {
   if (done_) return error_;
   if (framing_->kind == conf::FramingKind::length) {

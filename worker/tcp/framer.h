@@ -45,6 +45,11 @@ class Framer {
   // A message that lies whole in `bytes` is told without a copy.
   FrameError feed(std::string_view bytes, MessageSink& sink);
   bool mid_message() const { return !partial_.empty(); }
+  // All there is to go on elsewhere, by a framer of the same framing.
+  const std::string& partial() const { return partial_; }
+  FrameError error() const { return error_; }
+  bool done() const { return done_; }
+  void restore(std::string partial, FrameError error, bool done);
   // Bytes allocated for the unfinished message.
   size_t held_bytes() const { return partial_.capacity(); }
 

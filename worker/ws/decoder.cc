@@ -50,6 +50,31 @@ void Decoder::feed(std::span<char> bytes, FrameSink& sink) {
   }
 }
 
+// Whoever adds a member to the decoder adds it to DecoderState, or says here why it need not travel:
+// max_message_ is the configuration's.
+static_assert(sizeof(Decoder) == 48);
+
+DecoderRecord Decoder::save() const {
+  DecoderRecord record{state_, {}, {}};
+  if (partial_ != nullptr) {
+    record.message = partial_->message;
+    record.control = partial_->control;
+  }
+  return record;
+}
+
+bool Decoder::restore(DecoderRecord&& record) {
+  const DecoderState& s = record.state;
+  bool sense = s.head_bytes <= sizeof s.head && s.utf8 <= Utf8::wrong && s.frame <= Opcode::pong &&
+               s.message <= Opcode::binary && record.control.size() <= 125;
+  if (!sense) return false;
+  state_ = record.state;
+  partial_.reset();
+  if (record.message.empty() && record.control.empty()) return true;
+  partial() = {std::move(record.message), std::move(record.control)};
+  return true;
+}
+
 size_t Decoder::held_bytes() const {
   if (partial_ == nullptr) return 0;
   return sizeof *partial_ + partial_->message.capacity() + partial_->control.capacity();

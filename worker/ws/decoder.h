@@ -82,6 +82,12 @@ struct DecoderPartial {
   std::string control;  // a control frame may stand between the fragments of a message
 };
 
+// All that a decoder holds, to go on elsewhere in the middle of a frame.
+struct DecoderRecord {
+  DecoderState state;
+  std::string message, control;  // as in DecoderPartial
+};
+
 class Decoder {
  public:
   explicit Decoder(uint32_t max_message) : max_message_(max_message) {}
@@ -93,6 +99,9 @@ class Decoder {
   bool mid_message() const {
     return !state_.finished && (state_.in_frame || state_.head_bytes > 0 || inside_message());
   }
+  DecoderRecord save() const;
+  // False: no decoder can be in such a state.
+  bool restore(DecoderRecord&& record);
   // Bytes allocated for what mid_message() speaks of.
   size_t held_bytes() const;
 

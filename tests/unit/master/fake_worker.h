@@ -5,7 +5,15 @@
 //   who     "slot=S generation=G pid=P listeners=N"
 //   crash   dies of SIGABRT             hang    answers, then stands still, heartbeat and all
 //   anything else: the line
-// A file RUNTIME_DIR/fail makes a new one exit with 3 before it is ready.
+// It hands its slot and its clients over, and takes them over, as the real one does. Two that serve
+// the same slot at once are noticed: the second writes RUNTIME_DIR/two-serve.
+//
+// Files in RUNTIME_DIR:
+//   fail      a new one exits with 3 before it is ready, one that stands by too
+//   refuse-S  the one in slot S answers a handover with kKept
+// Fault points (base/fault.h), in the order in which they are passed:
+//   predecessor   fake.asked  fake.sent  fake.before_commit  fake.after_commit
+//   successor     fake.forked  fake.standing  fake.told  fake.received  fake.answered  fake.taken
 #pragma once
 
 #include "worker/worker.h"

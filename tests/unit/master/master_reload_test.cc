@@ -10,31 +10,46 @@ namespace {
 
 using shm::SlotState;
 
-TEST(MasterReload, PutsSuccessorsOnTheSameSocketsAndDrainsTheOldWorkers) {
-  RunningMaster master({.server = "drain_timeout = \"60s\""});
+TEST(MasterReload, HandsEverySlotToASuccessorOnTheSameSockets) {
+  RunningMaster master;
   std::string address = master.listed(0);
-  FakeClient old_client(address);
-  EXPECT_EQ(old_client.who().generation, 1u);
-  EXPECT_EQ(master.ask("reload"), "ok generation 2 serves with 2 workers; 2 old ones drain\n");
+  FakeClient client(address);
+  Who before = client.who();
+  EXPECT_EQ(before.generation, 1u);
+  EXPECT_EQ(master.ask("reload"), "ok generation 2 serves with 2 workers; 2 slots handed over\n");
   EXPECT_EQ(master.listed(0), address);
-  EXPECT_TRUE(eventually([&] {
-    return master.slot(0).state.load() == SlotState::draining &&
-           master.slot(1).state.load() == SlotState::draining;
-  }));
+  Who after = client.who();  // the same connection, in another process
+  EXPECT_EQ(after.generation, 2u);
+  EXPECT_EQ(after.slot, before.slot);
+  EXPECT_NE(after.pid, before.pid);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(FakeClient(address).who().generation, 2u);
-  EXPECT_EQ(old_client.who().generation, 1u);  // it drains, and is served meanwhile
+  EXPECT_TRUE(master.one_process_serves_each({0, 1}));
 }
 
-TEST(MasterReload, FreesTheSlotsOfWorkersThatHaveDrained) {
+TEST(MasterReload, CountsNoRestartAndLeavesTheOtherSlotsFree) {
   RunningMaster master;
   master.process().signal(SIGHUP);
   ASSERT_TRUE(master.serves(2));
-  EXPECT_TRUE(eventually([&] {
-    return master.slot(0).state.load() == SlotState::free &&
-           master.slot(1).state.load() == SlotState::free;
-  }));
-  EXPECT_EQ(master.slot(0).restarts.load(), 0u);
-  EXPECT_EQ(master.slot(2).generation.load(), 2u);
+  for (uint16_t slot : {0, 1}) {
+    EXPECT_EQ(master.slot(slot).restarts.load(), 0u);
+    EXPECT_EQ(master.slot(slot).generation.load(), 2u);
+  }
+  EXPECT_EQ(master.slot(2).state.load(), SlotState::free);
+}
+
+// A slot whose process says no three times keeps it, with the configuration it has.
+TEST(MasterReload, NamesTheSlotThatCouldNotBeHandedOver) {
+  RunningMaster master;
+  master.refuse_handover(1, true);
+  std::string answer = master.ask("reload");
+  EXPECT_EQ(answer.substr(0, 25), "error reload partly done:") << answer;
+  EXPECT_NE(answer.find("slot 1 goes on with the old configuration"), std::string::npos) << answer;
+  EXPECT_EQ(master.slot(0).generation.load(), 2u);
+  EXPECT_EQ(master.slot(1).generation.load(), 1u);
+  EXPECT_TRUE(master.one_process_serves_each({0, 1}));
+  master.refuse_handover(1, false);
+  EXPECT_EQ(master.ask("reload").substr(0, 15), "ok generation 3");
+  EXPECT_EQ(master.slot(1).generation.load(), 3u);
 }
 
 TEST(MasterReload, RefusesABadConfigurationAndTellsEveryProblem) {
@@ -98,14 +113,6 @@ TEST(MasterReload, RefusesAnAddressThatIsTakenAndChangesNothing) {
   EXPECT_EQ(FakeClient(before).who().generation, 1u);
 }
 
-TEST(MasterReload, RefusesWithoutFreeSlots) {
-  RunningMaster master({.workers = 4, .server = "drain_timeout = \"60s\""});  // of 8 slots
-  ASSERT_EQ(master.ask("reload").substr(0, 3), "ok ");
-  std::string answer = master.ask("reload");
-  EXPECT_NE(answer.find("no free slots"), std::string::npos) << answer;
-  EXPECT_EQ(FakeClient(master.listed(0)).who().generation, 2u);
-}
-
 TEST(MasterReload, IsAbandonedWhenNewWorkersNeverBecomeReady) {
   RunningMaster master;
   FakeClient client(master.listed(0));
@@ -156,17 +163,25 @@ TEST(MasterReload, FollowsOneThatIsUnderWayWhenAskedBySignal) {
   }
 }
 
-TEST(MasterReload, GivesACrashedDrainerASuccessorThatOnlyFinishes) {
-  RunningMaster master({.server = "drain_timeout = \"2s\""});
-  FakeClient client(master.listed(0));
-  Who who = client.who();
-  ASSERT_EQ(master.ask("reload").substr(0, 3), "ok ");
-  client.say("crash");
+// One worker less: its slot's sessions stay where they are, with a successor that accepts nothing.
+TEST(MasterReload, LetsASurplusSlotFinishItsSessionsAlsoAfterACrash) {
+  RunningMaster master;
+  FakeClient first(master.listed(0)), second(master.listed(0));
+  for (int i = 0; i < 50 && second.who().slot == first.who().slot; ++i)
+    second = FakeClient(master.listed(0));
+  ASSERT_NE(first.who().slot, second.who().slot);
+  FakeClient& stays = first.who().slot == 1 ? first : second;
+  master.write_config({.workers = 1});
+  EXPECT_EQ(master.ask("reload"),
+            "ok generation 2 serves with 1 workers; 2 slots handed over; 1 slots finish their "
+            "sessions\n");
+  EXPECT_EQ(stays.who().generation, 2u);
+  EXPECT_EQ(stays.who().listeners, 0u);
+  EXPECT_EQ(master.slot(1).state.load(), SlotState::draining);
+  stays.say("crash");
   EXPECT_TRUE(master.log_says("it only finishes what its predecessor left"));
-  auto& slot = master.slot(uint16_t(who.slot));
-  EXPECT_TRUE(eventually([&] { return slot.state.load() == SlotState::free; }));
-  EXPECT_EQ(slot.restarts.load(), 1u);
-  EXPECT_EQ(slot.generation.load(), 1u);
+  EXPECT_TRUE(eventually([&] { return master.slot(1).state.load() == SlotState::free; }));
+  EXPECT_EQ(master.slot(1).restarts.load(), 1u);
 }
 
 // Connections are made all the time while the configuration is reloaded again and again.

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <iterator>
 #include <sstream>
 
 #include "conf/load.h"
@@ -40,7 +42,19 @@ std::string read_to(int fd, const std::string& end) {
   return text;
 }
 
+void put_file(const std::string& path, bool there) {
+  if (there)
+    std::ofstream(path) << "";
+  else
+    std::filesystem::remove(path);
+}
+
 }  // namespace
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::istringstream text(contents(fmt::format("/proc/{0}/task/{0}/children", parent)));
+  return {std::istream_iterator<pid_t>(text), {}};
+}
 
 RunningMaster::RunningMaster(const MasterOptions& options) {
   static unsigned count = 0;
@@ -88,6 +102,7 @@ std::unique_ptr<Forked> RunningMaster::another() const {
     for (const conf::Problem& problem : loaded.problems)
       std::fprintf(stderr, "%s\n", problem.text().c_str());
     if (!loaded) return 99;
+    setenv("HF_FAULT_FILE", (dir_ / "fault").c_str(), 1);
     master::ProcessTitle title(0, nullptr);
     return master::master_main(std::move(loaded.config), title, fake_worker_main);
   });
@@ -132,10 +147,33 @@ shm::SlotHead& RunningMaster::slot(uint16_t i) {
 }
 
 void RunningMaster::fail_new_workers(bool fail) {
-  if (fail)
-    std::ofstream(run_dir() + "/fail") << "";
-  else
-    std::filesystem::remove(run_dir() + "/fail");
+  put_file(run_dir() + "/fail", fail);
+}
+
+void RunningMaster::refuse_handover(uint16_t slot, bool refuse) {
+  put_file(fmt::format("{}/refuse-{}", run_dir(), slot), refuse);
+}
+
+// Whole at once: somebody may be reading.
+void RunningMaster::order_fault(const std::string& order) {
+  dir_.write("fault.new", order, 0644);
+  std::filesystem::rename(dir_ / "fault.new", dir_ / "fault");
+}
+
+bool RunningMaster::fault_happened() const {
+  return eventually([&] { return !std::filesystem::exists(dir_ / "fault"); });
+}
+
+bool RunningMaster::one_process_serves_each(const std::vector<uint16_t>& slots) {
+  return eventually([&] {
+           std::vector<pid_t> servers;
+           for (uint16_t i : slots) servers.push_back(pid_t(slot(i).pid.load()));
+           std::vector<pid_t> children = children_of(process_->pid());
+           std::sort(servers.begin(), servers.end());
+           std::sort(children.begin(), children.end());
+           return servers == children;
+         }) &&
+         !std::filesystem::exists(run_dir() + "/two-serve");
 }
 
 FakeClient::FakeClient(const std::string& address) : fd_(connected_to(address)) {}

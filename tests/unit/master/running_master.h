@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "shm/segment.h"
@@ -11,6 +12,9 @@
 #include "tests/unit/master/forked.h"
 
 namespace holdfast::test {
+
+// By pid, in no order that means anything.
+std::vector<pid_t> children_of(pid_t parent);
 
 inline std::string listen_at(const std::string& address) {
   return "[[listen]]\naddress = \"" + address + "\"\nbackend = \"echo\"\n";
@@ -56,6 +60,15 @@ class RunningMaster {
   std::string ask(const std::string& request) const;
   shm::SlotHead& slot(uint16_t i);
   void fail_new_workers(bool fail);
+  // Who serves this slot keeps it when it is asked to hand it over.
+  void refuse_handover(uint16_t slot, bool refuse);
+  // One order for the fault points (base/fault.h), "NAME ACTION".
+  void order_fault(const std::string& order);
+  bool fault_happened() const;  // waits for it
+
+  // Waits until each of these slots is served by one child of the master, and it has no others;
+  // false also where two have ever believed that they serve one slot.
+  bool one_process_serves_each(const std::vector<uint16_t>& slots);
 
  private:
   conf::TempDir dir_;

@@ -27,9 +27,17 @@ class Notebook final : public tcp::MessageSink {
 // The messages; then the error, if there is one; then "..." where an unfinished message is held.
 Told cut(const Framing& framing, const Pieces& pieces, uint32_t max_message = 100'000) {
   Framer framer(framing, max_message);
-  Notebook notebook;
+  Notebook notebook, moving;
   FrameError error = FrameError::none;
-  for (const std::string& piece : pieces) error = framer.feed(piece, notebook);
+  auto mover = std::make_unique<Framer>(framing, max_message);
+  for (const std::string& piece : pieces) {
+    error = framer.feed(piece, notebook);
+    EXPECT_EQ(mover->feed(piece, moving), error);
+    auto next = std::make_unique<Framer>(framing, max_message);  // as in another process
+    next->restore(mover->partial(), mover->error(), mover->done());
+    mover = std::move(next);
+  }
+  EXPECT_EQ(moving.told, notebook.told) << "moved at each cut";
   if (error == FrameError::too_long) notebook.told.push_back("<too long>");
   if (error == FrameError::bad_length) notebook.told.push_back("<bad length>");
   if (framer.mid_message()) notebook.told.push_back("...");

@@ -42,6 +42,11 @@ class LineFace final : public api::Face {
   uint64_t idle_ms() const override { return script->idle_ms; }
   bool wants_to_stay() const override { return script->stays; }
   std::string_view farewell() const override { return script->farewell; }
+  std::string save() const override { return held_back_ ? "held back" : ""; }
+  bool restore(std::string_view record) override {
+    held_back_ = !record.empty();
+    return true;
+  }
 
  private:
   Step answer(const std::string& line, const api::Reply& reply) {

@@ -84,6 +84,7 @@ class Peer {
   bool at_end() { return received(), ended_; }
   void end_output() { shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }
+  int fd() const { return fd_.get(); }
 
   Client* client;  // valid while the connection is
 
@@ -119,13 +120,16 @@ class NotingBackend final : public Backend {
 
 class Room {
  public:
-  explicit Room(Instance& instance, uint16_t slot = 0, const conf::Config& given = {})
+  // `standby`: the slot is another room's until everything in it has been restored here.
+  explicit Room(Instance& instance, uint16_t slot = 0, const conf::Config& given = {},
+                bool standby = false)
       : config(given),
-        heritage(heritage_of(instance, slot)),
+        heritage(heritage_of(instance, slot, standby)),
         runtime{config,  slot,          loop, wheel, flush, instance.segment.stats(slot),
                 scratch, monotonic_ms()},
         hub(runtime, instance.segment.filter()),
-        sessions(runtime, instance.segment, hub),
+        sessions(runtime, instance.segment, hub,
+                 standby ? shm::Slab::Predecessor::living : shm::Slab::Predecessor::dead),
         router(runtime, heritage, sessions, hub),
         backend(sessions),
         connections(runtime) {
@@ -210,8 +214,9 @@ class Room {
   uint64_t later_ms = 0;
 
  private:
-  static Heritage heritage_of(Instance& instance, uint16_t slot) {
+  static Heritage heritage_of(Instance& instance, uint16_t slot, bool standby) {
     Heritage heritage{};
+    heritage.standby = standby;
     heritage.segment = &instance.segment;
     heritage.slot = slot;
     heritage.worker_count = 1;

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "tests/unit/every_division.h"
+#include "worker/handover/connection_records.h"
 #include "worker/ws/decoder.h"
 
 namespace holdfast::test {
@@ -95,10 +96,25 @@ inline void feed(ws::Decoder& decoder, std::string bytes, ws::FrameSink& sink) {
   decoder.feed({bytes.data(), bytes.size()}, sink);
 }
 
+// A decoder that goes on where the other one stands, as in another process.
+inline ws::Decoder moved(const ws::Decoder& from, uint32_t max_message) {
+  ws::DecoderRecord record;
+  EXPECT_TRUE(handover::load(handover::save(from.save()), record));
+  ws::Decoder to(max_message);
+  EXPECT_TRUE(to.restore(std::move(record)));
+  return to;
+}
+
+// Whichever way the bytes are cut, and whether or not the decoder moves at each cut: the same is told.
 inline Told decode(const Pieces& pieces, uint32_t max_message = 1 << 20) {
-  ws::Decoder decoder(max_message);
-  Notebook notebook;
-  for (const std::string& piece : pieces) feed(decoder, piece, notebook);
+  ws::Decoder decoder(max_message), mover(max_message);
+  Notebook notebook, moving;
+  for (const std::string& piece : pieces) {
+    feed(decoder, piece, notebook);
+    feed(mover, piece, moving);
+    mover = moved(mover, max_message);
+  }
+  EXPECT_EQ(moving.told, notebook.told) << "moved at each cut";
   return notebook.told;
 }
 

@@ -1,0 +1,310 @@
+// Clients that move to another process of their slot: whatever they were in the middle of goes on there. Both
+// processes are rooms of this one; the records pass through their bytes.
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/worker/room.h"
+#include "tests/unit/ws/client_frames.h"
+
+namespace holdfast {
+namespace {
+
+using test::Peer;
+using test::Room;
+
+class ClientHandover : public ::testing::Test {
+ protected:
+  ClientHandover() : from_(std::make_unique<Room>(instance_)) {}
+  ~ClientHandover() override {
+    // Processes that have handed over end without destructors, and so do these rooms.
+    static auto* ended = new std::vector<std::unique_ptr<Room>>;
+    for (auto& room : left_) ended->push_back(std::move(room));
+  }
+
+  // A new room takes over everything of `from_`, and is `from_` afterwards.
+  void move(std::vector<Peer*> peers, bool resume = true) {
+    auto to = std::make_unique<Room>(instance_, uint16_t(0), from_->config, true);
+    to->web = from_->web;
+    to->lines = from_->lines;
+    to->backend.accepts = from_->backend.accepts;
+    to->backend.owes_answers = from_->backend.owes_answers;
+    to->backend.messages = from_->backend.messages;
+    to->backend.endings = from_->backend.endings;
+    from_->loop.bury();
+    from_->sessions.for_each([&](Session& session) {
+      handover::SessionRecord record;
+      ASSERT_TRUE(handover::load(handover::save(from_->sessions.save(session)), record));
+      const conf::Listen& listen = session.listen == &from_->web ? to->web : to->lines;
+      ASSERT_NE(to->sessions.restore(std::move(record), listen, 0, to->backend), nullptr);
+    });
+    ASSERT_TRUE(to->sessions.take_over());
+    for (Peer* peer : peers) {
+      if (peer->client == nullptr) continue;
+      handover::ClientRecord record;
+      ASSERT_TRUE(handover::load(handover::save(peer->client->save()), record));
+      bool web = record.decoder.has_value();
+      to->homes.push_back(ClientHome{to->runtime, to->connections, to->sessions,
+                                     web ? to->web : to->lines, 0, to->backend});
+      Session* session = to->sessions.find_any({record.session_hi, record.session_lo});
+      UniqueFd fd(dup(peer->client->fd()));
+      // The other process would end now; here its descriptor must not keep the connection open.
+      ASSERT_EQ(dup2(nothing_.get(), peer->client->fd()), peer->client->fd());
+      auto client = Client::restore(to->homes.back(), std::move(fd), std::move(record), session);
+      ASSERT_NE(client, nullptr);
+      peer->client = client.get();
+      to->connections.restore(std::move(client));
+    }
+    left_.push_back(std::exchange(from_, std::move(to)));
+    if (resume) from_->connections.for_each([](Connection& connection) { connection.resume(); });
+  }
+  bool gone(const Peer& peer) {
+    bool there = false;
+    from_->connections.for_each([&](Connection& c) { there |= &c == peer.client; });
+    return !there;
+  }
+  Room& room() { return *from_; }
+  shm::StatsBlock& stats() { return from_->runtime.stats; }
+
+  UniqueFd nothing_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  test::Instance instance_;
+  std::unique_ptr<Room> from_;
+  std::vector<std::unique_ptr<Room>> left_;
+};
+
+std::string handshake_bytes() {
+  return "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+}
+
+// Hand-shake, a message, a fragmented one with a ping between its parts, a long one: the client moves at every
+// single byte of them.
+TEST_F(ClientHandover, WebSocketMovesAtEveryByte) {
+  std::string all = handshake_bytes() + test::frame(1, "one") + test::part(2, "tw") +
+                    test::frame(9, "beat") + test::frame(0, "o") +
+                    test::frame(1, std::string(300, 'x'));
+  std::vector<std::string> expected = {"one", "two", std::string(300, 'x')};
+  for (size_t at = 1; at < all.size(); ++at) {
+    SCOPED_TRACE(testing::Message() << "moved after byte " << at);
+    room().backend.messages.clear();
+    Peer peer = room().connect(room().web, room().backend);
+    peer.send(all.substr(0, at));
+    for (int i = 0; i < 3; ++i) room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+    peer.send(all.substr(at));
+    ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 3; }));
+    ASSERT_EQ(room().backend.messages, expected);
+    ASSERT_TRUE(room().turn_until([&] {
+      return test::behind_101(peer) == std::string("\x8a\x04") + "beat";
+    })) << peer.received();
+    peer.close();
+    ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+    ASSERT_EQ(stats().sessions_online.get(), 0u);
+    ASSERT_EQ(stats().connections_open.get(), 0u);
+    ASSERT_EQ(stats().bytes_unsent.get(), 0u);
+  }
+}
+
+TEST_F(ClientHandover, LinesMoveAtEveryByte) {
+  std::string all = "first\nsecond line\n\nlast\n";
+  for (size_t at = 1; at < all.size(); ++at) {
+    room().backend.messages.clear();
+    Peer peer = room().connect();
+    peer.send(all.substr(0, at));
+    for (int i = 0; i < 3; ++i) room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+    peer.send(all.substr(at));
+    std::vector<std::string> expected = {"first", "second line", "", "last"};
+    ASSERT_TRUE(room().turn_until([&] { return room().backend.messages == expected; })) << at;
+    peer.close();
+    ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+  }
+}
+
+TEST_F(ClientHandover, UnsentOutputArrivesWholeAndInOrder) {
+  Peer peer = room().connect();
+  room().turn();
+  Session* session = room().session_of(peer);
+  ASSERT_NE(session, nullptr);
+  std::string expected;
+  // Of the first the kernel takes a part, the others wait whole.
+  for (size_t i = 0; i < 20; ++i) {
+    std::string line = std::to_string(i) + std::string(40'000, char('a' + i));
+    Payload payload(line, false);
+    ASSERT_TRUE(room().sessions.deliver(*session, payload, Urgency::urgent));
+    expected += line + "\n";
+    if (i == 9) room().turn();
+  }
+  uint64_t unsent = stats().bytes_unsent.get();
+  ASSERT_GT(unsent, 0u);
+  move({&peer});
+  EXPECT_EQ(stats().bytes_unsent.get(), unsent);
+  EXPECT_EQ(peer.client->unsent(), unsent);
+  ASSERT_TRUE(room().turn_until([&] { return peer.received().size() >= expected.size(); }));
+  EXPECT_EQ(peer.received(), expected);
+  EXPECT_EQ(stats().bytes_unsent.get(), 0u);
+}
+
+TEST_F(ClientHandover, SessionKeepsUserChannelsDataAndCounts) {
+  Peer peer = room().connect();
+  room().turn();
+  Session& before = *room().session_of(peer);
+  room().sessions.set_user(before, "ann");
+  room().sessions.join(before, "room1");
+  room().sessions.join(before, "url", true);
+  ASSERT_TRUE(room().sessions.set_data(before, {{"k", "v"}}, false));
+  peer.send("a\nb\n");
+  ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 2; }));
+  shm::SessionId id = before.id;
+  uint64_t memberships = stats().memberships.get();
+  move({&peer});
+  Session* after = room().sessions.find(id);
+  ASSERT_NE(after, nullptr);
+  EXPECT_EQ(after->user, "ann");
+  EXPECT_EQ(after->messages_in, 2u);
+  ASSERT_TRUE(after->data);
+  EXPECT_EQ(after->data->at("k"), "v");
+  EXPECT_EQ(stats().memberships.get(), memberships);
+  EXPECT_EQ(stats().channels_local.get(), 2u);
+  EXPECT_EQ(stats().sessions_online.get(), 1u);
+  ASSERT_EQ(after->memberships.size(), 3u);
+  Command publish;
+  publish.op = Op::publish;
+  publish.channels = {"room1"};
+  publish.data = "hello";
+  EXPECT_EQ(room().execute(publish).delivered, 1u);
+  EXPECT_TRUE(room().turn_until([&] { return peer.received() == "hello\n"; }));
+  EXPECT_TRUE(instance_.segment.filter().maybe_member(0, "room1"));
+  room().sessions.leave(*after, "room1");
+  room().sessions.leave(*after, "url");
+  room().sessions.set_user(*after, {});
+  EXPECT_EQ(stats().memberships.get(), 0u);
+  EXPECT_FALSE(instance_.segment.filter().maybe_member(0, "room1"));
+}
+
+TEST_F(ClientHandover, HandshakeThatWaitsForItsAnswerIsAcceptedByTheSuccessor) {
+  room().backend.accepts = false;
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send(handshake_bytes() + test::frame(1, "early"));
+  ASSERT_TRUE(room().turn_until([&] { return room().session_of(peer) != nullptr; }));
+  Payload payload("pushed", false);
+  ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+  move({&peer});
+  for (int i = 0; i < 3; ++i) room().turn();
+  EXPECT_EQ(peer.received(), "") << "the 101 comes first";
+  peer.client->accept({});
+  ASSERT_TRUE(room().turn_until([&] { return !room().backend.messages.empty(); }));
+  EXPECT_EQ(room().backend.messages.front(), "early");
+  EXPECT_TRUE(room().turn_until([&] { return test::behind_101(peer) == "\x81\x06pushed"; }));
+}
+
+TEST_F(ClientHandover, ClosingClientsFinishTheirFarewell) {
+  Peer peer = room().connect(room().web, room().backend);
+  test::shake_hands(peer);
+  ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).empty(); }));
+  peer.client->close(1000, "bye", EndReason::kicked);  // its close frame is still to be sent
+  move({&peer});
+  ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).size() == 7; }));
+  peer.send(test::close_frame(1000));
+  EXPECT_TRUE(room().turn_until([&] { return peer.at_end(); }));
+  peer.close();
+  EXPECT_TRUE(room().turn_until([&] { return gone(peer); }));
+  EXPECT_EQ(stats().connections_open.get(), 0u);
+}
+
+TEST_F(ClientHandover, HalfClosedClientGetsItsAnswers) {
+  room().backend.owes_answers = true;
+  Peer peer = room().connect();
+  peer.send("question\n");
+  peer.end_output();
+  ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
+  for (int i = 0; i < 2; ++i) room().turn();
+  ASSERT_NE(room().session_of(peer), nullptr);
+  move({&peer});
+  Session* session = room().session_of(peer);
+  ASSERT_NE(session, nullptr);
+  Payload payload("answer", false);
+  ASSERT_TRUE(room().sessions.deliver(*session, payload, Urgency::urgent));
+  room().backend.owes_answers = false;
+  peer.client->all_answered();
+  EXPECT_TRUE(room().turn_until([&] { return peer.received() == "answer\n" && peer.at_end(); }));
+  EXPECT_EQ(room().backend.endings, std::vector{EndReason::client_closed});
+}
+
+TEST_F(ClientHandover, DeadlinesGoOnFromWhereTheyStood) {
+  room().config.limits.handshake_timeout_ms = 10'000;
+  Peer slow = room().connect(room().web, room().backend);
+  Peer quiet = room().connect();
+  slow.send("GET /ws HT");
+  for (int i = 0; i < 3; ++i) room().turn();
+  room().pass(9'000);
+  uint64_t late = room().later_ms;
+  uint64_t timed_out = stats().handshakes_timed_out.get();
+  move({&slow, &quiet});
+  room().later_ms = late;
+  room().pass(0);
+  EXPECT_FALSE(gone(slow));
+  room().pass(1'200);
+  EXPECT_TRUE(gone(slow)) << "its time had run since it was accepted";
+  EXPECT_EQ(stats().handshakes_timed_out.get(), timed_out + 1);
+  room().pass(room().lines.idle_timeout_ms);
+  EXPECT_TRUE(room().turn_until([&] { return quiet.at_end(); }));
+}
+
+TEST_F(ClientHandover, PausedReadingStaysPaused) {
+  Peer peer = room().connect();
+  room().turn();
+  peer.client->pause_reading(true);
+  peer.send("later\n");
+  move({&peer});
+  for (int i = 0; i < 3; ++i) room().turn();
+  EXPECT_TRUE(room().backend.messages.empty());
+  peer.client->pause_reading(false);
+  EXPECT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
+}
+
+TEST_F(ClientHandover, NothingIsWrittenIntoTheSegmentBeforeTheSlotIsTaken) {
+  Peer web = room().connect(room().web, room().backend);
+  test::shake_hands(web);
+  Peer line = room().connect();
+  ASSERT_TRUE(room().turn_until([&] { return test::behind_101(web).empty(); }));
+  room().sessions.join(*room().session_of(line), "room1");
+  auto bytes_of = [](auto& part) {
+    return std::string(reinterpret_cast<const char*>(&part), sizeof part);
+  };
+  shm::SessionDirectory directory = instance_.segment.directory();
+  auto picture = [&] {
+    std::string all = bytes_of(instance_.segment.stats(0)) + bytes_of(instance_.segment.slot(0));
+    for (uint32_t i = 0; i < 4; ++i) all += bytes_of(directory.entry(i));
+    instance_.segment.filter().for_each("room1", [&](uint32_t w) { all += std::to_string(w); });
+    return all;
+  };
+  std::string before = picture();
+  move({&web, &line}, false);
+  EXPECT_EQ(picture(), before);
+}
+
+TEST_F(ClientHandover, RecordsThatMakeNoSenseAreRefused) {
+  Peer peer = room().connect();
+  room().turn();
+  handover::ClientRecord good = peer.client->save();
+  ClientHome& home = room().homes.back();
+  Session* session = room().session_of(peer);
+  auto refused = [&](auto change, Session* given) {
+    handover::ClientRecord record = good;
+    change(record);
+    return Client::restore(home, UniqueFd(), std::move(record), given) == nullptr;
+  };
+  session->client = nullptr;
+  EXPECT_TRUE(refused([](auto& r) { r.phase = 99; }, session));
+  EXPECT_TRUE(refused([](auto& r) { r.framer.reset(); }, session));
+  EXPECT_TRUE(refused([](auto& r) { r.framer->error = 9; }, session));
+  EXPECT_TRUE(refused([](auto&) {}, nullptr)) << "it names a session";
+  EXPECT_TRUE(refused([](auto& r) { r.session_hi = r.session_lo = 0; }, session));
+  session->client = peer.client;
+  EXPECT_TRUE(refused([](auto&) {}, session)) << "the session has its client";
+}
+
+}  // namespace
+}  // namespace holdfast

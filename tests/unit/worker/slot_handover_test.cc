@@ -1,0 +1,361 @@
+// A slot passes from one worker_main() to another, each in a process of its own; the test plays the master and
+// the clients. Either side dies at every point of the protocol: afterwards exactly one process serves the slot.
+
+#include <gtest/gtest.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "tests/unit/fcgi/fake_server.h"
+#include "tests/unit/master/forked.h"
+#include "tests/unit/worker/room.h"
+#include "tests/unit/ws/client_frames.h"
+
+namespace holdfast {
+namespace {
+
+using test::behind_101;
+using test::eventually;
+using test::Peer;
+
+// One worker process and the master's end of its control channel.
+struct Process {
+  std::unique_ptr<test::Forked> forked;
+  UniqueFd control;
+  bool says(char wanted) {
+    char word = 0;
+    bool got = eventually([&] { return recv(control.get(), &word, 1, MSG_DONTWAIT) != -1; });
+    return got && word == wanted;
+  }
+  void tell(char word) { ASSERT_EQ(send(control.get(), &word, 1, MSG_NOSIGNAL), 1); }
+  void tell(char word, int fd) {
+    alignas(cmsghdr) char room[CMSG_SPACE(sizeof fd)] = {};
+    iovec part{&word, 1};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = room;
+    message.msg_controllen = sizeof room;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    ASSERT_EQ(sendmsg(control.get(), &message, MSG_NOSIGNAL), 1);
+  }
+};
+
+class SlotHandover : public ::testing::Test {
+ protected:
+  SlotHandover() {
+    conf::Listen& listen = config_.listens.emplace_back();
+    listen.address = *conf::parse_address("unix:" + path());
+    listen.path = "/ws";
+    listen.backend = "echo";
+    listen.channels = {"everybody"};
+    listen.close_timeout_ms = 200;  // what clients that do not answer a close frame cost here
+    address_.sun_family = AF_UNIX;
+    path().copy(address_.sun_path, sizeof address_.sun_path - 1);
+    listening_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    HF_CHECK(bind(listening_.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_) == 0);
+    HF_CHECK(listen_on());
+    setenv("HF_FAULT_FILE", fault_file().c_str(), 1);
+  }
+  ~SlotHandover() override { unsetenv("HF_FAULT_FILE"); }
+
+  Process start(bool standby, const conf::Config* config = nullptr, uint32_t generation = 1) {
+    auto [ours, theirs] = test::socket_pair();
+    Process process;
+    process.control = std::move(ours);
+    if (!standby) instance_.set_state(0, shm::SlotState::starting);
+    Heritage heritage = heritage_for(theirs.get(), config != nullptr ? config : &config_);
+    heritage.standby = standby;
+    heritage.generation = generation;
+    process.forked = std::make_unique<test::Forked>([&] {
+      process.control.reset();
+      return worker_main(heritage);
+    });
+    EXPECT_TRUE(process.says(control_word::kReady));
+    return process;
+  }
+  // What the master does for a takeover.
+  void introduce(Process& predecessor, Process& successor) {
+    auto [one, other] = test::socket_pair();
+    predecessor.tell(control_word::kHandOver, one.get());
+    successor.tell(control_word::kTakeOver, other.get());
+  }
+  void order_fault(const std::string& point, const std::string& action = "kill") {
+    std::ofstream(fault_file()) << point << ' ' << action << '\n';
+  }
+  bool fault_happened() const { return access(fault_file().c_str(), F_OK) != 0; }
+  uint32_t server_pid() { return instance_.segment.slot(0).pid.load(); }
+
+  Peer connect() {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
+    Peer peer(std::move(fd), nullptr);
+    test::shake_hands(peer);
+    return peer;
+  }
+  std::vector<Peer> open(size_t n) {
+    std::vector<Peer> peers;
+    for (size_t i = 0; i < n; ++i) {
+      peers.push_back(connect());
+      EXPECT_TRUE(eventually([&] { return behind_101(peers.back()).empty(); }));
+    }
+    return peers;
+  }
+  // Every client says something, and hears exactly that beside all it has heard before.
+  void expect_served(std::vector<Peer>& peers) {
+    ++round_;
+    for (size_t i = 0; i < peers.size(); ++i) {
+      std::string text = "r" + std::to_string(round_) + "-" + std::to_string(i);
+      std::string expected = behind_101(peers[i]) + char(0x81) + char(text.size()) + text;
+      peers[i].send(test::frame(1, text));
+      ASSERT_TRUE(eventually([&] { return behind_101(peers[i]) == expected; }))
+          << "client " << i << " heard " << behind_101(peers[i]);
+    }
+  }
+  std::string path() const { return dir_.path() + "/ws.sock"; }
+  std::string fault_file() const { return dir_.path() + "/fault"; }
+
+  conf::Config config_;
+  test::Instance instance_;
+
+ private:
+  bool listen_on() { return ::listen(listening_.get(), 128) == 0; }
+  Heritage heritage_for(int control, const conf::Config* config) {
+    Heritage heritage{};
+    heritage.config = config;
+    heritage.segment = &instance_.segment;
+    heritage.worker_count = 1;
+    heritage.listeners = {{listening_.get(), 0, false}};
+    heritage.doorbell_read = instance_.read_ends[0].get();
+    for (const UniqueFd& end : instance_.write_ends) heritage.doorbell_write.push_back(end.get());
+    heritage.control = control;
+    return heritage;
+  }
+
+  fcgi::TempDir dir_;
+  sockaddr_un address_{};
+  UniqueFd listening_;
+  int round_ = 0;
+};
+
+TEST_F(SlotHandover, ClientsGoOnInTheSuccessor) {
+  Process old = start(false);
+  std::vector<Peer> peers = open(60);
+  expect_served(peers);
+  uint64_t opened = instance_.segment.stats(0).sessions_opened.get();
+  Process fresh = start(true);
+  introduce(old, fresh);
+  ASSERT_TRUE(fresh.says(control_word::kTaken));
+  EXPECT_EQ(old.forked->exit_status(), 0);
+  EXPECT_EQ(server_pid(), uint32_t(fresh.forked->pid()));
+  expect_served(peers);
+  shm::StatsBlock& stats = instance_.segment.stats(0);
+  EXPECT_EQ(stats.sessions_online.get(), 60u);
+  EXPECT_EQ(stats.connections_open.get(), 60u);
+  EXPECT_EQ(stats.memberships.get(), 60u);
+  EXPECT_EQ(stats.sessions_opened.get(), opened);
+  EXPECT_EQ(stats.sessions_crashed.get(), 0u);
+  std::vector<Peer> more = open(2);  // there was room for 64
+  expect_served(more);
+  fresh.tell(control_word::kTerm);
+  EXPECT_EQ(fresh.forked->exit_status(), 0);
+  EXPECT_EQ(stats.sessions_online.get(), 0u);
+  EXPECT_EQ(stats.connections_open.get(), 0u);
+  EXPECT_EQ(stats.memberships.get(), 0u);
+  EXPECT_EQ(stats.bytes_unsent.get(), 0u);
+  EXPECT_FALSE(instance_.segment.filter().maybe_member(0, "everybody"));
+}
+
+TEST_F(SlotHandover, HappensAgainAndAgain) {
+  Process serving = start(false);
+  std::vector<Peer> peers = open(30);
+  for (int i = 0; i < 20; ++i) {
+    Process next = start(true);
+    introduce(serving, next);
+    ASSERT_TRUE(next.says(control_word::kTaken));
+    ASSERT_EQ(serving.forked->exit_status(), 0);
+    serving = std::move(next);
+    expect_served(peers);
+  }
+  serving.tell(control_word::kTerm);
+  EXPECT_EQ(serving.forked->exit_status(), 0);
+}
+
+// Records of another worker arrive at whoever serves the slot, in their order.
+TEST_F(SlotHandover, RecordsOfOtherWorkersAreCarriedOutOnceAndInOrder) {
+  Process serving = start(false);
+  std::vector<Peer> peers = open(1);
+  test::Room other(instance_, 1);
+  std::string expected;
+  auto publish = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      std::string text = fmt::format("{:04}", i);
+      Command command;
+      command.op = Op::publish;
+      command.channels = {"everybody"};
+      command.data = text;
+      other.router.execute(command, {});
+      expected += std::string("\x81\4", 2) + text;
+      if (i % 7 == 0) other.turn();
+    }
+    other.turn();
+  };
+  for (int round = 0; round < 10; ++round) {
+    Process next = start(true);
+    publish(round * 100, round * 100 + 50);
+    introduce(serving, next);
+    publish(round * 100 + 50, round * 100 + 100);
+    ASSERT_TRUE(next.says(control_word::kTaken));
+    ASSERT_EQ(serving.forked->exit_status(), 0);
+    serving = std::move(next);
+  }
+  EXPECT_TRUE(eventually([&] {
+    other.turn();
+    return behind_101(peers[0]).size() >= expected.size();
+  }));
+  EXPECT_EQ(behind_101(peers[0]), expected);
+  serving.tell(control_word::kTerm);
+  EXPECT_EQ(serving.forked->exit_status(), 0);
+}
+
+// A published message is one buffer in the queues of all who do not read, before and after.
+TEST_F(SlotHandover, MessagesThatWaitForManyArriveWholeInEachOfThem) {
+  Process old = start(false);
+  std::vector<Peer> peers = open(20);
+  test::Room other(instance_, 1);
+  std::string expected;
+  for (int i = 0; i < 40; ++i) {
+    std::string text = fmt::format("{:04}", i) + std::string(20'000, char('a' + i % 26));
+    Command command;
+    command.op = Op::publish;
+    command.channels = {"everybody"};
+    command.data = text;
+    other.router.execute(command, {});
+    char head[] = {char(0x82 - 1), 126, char(text.size() >> 8), char(text.size() & 0xff)};
+    expected += std::string(head, 4) + text;
+    ASSERT_TRUE(eventually([&] {
+      other.turn();
+      return instance_.segment.stats(0).messages_out.get() >= uint64_t(i + 1) * 20;
+    }));
+  }
+  shm::StatsBlock& stats = instance_.segment.stats(0);
+  ASSERT_GT(stats.bytes_unsent.get(), 20 * 400'000u);
+  Process fresh = start(true);
+  introduce(old, fresh);
+  ASSERT_TRUE(fresh.says(control_word::kTaken));
+  EXPECT_EQ(old.forked->exit_status(), 0);
+  for (Peer& peer : peers) {
+    ASSERT_TRUE(eventually([&] { return behind_101(peer).size() >= expected.size(); }));
+    EXPECT_TRUE(behind_101(peer) == expected);
+  }
+  EXPECT_TRUE(eventually([&] { return stats.bytes_unsent.get() == 0; }));
+  expect_served(peers);
+  fresh.tell(control_word::kTerm);
+  EXPECT_EQ(fresh.forked->exit_status(), 0);
+}
+
+TEST_F(SlotHandover, SessionsOfARemovedListenerKeepIt) {
+  Process old = start(false);
+  std::vector<Peer> peers = open(3);
+  conf::Config without = config_;
+  without.listens[0].address = *conf::parse_address("unix:/elsewhere");
+  for (uint32_t generation = 2; generation < 4; ++generation) {
+    Process fresh = start(true, &without, generation);
+    introduce(old, fresh);
+    ASSERT_TRUE(fresh.says(control_word::kTaken));
+    EXPECT_EQ(instance_.segment.slot(0).generation.load(), generation);
+    old = std::move(fresh);
+    expect_served(peers);
+  }
+  old.tell(control_word::kTerm);
+  EXPECT_EQ(old.forked->exit_status(), 0);
+}
+
+TEST_F(SlotHandover, StandbyThatIsNotNeededEndsAndChangesNothing) {
+  Process old = start(false);
+  std::vector<Peer> peers = open(2);
+  Process fresh = start(true);
+  fresh.tell(control_word::kTerm);
+  EXPECT_EQ(fresh.forked->exit_status(), 1);
+  Process orphan = start(true);
+  orphan.control.reset();
+  EXPECT_EQ(orphan.forked->exit_status(), 1);
+  expect_served(peers);
+  old.tell(control_word::kTerm);
+  EXPECT_EQ(old.forked->exit_status(), 0);
+}
+
+class SuccessorFails : public SlotHandover, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(SuccessorFails, ThePredecessorGoesOnAndTheNextTakesOver) {
+  for (const char* action : {"kill", "exit", "segv"}) {
+    SCOPED_TRACE(action);
+    Process old = start(false);
+    std::vector<Peer> peers = open(10);
+    Process fresh = start(true);
+    order_fault(GetParam(), action);
+    introduce(old, fresh);
+    ASSERT_TRUE(old.says(control_word::kKept));
+    EXPECT_TRUE(fault_happened());
+    EXPECT_NE(fresh.forked->exit_status(), 0);
+    EXPECT_EQ(server_pid(), uint32_t(old.forked->pid()));
+    expect_served(peers);
+    Process second = start(true);
+    introduce(old, second);
+    ASSERT_TRUE(second.says(control_word::kTaken));
+    EXPECT_EQ(old.forked->exit_status(), 0);
+    expect_served(peers);
+    second.tell(control_word::kTerm);
+    EXPECT_EQ(second.forked->exit_status(), 0);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Points, SuccessorFails,
+                         ::testing::Values("takeover.begin", "takeover.parcel",
+                                           "takeover.before_ready"));
+
+class PredecessorFails : public SlotHandover, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(PredecessorFails, TheSuccessorHasNoSlotAndEnds) {
+  Process old = start(false);
+  auto pid = uint32_t(old.forked->pid());
+  std::vector<Peer> peers = open(10);
+  Process fresh = start(true);
+  order_fault(GetParam());
+  introduce(old, fresh);
+  EXPECT_EQ(fresh.forked->exit_status(), 1);
+  EXPECT_EQ(old.forked->exit_status(), -1) << "killed";
+  EXPECT_TRUE(fault_happened());
+  EXPECT_EQ(server_pid(), pid) << "the master sees a crash of who served the slot";
+  for (Peer& peer : peers) EXPECT_TRUE(eventually([&] { return peer.at_end(); }));
+  Process next = start(false);  // as after any crash
+  std::vector<Peer> newcomers = open(10);
+  expect_served(newcomers);
+  EXPECT_EQ(instance_.segment.stats(0).sessions_crashed.get(), 10u);
+  next.tell(control_word::kTerm);
+  EXPECT_EQ(next.forked->exit_status(), 0);
+}
+INSTANTIATE_TEST_SUITE_P(Points, PredecessorFails,
+                         ::testing::Values("handover.begin", "handover.session_sent",
+                                           "handover.all_sent", "handover.before_commit"));
+
+TEST_F(SlotHandover, PredecessorThatDiesBehindTheCommitCostsNothing) {
+  Process old = start(false);
+  std::vector<Peer> peers = open(10);
+  Process fresh = start(true);
+  order_fault("handover.after_commit");
+  introduce(old, fresh);
+  ASSERT_TRUE(fresh.says(control_word::kTaken));
+  EXPECT_EQ(old.forked->exit_status(), -1) << "killed";
+  EXPECT_EQ(server_pid(), uint32_t(fresh.forked->pid()));
+  expect_served(peers);
+  fresh.tell(control_word::kTerm);
+  EXPECT_EQ(fresh.forked->exit_status(), 0);
+}
+
+}  // namespace
+}  // namespace holdfast

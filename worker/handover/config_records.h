@@ -1,0 +1,95 @@
+// worker/handover/config_records.h - listeners and backends of a configuration, as they travel with the sessions
+// that came by them.
+#pragma once
+
+#include "conf/config.h"
+#include "worker/handover/fields.h"
+
+namespace holdfast::conf {
+
+template <class Archive>
+void fields(Archive& a, Framing& r) {
+  auto& [kind, offset, size, big_endian, includes_header, strip, delimiter] = r;
+  a(1, kind);
+  a(2, offset);
+  a(3, size);
+  a(4, big_endian);
+  a(5, includes_header);
+  a(6, strip);
+  a(7, delimiter);
+}
+
+// An address is its text.
+template <class Archive>
+void fields(Archive& a, Address& r) {
+  a(1, r.text);
+}
+
+// A page is for newcomers only.
+template <class Archive>
+void fields(Archive& a, Listen& r) {
+  auto& [address, protocol, path, page, page_html, backend, origins, channels, framing,
+         ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer, backlog,
+         max_pending] = r;
+  static_cast<void>(page);
+  static_cast<void>(page_html);
+  a(1, address);
+  a(2, protocol);
+  a(3, path);
+  a(4, backend);
+  a(5, origins);
+  a(6, channels);
+  a(7, framing);
+  a(8, ping_interval_ms);
+  a(9, idle_timeout_ms);
+  a(10, close_timeout_ms);
+  a(11, send_queue);
+  a(12, slow_consumer);
+  a(13, backlog);
+  a(14, max_pending);
+}
+
+template <class Archive>
+void fields(Archive& a, BackendServer& r) {
+  auto& [address, weight] = r;
+  a(1, address);
+  a(2, weight);
+}
+
+template <class Archive>
+void fields(Archive& a, Backend& r) {
+  auto& [name, servers, script_filename, document_root, params, event_connect, event_close,
+         max_connections, connect_timeout_ms, read_timeout_ms, queue, max_response, order,
+         close_retry_ms] = r;
+  a(1, name);
+  a(2, servers);
+  a(3, script_filename);
+  a(4, document_root);
+  a(5, params);
+  a(6, event_connect);
+  a(7, event_close);
+  a(8, max_connections);
+  a(9, connect_timeout_ms);
+  a(10, read_timeout_ms);
+  a(11, queue);
+  a(12, max_response);
+  a(13, order);
+  a(14, close_retry_ms);
+}
+
+}  // namespace holdfast::conf
+
+namespace holdfast::handover {
+
+struct ConfigRecord {
+  std::vector<conf::Listen> listens;
+  std::vector<conf::Backend> backends;
+};
+template <class Archive>
+void fields(Archive& a, ConfigRecord& r) {
+  auto& [listens, backends] = r;
+  a(1, listens);
+  a(2, backends);
+}
+
+}  // namespace holdfast::handover

@@ -1,0 +1,182 @@
+// worker/handover/connection_records.h - what a client's connection and its session are made of, as they travel.
+//
+// Together with api_records.h and fcgi_records.h this is the one list of a live connection's state. What is
+// not here is made anew by the successor from its configuration, or belongs to the slot and lies in the
+// segment. Each fields() names every member, so that a new member that is not carried does not compile.
+#pragma once
+
+#include "shm/session_directory.h"
+#include "worker/handover/fields.h"
+#include "worker/ws/decoder.h"
+
+namespace holdfast::handover {
+
+// A buffer of unsent output: its bytes, or the number of one that many connections share and that has been
+// sent once for all of them (shelf.h).
+struct BufferRecord {
+  uint64_t shared = 0;  // 0: the bytes are here
+  std::string bytes;
+};
+template <class Archive>
+void fields(Archive& a, BufferRecord& r) {
+  auto& [shared, bytes] = r;
+  a(1, shared);
+  a(2, bytes);
+}
+
+// Unsent output of a connection.
+struct OutputRecord {
+  std::vector<BufferRecord> buffers;  // oldest first
+  uint32_t sent = 0;                  // bytes of the first that are gone
+  bool wrote = false;                 // some byte has been sent on this connection
+  bool held = false;                  // waits for the hand-shake's answer
+};
+template <class Archive>
+void fields(Archive& a, OutputRecord& r) {
+  auto& [buffers, sent, wrote, held] = r;
+  a(1, buffers);
+  a(2, sent);
+  a(3, wrote);
+  a(4, held);
+}
+
+struct FramerRecord {
+  std::string partial;
+  uint8_t error = 0;  // tcp::FrameError
+  bool done = false;
+};
+template <class Archive>
+void fields(Archive& a, FramerRecord& r) {
+  auto& [partial, error, done] = r;
+  a(1, partial);
+  a(2, error);
+  a(3, done);
+}
+
+struct OriginRecord {
+  uint8_t peer[16]{};  // network order
+  uint16_t port = 0;
+};
+template <class Archive>
+void fields(Archive& a, OriginRecord& r) {
+  auto& [peer, port] = r;
+  a(1, peer);
+  a(2, port);
+}
+
+// A client: one descriptor.
+struct ClientRecord {
+  uint16_t listener = 0;    // index in the predecessor's Config::listens
+  uint8_t phase = 0;        // Client::Phase
+  uint64_t session_hi = 0;  // 0: it has no session
+  uint64_t session_lo = 0;
+  OriginRecord origin;
+  OutputRecord output;
+  std::string handshake;  // bytes that bring a fresh reader to where this one stands
+  std::string key;        // of a hand-shake that is whole and waits for its answer
+  std::string early;      // what came behind its request
+  std::optional<ws::DecoderRecord> decoder;
+  std::optional<FramerRecord> framer;
+  uint64_t last_in_ms = 0;
+  uint64_t last_ping_ms = 0;
+  uint64_t deadline_ms = 0;  // 0: none
+  bool reading = false;
+  bool slow = false;
+  bool shut = false;
+};
+template <class Archive>
+void fields(Archive& a, ClientRecord& r) {
+  auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
+         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut] = r;
+  a(1, listener);
+  a(2, phase);
+  a(3, session_hi);
+  a(4, session_lo);
+  a(5, origin);
+  a(6, output);
+  a(7, handshake);
+  a(8, early);
+  a(9, decoder);
+  a(10, framer);
+  a(11, last_in_ms);
+  a(12, last_ping_ms);
+  a(13, deadline_ms);
+  a(14, reading);
+  a(15, slow);
+  a(16, shut);
+  a(17, key);
+}
+
+struct MembershipRecord {
+  std::string channel;  // as the Hub names it: a user's begins with NUL
+  bool from_url = false;
+};
+template <class Archive>
+void fields(Archive& a, MembershipRecord& r) {
+  auto& [channel, from_url] = r;
+  a(1, channel);
+  a(2, from_url);
+}
+
+// A session, with or without a client: its directory entry stays where it is.
+struct SessionRecord {
+  uint64_t id_hi = 0;
+  uint64_t id_lo = 0;
+  uint8_t phase = 0;     // SessionPhase
+  uint8_t ended_by = 0;  // EndReason
+  uint16_t ended_code = 0;
+  uint16_t listener = 0;  // index in the predecessor's Config::listens
+  uint32_t messages_in = 0;
+  uint32_t messages_out = 0;
+  std::string backend;        // its name
+  std::string backend_state;  // a record of the backend's own
+  std::string user;
+  std::vector<std::pair<std::string, std::string>> data;
+  std::vector<MembershipRecord> memberships;
+};
+template <class Archive>
+void fields(Archive& a, SessionRecord& r) {
+  auto& [id_hi, id_lo, phase, ended_by, ended_code, listener, messages_in, messages_out, backend,
+         backend_state, user, data, memberships] = r;
+  a(1, id_hi);
+  a(2, id_lo);
+  a(3, phase);
+  a(4, ended_by);
+  a(5, ended_code);
+  a(6, listener);
+  a(7, messages_in);
+  a(8, messages_out);
+  a(9, backend);
+  a(10, backend_state);
+  a(11, user);
+  a(12, data);
+  a(13, memberships);
+}
+
+}  // namespace holdfast::handover
+
+namespace holdfast::ws {
+
+template <class Archive>
+void fields(Archive& a, DecoderState& r) {
+  auto& [payload_left, key, head, head_bytes, frame, message, utf8, in_frame, fin, finished] = r;
+  a(1, payload_left);
+  a(2, key);
+  a(3, head);
+  a(4, head_bytes);
+  a(5, frame);
+  a(6, message);
+  a(7, utf8);
+  a(8, in_frame);
+  a(9, fin);
+  a(10, finished);
+}
+template <class Archive>
+void fields(Archive& a, DecoderRecord& r) {
+  auto& [state, message, control] = r;
+  a(1, state);
+  a(2, message);
+  a(3, control);
+}
+
+}  // namespace holdfast::ws

@@ -1,0 +1,253 @@
+#include "worker/handover/receiver.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "worker/fcgi_backend.h"
+#include "worker/handover/shelf.h"
+
+namespace holdfast::handover {
+namespace {
+
+// The predecessor's own patience is shorter; this one ends a successor whose predecessor hangs.
+constexpr uint64_t kSuccessorPatienceMs = 60'000;
+
+Error senseless(std::string_view what) {
+  return {Errc::bad_input, 0, fmt::format("{} makes no sense to this version", what)};
+}
+
+class Receiver {
+ public:
+  Receiver(const Estate& estate, Channel& channel) : estate_(estate), channel_(channel) {
+    estate_.runtime.shelf = &shelf_;
+  }
+  ~Receiver() { estate_.runtime.shelf = nullptr; }
+  Result<void> run();
+  uint64_t forgone() const { return forgone_; }
+
+ private:
+  Result<void> take_everything();
+  Result<void> take(Parcel& parcel);
+  Result<void> take_slot(std::string_view bytes);
+  Result<void> take_session(std::string_view bytes);
+  Result<void> take_client(std::string_view bytes, UniqueFd fd);
+  Result<void> take_api(std::string_view bytes, UniqueFd fd);
+  Result<void> take_backend(std::string_view bytes);
+  Result<void> take_request(std::string_view bytes, UniqueFd fd);
+  Result<void> take_end(std::string_view bytes);
+  Result<void> take_buffer(std::string_view bytes);
+  Result<void> wait_for_commit();
+  void refuse(const Error& why);
+  FcgiBackend* fcgi_backend(const std::string& name);
+  Session* session_by_id(const shm::SessionId& id) { return estate_.sessions.find_any(id); }
+
+  const Estate& estate_;
+  Channel& channel_;
+  Shelf shelf_;
+  EndRecord taken_;
+  uint64_t forgone_ = 0;  // api connections whose listener is gone
+  bool has_slot_ = false;
+  bool complete_ = false;
+};
+
+Result<void> Receiver::run() {
+  Result<void> done = take_everything();
+  if (!done) {
+    refuse(done.error());
+    return done;
+  }
+  HF_FAULT("takeover.before_ready");
+  auto pid = uint32_t(getpid());
+  std::string_view body(reinterpret_cast<const char*>(&pid), sizeof pid);
+  if (Result<void> sent = channel_.send('r', body); !sent) return sent;
+  HF_FAULT("takeover.after_ready");
+  return wait_for_commit();
+}
+
+Result<void> Receiver::take_everything() {
+  while (!complete_) {
+    Result<Frame> frame = channel_.receive();
+    if (!frame) return std::move(frame.error());
+    if (frame->type != 'p') return senseless("a frame of the handover");
+    ParcelReader parcels(*frame);
+    while (std::optional<Parcel> parcel = parcels.next()) {
+      HF_FAULT("takeover.parcel");
+      if (Result<void> done = take(*parcel); !done) return done;
+    }
+    if (!parcels.ok()) return senseless("a batch of the handover");
+    if (Result<void> sent = channel_.send('a', {}); !sent) return sent;
+  }
+  return {};
+}
+
+Result<void> Receiver::take(Parcel& parcel) {
+  if (complete_ || has_slot_ == (parcel.kind == Kind::slot))
+    return senseless("the order of parcels");
+  switch (parcel.kind) {
+    case Kind::slot:
+      return take_slot(parcel.record);
+    case Kind::session:
+      return take_session(parcel.record);
+    case Kind::client:
+      return take_client(parcel.record, std::move(parcel.fd));
+    case Kind::backend:
+      return take_backend(parcel.record);
+    case Kind::request:
+      return take_request(parcel.record, std::move(parcel.fd));
+    case Kind::api:
+      return take_api(parcel.record, std::move(parcel.fd));
+    case Kind::end:
+      return take_end(parcel.record);
+    case Kind::buffer:
+      return take_buffer(parcel.record);
+  }
+  return senseless("a kind of parcel");
+}
+
+Result<void> Receiver::take_slot(std::string_view bytes) {
+  SlotRecord record;
+  if (!load(bytes, record) || record.slot != estate_.heritage.slot) return senseless("the slot");
+  has_slot_ = true;
+  if (Result<void> moved = estate_.homes.move_in(std::move(record.config)); !moved) return moved;
+  if (!estate_.router.post().restore(std::move(record.letters))) return senseless("a letter");
+  TracerRecord tracer;
+  if (!load(record.tracer, tracer) || !estate_.router.tracer().restore(std::move(tracer)))
+    return senseless("a trace");
+  return {};
+}
+
+Result<void> Receiver::take_session(std::string_view bytes) {
+  SessionRecord record;
+  if (!load(bytes, record)) return senseless("a session");
+  ClientHome* home = estate_.homes.former_client_home(record.listener);
+  Backend* backend = estate_.homes.former_backend(record.backend);
+  if (home == nullptr || backend == nullptr) return senseless("a session's listener or backend");
+  ++taken_.sessions;
+  if (estate_.sessions.restore(std::move(record), home->listen, home->listener, *backend) ==
+      nullptr)
+    return senseless("a session");
+  return {};
+}
+
+Result<void> Receiver::take_client(std::string_view bytes, UniqueFd fd) {
+  ClientRecord record;
+  if (!fd || !load(bytes, record)) return senseless("a client");
+  ClientHome* home = estate_.homes.former_client_home(record.listener);
+  if (home == nullptr) return senseless("a client's listener");
+  Session* session = session_by_id({record.session_hi, record.session_lo});
+  std::unique_ptr<Client> client =
+      Client::restore(*home, std::move(fd), std::move(record), session);
+  if (client == nullptr) return senseless("a client");
+  ++taken_.clients;
+  estate_.connections.restore(std::move(client));
+  return {};
+}
+
+Result<void> Receiver::take_api(std::string_view bytes, UniqueFd fd) {
+  NamedRecord named;
+  ApiRecord record;
+  if (!fd || !load(bytes, named) || !load(named.record, record))
+    return senseless("an api connection");
+  ++taken_.api_connections;
+  ApiHome* home = estate_.homes.former_api_home(named.name);
+  if (home == nullptr) {  // the listener was removed
+    ++forgone_;
+    return {};
+  }
+  std::unique_ptr<ApiConnection> connection =
+      ApiConnection::restore(*home, std::move(fd), std::move(record));
+  if (connection == nullptr) return senseless("an api connection");
+  estate_.connections.restore(std::move(connection));
+  return {};
+}
+
+FcgiBackend* Receiver::fcgi_backend(const std::string& name) {
+  return dynamic_cast<FcgiBackend*>(estate_.homes.former_backend(name));
+}
+
+Result<void> Receiver::take_backend(std::string_view bytes) {
+  NamedRecord named;
+  BackendRecord record;
+  if (!load(bytes, named) || !load(named.record, record)) return senseless("a backend");
+  ++taken_.backends;
+  FcgiBackend* backend = fcgi_backend(named.name);
+  auto by_id = [this](const shm::SessionId& id) { return session_by_id(id); };
+  if (backend == nullptr || !backend->restore(std::move(record), by_id))
+    return senseless("a backend");
+  return {};
+}
+
+Result<void> Receiver::take_request(std::string_view bytes, UniqueFd fd) {
+  NamedRecord named;
+  fcgi::CarriedRecord record;
+  if (!fd || !load(bytes, named) || !load(named.record, record)) return senseless("a request");
+  ++taken_.requests;
+  FcgiBackend* backend = fcgi_backend(named.name);
+  if (backend == nullptr || !backend->restore(std::move(record), std::move(fd)))
+    return senseless("a request");
+  return {};
+}
+
+Result<void> Receiver::take_end(std::string_view bytes) {
+  EndRecord end;
+  if (!load(bytes, end)) return senseless("the end");
+  bool all = end.sessions == taken_.sessions && end.clients == taken_.clients &&
+             end.api_connections == taken_.api_connections && end.backends == taken_.backends &&
+             end.requests == taken_.requests;
+  if (!all) return senseless("the number of parcels");
+  for (const PublishedRecord& p : end.published)
+    estate_.hub.restore_published(p.channel, p.messages);
+  // The directory is the predecessor's until the commit, but it writes nothing meanwhile.
+  if (!estate_.sessions.take_over())
+    return Error{Errc::bad_input, 0, "the sessions sent are not those of the directory"};
+  complete_ = true;
+  return {};
+}
+
+Result<void> Receiver::take_buffer(std::string_view bytes) {
+  SharedRecord record;
+  if (!load(bytes, record)) return senseless("a shared buffer");
+  shelf_.keep(record.number, BufferRef::concat(record.bytes));
+  return {};
+}
+
+void Receiver::refuse(const Error& why) {
+  if (why.code == Errc::gone) return;
+  if (Result<void> sent = channel_.send('x', why.text()); !sent)
+    log_debug("predecessor not told error=\"{}\"", sent.error().text());
+}
+
+// Whatever became of the word 'c': the segment says whose the slot is. The predecessor stores nothing there
+// after this socket has ended; while it has not, it may still commit, so there is no patience to lose.
+Result<void> Receiver::wait_for_commit() {
+  channel_.set_patience(Channel::kForever);
+  Result<Frame> answer = channel_.receive();
+  shm::SlotHead& head = estate_.heritage.segment->slot(estate_.heritage.slot);
+  if (head.pid.load(std::memory_order_acquire) == uint32_t(getpid())) return {};
+  if (!answer) return std::move(answer.error());
+  return senseless("the predecessor's last word");
+}
+
+}  // namespace
+
+Result<void> take_over(const Estate& estate, UniqueFd socket) {
+  uint64_t began_ms = monotonic_ms();
+  Channel channel(std::move(socket), kSuccessorPatienceMs, [] {});
+  HF_FAULT("takeover.begin");
+  Receiver receiver(estate, channel);
+  Result<void> done = receiver.run();
+  if (done && receiver.forgone() > 0) {
+    // They were counted, and are closed as this process has not kept them.
+    estate.runtime.stats.connections_open.sub(receiver.forgone());
+    log_warn("api connections of removed listeners closed count={}", receiver.forgone());
+  }
+  if (done)
+    log_info("slot taken over slot={} sessions={} connections={} ms={}", estate.heritage.slot,
+             estate.sessions.size(), estate.connections.size(), monotonic_ms() - began_ms);
+  return done;
+}
+
+}  // namespace holdfast::handover

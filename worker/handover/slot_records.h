@@ -1,0 +1,97 @@
+// worker/handover/slot_records.h - what belongs to a slot as a whole and not to one connection, as it travels.
+#pragma once
+
+#include "worker/handover/config_records.h"
+
+namespace holdfast::handover {
+
+// A record for another worker that its ring had no room for.
+struct LetterRecord {
+  uint16_t to = 0;
+  uint32_t kind = 0;
+  std::string body;
+};
+template <class Archive>
+void fields(Archive& a, LetterRecord& r) {
+  auto& [to, kind, body] = r;
+  a(1, to);
+  a(2, kind);
+  a(3, body);
+}
+
+struct PublishedRecord {
+  std::string channel;
+  uint64_t messages = 0;  // Channel::published
+};
+template <class Archive>
+void fields(Archive& a, PublishedRecord& r) {
+  auto& [channel, messages] = r;
+  a(1, channel);
+  a(2, messages);
+}
+
+// The first parcel. The successor's own configuration may lack a listener or a backend that connections have
+// come by: then they keep what stands here.
+struct SlotRecord {
+  uint16_t slot = 0;
+  uint32_t generation = 0;  // of the configuration
+  ConfigRecord config;
+  std::vector<LetterRecord> letters;
+  std::string tracer;  // a TracerRecord
+};
+template <class Archive>
+void fields(Archive& a, SlotRecord& r) {
+  auto& [slot, generation, config, letters, tracer] = r;
+  a(1, slot);
+  a(2, generation);
+  a(3, config);
+  a(4, letters);
+  a(5, tracer);
+}
+
+// A buffer that stands in several output queues (shelf.h), before the first of them.
+struct SharedRecord {
+  uint64_t number = 0;
+  std::string bytes;
+};
+template <class Archive>
+void fields(Archive& a, SharedRecord& r) {
+  auto& [number, bytes] = r;
+  a(1, number);
+  a(2, bytes);
+}
+
+// A record of a backend, or of what came by an api listener, under its name.
+struct NamedRecord {
+  std::string name;
+  std::string record;
+};
+template <class Archive>
+void fields(Archive& a, NamedRecord& r) {
+  auto& [name, record] = r;
+  a(1, name);
+  a(2, record);
+}
+
+// The last parcel: what has been sent before it, so that nothing is missing unnoticed.
+struct EndRecord {
+  uint64_t sessions = 0;
+  uint64_t clients = 0;
+  uint64_t api_connections = 0;
+  uint64_t backends = 0;
+  uint64_t requests = 0;
+  std::vector<PublishedRecord>
+      published;  // after the members, for without these there is no channel
+};
+template <class Archive>
+void fields(Archive& a, EndRecord& r) {
+  auto& [sessions, clients, api_connections, backends, requests, published] = r;
+  a(1, sessions);
+  a(2, clients);
+  a(3, api_connections);
+  a(4, backends);
+  a(5, requests);
+  a(6, published);
+}
+
+}  // namespace holdfast::handover
