@@ -19,7 +19,6 @@ void fault_point(const char* name) {
   if (wanted != name || unlink(path) != 0) return;
   if (action == "exit") _exit(3);
   int signal_number = action == "stop" ? SIGSTOP : action == "segv" ? SIGSEGV : SIGKILL;
-  if (signal_number == SIGSEGV) signal(SIGSEGV, SIG_DFL);
   kill(getpid(), signal_number);
 }
 

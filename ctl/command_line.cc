@@ -247,6 +247,7 @@ void CommandLine::declare_session_changes() {
 
 void CommandLine::declare_control() {
   command("reload", "load the configuration again", Verb::reload);
+  command("upgrade", "go on with the binary now on disk", Verb::upgrade);
   command("stop", "stop the instance", Verb::stop)
       ->add_flag("--graceful", options_.graceful, "let sessions end over the stop timeout");
   command("reopen-logs", "open log files anew", Verb::reopen_logs);

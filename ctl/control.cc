@@ -14,6 +14,8 @@ std::string_view word_of(const Options& options) {
   switch (options.verb) {
     case Verb::reload:
       return "reload";
+    case Verb::upgrade:
+      return "upgrade";
     case Verb::stop:
       return options.graceful ? "quit" : "stop";
     default:
@@ -64,14 +66,15 @@ Result<ControlAnswer> parse_control_answer(std::string_view bytes) {
   return answer;
 }
 
-Result<ControlAnswer> ask_master(const std::string& socket_path, std::string_view word) {
+Result<ControlAnswer> ask_master(const std::string& socket_path, std::string_view word,
+                                 uint64_t silence_ms) {
   Result<UnixSocket> socket = UnixSocket::connect(socket_path, Deadline(kControlSilenceMs));
   if (!socket) return socket.error();
   Result<void> written = socket->write(std::string(word) + "\n", Deadline(kControlSilenceMs));
   if (!written) return written.error();
   std::string bytes;
   for (;;) {
-    Result<bool> more = socket->read(bytes, Deadline(kControlSilenceMs));
+    Result<bool> more = socket->read(bytes, Deadline(silence_ms));
     if (!more) return more.error();
     if (!*more) return parse_control_answer(bytes);
     if (bytes.size() > kMaxControlBytes)
@@ -93,8 +96,9 @@ ExitCode run_control(const Options& options) {
   if (!segment) return fail_to_find(options, segment.error());
   if (!segment->master_alive())
     return fail(options, {Errc::gone, 0, "the master is dead; nobody is there to be told"});
+  uint64_t silence_ms = options.verb == Verb::upgrade ? kUpgradeSilenceMs : kControlSilenceMs;
   Result<ControlAnswer> answer =
-      ask_master(socket_path(*segment, "control.sock"), word_of(options));
+      ask_master(socket_path(*segment, "control.sock"), word_of(options), silence_ms);
   if (!answer) return fail(options, answer.error());
   if (!options.json) return tell(*answer);
   ExitCode printed = print(control_json(*answer));

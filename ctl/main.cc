@@ -51,6 +51,7 @@ ExitCode run(const Options& options) {
     case Verb::batch:
       return run_push(options);
     case Verb::reload:
+    case Verb::upgrade:
     case Verb::stop:
     case Verb::reopen_logs:
       return run_control(options);

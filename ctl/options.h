@@ -41,6 +41,7 @@ enum class Verb : uint8_t {
   batch,
   // Tell the master.
   reload,
+  upgrade,
   stop,
   reopen_logs,
   // By itself.

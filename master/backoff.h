@@ -24,6 +24,10 @@ class Backoff {
     return wait_ms;
   }
 
+  // Between two images of the master.
+  uint64_t save() const { return next_ms_; }
+  void restore(uint64_t next_ms) { next_ms_ = std::min(next_ms, kLongestWaitMs); }
+
  private:
   uint64_t next_ms_ = 0;
 };

@@ -24,7 +24,7 @@ class Commands {
   // Every outcome is logged; an asker gets it through ControlSocket::answer(), now or when it is
   // known.
   virtual void reload(Asker asker) = 0;
-  virtual void upgrade() = 0;
+  virtual void upgrade(Asker asker) = 0;
   virtual Answer reopen_logs() = 0;
   virtual void stop_fast() = 0;
   virtual void stop_gracefully() = 0;

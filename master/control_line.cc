@@ -6,6 +6,7 @@ namespace holdfast::master {
 
 std::optional<Request> parse_request(std::string_view word) {
   if (word == "reload") return Request::reload;
+  if (word == "upgrade") return Request::upgrade;
   if (word == "stop") return Request::stop;
   if (word == "quit") return Request::quit;
   if (word == "reopen-logs") return Request::reopen_logs;

@@ -14,7 +14,7 @@ namespace holdfast::master {
 
 inline constexpr size_t kMaxRequestBytes = 256;
 
-enum class Request : uint8_t { reload, stop, quit, reopen_logs, ping };
+enum class Request : uint8_t { reload, upgrade, stop, quit, reopen_logs, ping };
 
 std::optional<Request> parse_request(std::string_view word);
 

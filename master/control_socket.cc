@@ -24,6 +24,12 @@ class ControlSocket::Client {
   }
 
   uint64_t id() const { return id_; }
+  int fd() const { return fd_.get(); }
+  // It has asked already, the former image of the master.
+  void await() {
+    state_ = State::waiting;
+    deadline_ms_ = 0;
+  }
   bool overdue(uint64_t now_ms) const { return deadline_ms_ != 0 && now_ms >= deadline_ms_; }
   // May end in retirement.
   void answer(const Answer& answer) {
@@ -34,6 +40,9 @@ class ControlSocket::Client {
     write();
   }
   void close_in_child() { fd_.reset(); }
+  // Its end of file may not wait for the children that are forked before it is buried: they have
+  // inherited the descriptor.
+  void hang_up() { shutdown(fd_.get(), SHUT_RDWR); }
 
  private:
   enum class State { reading, waiting, writing };
@@ -116,10 +125,12 @@ void ControlSocket::carry_out(Client& client, const std::string& line) {
   auto request = parse_request(line);
   if (!request)
     return client.answer(
-        {false, "unknown request; known: reload, stop, quit, reopen-logs, ping", {}});
+        {false, "unknown request; known: reload, upgrade, stop, quit, reopen-logs, ping", {}});
   switch (*request) {
     case Request::reload:
       return commands_.reload(client.id());
+    case Request::upgrade:
+      return commands_.upgrade(client.id());
     case Request::stop:
       commands_.stop_fast();
       return client.answer({true, "stopping", {}});
@@ -134,6 +145,23 @@ void ControlSocket::carry_out(Client& client, const std::string& line) {
   }
 }
 
+int ControlSocket::fd_of(Asker asker) const {
+  for (const auto& client : clients_)
+    if (asker == client->id()) return client->fd();
+  return 0;
+}
+
+Asker ControlSocket::adopt(UniqueFd client) {
+  clients_.push_back(std::make_unique<Client>(*this, next_id_++, std::move(client)));
+  clients_.back()->await();
+  return clients_.back()->id();
+}
+
+bool ControlSocket::quiet_but_for(Asker asker) const {
+  return std::all_of(clients_.begin(), clients_.end(),
+                     [&](const auto& client) { return asker == client->id(); });
+}
+
 void ControlSocket::answer(Asker asker, const Answer& answer) {
   if (!asker) return;
   auto at = std::find_if(clients_.begin(), clients_.end(),
@@ -145,6 +173,7 @@ void ControlSocket::retire(Client& client) {
   auto at = std::find_if(clients_.begin(), clients_.end(),
                          [&](const auto& c) { return c.get() == &client; });
   if (at == clients_.end()) return;
+  client.hang_up();
   loop_.defer_delete(std::move(*at));
   clients_.erase(at);
 }

@@ -6,6 +6,7 @@
 // there is no deadline here: the reload has one.
 //
 //   state      event                    -> state       action
+//   (adopted)                           -> waiting     asked the former image of the master
 //   reading    line complete            -> waiting     ask Commands
 //   reading    unknown, too long        -> writing     error
 //   reading    5 s, end of file, error  -> gone
@@ -37,6 +38,13 @@ class ControlSocket : public MasterOnly {
   static Result<UniqueFd> open(const std::string& path);
   ControlSocket(Loop& loop, UniqueFd listener, Commands& commands);
   ~ControlSocket();
+
+  // Between two images of the master: who waits for an answer, and the listener. 0: it is gone.
+  int fd_of(Asker asker) const;
+  int listener() const { return listener_.get(); }
+  Asker adopt(UniqueFd client);
+  // Is somebody else in the middle of a request or an answer?
+  bool quiet_but_for(Asker asker) const;
 
   // For the one who asked; nothing happens if it is gone, or was a signal.
   void answer(Asker asker, const Answer& answer);

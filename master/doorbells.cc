@@ -15,6 +15,19 @@ Result<Doorbells> Doorbells::make(unsigned slots) {
   return made;
 }
 
+Doorbells Doorbells::restore(const std::vector<DoorbellRecord>& records) {
+  Doorbells made;
+  for (const DoorbellRecord& record : records)
+    made.pipes_.push_back({UniqueFd(record.read), UniqueFd(record.write)});
+  return made;
+}
+
+std::vector<DoorbellRecord> Doorbells::save() const {
+  std::vector<DoorbellRecord> records;
+  for (const Pipe& pipe : pipes_) records.push_back({pipe.read.get(), pipe.write.get()});
+  return records;
+}
+
 std::vector<int> Doorbells::write_ends() const {
   std::vector<int> ends;
   for (const Pipe& pipe : pipes_) ends.push_back(pipe.write.get());

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "master/master_record.h"
 
 namespace holdfast::master {
 
@@ -14,6 +15,8 @@ class Doorbells {
  public:
   // Both ends non-blocking.
   static Result<Doorbells> make(unsigned slots);
+  static Doorbells restore(const std::vector<DoorbellRecord>& records);
+  std::vector<DoorbellRecord> save() const;
 
   std::vector<int> write_ends() const;
   int read_end(unsigned slot) const { return pipes_[slot].read.get(); }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "conf/load.h"
+
 namespace holdfast::master {
 
 std::string builtin_api_path(const conf::Server& server) {
@@ -19,6 +21,24 @@ Result<void> add_builtin_api(conf::Config& config) {
   api.address = *address;
   config.apis.push_back(std::move(api));
   return {};
+}
+
+GenerationRecord record_of(const Generation& generation, bool current) {
+  conf::Config config = generation.config;
+  config.apis.pop_back();  // the built-in one
+  return {generation.number, current, config.file, conf::print_config(config)};
+}
+
+Result<Generation> generation_of(const GenerationRecord& record) {
+  conf::Loaded loaded = conf::load_text(record.toml, record.file);
+  if (!loaded)
+    return Error{Errc::config, 0,
+                 "the configuration that runs is not understood: " + loaded.problems[0].text()};
+  auto rights = rights_for(loaded.config.server.user);
+  if (!rights) return std::move(rights.error());
+  auto added = add_builtin_api(loaded.config);
+  if (!added) return std::move(added.error());
+  return Generation{record.number, std::move(loaded.config), *std::move(rights)};
 }
 
 }  // namespace holdfast::master

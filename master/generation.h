@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "conf/config.h"
+#include "master/master_record.h"
 #include "master/rights.h"
 
 namespace holdfast::master {
@@ -23,5 +24,10 @@ struct Generation {
 std::string builtin_api_path(const conf::Server& server);
 // Appends the built-in api (http, no tokens: the socket's mode 0600 guards it).
 Result<void> add_builtin_api(conf::Config& config);
+
+// Between two images of the master. The tokens and pages of a configuration are read anew.
+GenerationRecord record_of(const Generation& generation, bool current);
+// Errc::config: this version does not understand it.
+Result<Generation> generation_of(const GenerationRecord& record);
 
 }  // namespace holdfast::master

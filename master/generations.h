@@ -25,6 +25,20 @@ class Generations {
     tried_ = all_.back().get();
     return *tried_;
   }
+  // One that runs, from the former image of the master.
+  void restore(Generation generation, bool current) {
+    all_.push_back(std::make_unique<Generation>(std::move(generation)));
+    if (current) current_ = all_.back().get();
+  }
+  const Generation* find(uint32_t number) const {
+    for (const auto& generation : all_)
+      if (generation->number == number) return generation.get();
+    return nullptr;
+  }
+  template <class Function>
+  void for_each(Function&& function) const {
+    for (const auto& generation : all_) function(*generation);
+  }
   void accept() { current_ = std::exchange(tried_, nullptr); }
   void give_up() { tried_ = nullptr; }
   void drop_unused(const Slots& slots) {

@@ -74,6 +74,26 @@ void ListenSockets::close_all() {
   points_.clear();
 }
 
+std::vector<PointRecord> ListenSockets::save() const {
+  std::vector<PointRecord> records;
+  for (const Point& point : points_) {
+    PointRecord record{point.key, {}, point.unix_path, point.device, point.inode};
+    for (size_t lane = 0; lane < point.committed; ++lane)
+      record.lanes.push_back(point.lanes[lane].get());
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+void ListenSockets::restore(const std::vector<PointRecord>& records) {
+  HF_CHECK(points_.empty());
+  for (const PointRecord& record : records) {
+    Point& point = points_.emplace_back(
+        Point{record.key, {}, record.unix_path, record.device, record.inode, record.lanes.size()});
+    for (int fd : record.lanes) point.lanes.emplace_back(fd);
+  }
+}
+
 ListenSockets::Point* ListenSockets::find(const std::string& key) {
   auto at =
       std::find_if(points_.begin(), points_.end(), [&](const Point& p) { return p.key == key; });

@@ -32,6 +32,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "conf/config.h"
+#include "master/master_record.h"
 #include "worker/worker.h"
 
 namespace holdfast::master {
@@ -60,6 +61,10 @@ class ListenSockets {
   ListenSockets(const ListenSockets&) = delete;
   ListenSockets& operator=(const ListenSockets&) = delete;
   ~ListenSockets();  // L4
+
+  // Between two images of the master. Only committed lanes; restored once, into an empty object.
+  std::vector<PointRecord> save() const;
+  void restore(const std::vector<PointRecord>& records);
 
   struct Options {
     bool take_over = false;  // see "after a crash"

@@ -72,6 +72,11 @@ bool standard_descriptors_open() {
 // The exceptions left are bad_alloc and CLI11's own mistakes; both end the process, which is what they should do.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   if (!standard_descriptors_open()) return 1;
+  if (auto order = holdfast::master::takeover_order()) {
+    if (order->check) return holdfast::master::check_takeover(order->record);
+    holdfast::master::ProcessTitle title(argc, argv);
+    return holdfast::master::takeover_main(*order, title, holdfast::worker_main);
+  }
   Arguments arguments;
   CLI::App app("Holdfast, a push gateway for long-lived client connections.", "holdfastd");
   declare(app, arguments);

@@ -4,97 +4,18 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
-#include "master/control_socket.h"
-#include "master/descriptor_limit.h"
-#include "master/generations.h"
-#include "master/instance.h"
-#include "master/listeners_file.h"
 #include "master/logs.h"
+#include "master/master_impl.h"
 #include "master/notify.h"
-#include "master/reload.h"
-#include "master/removed_file.h"
-#include "master/rollout.h"
-#include "master/signals.h"
-#include "master/watch.h"
 
 namespace holdfast::master {
 namespace {
 
 constexpr uint64_t kKillGraceMs = 2'000;
 
-// All of an instance's resources, in the order they are made; the destructor gives them back in the
-// other.
-struct Resources {
-  Instance instance;
-  Doorbells doorbells;
-  UniqueFd control;
-  RemovedFile control_name;
-};
-
-class Master : private SlotObserver, private Commands, private MasterOnly {
- public:
-  Master(Resources& resources, ListenSockets& sockets, Generations& generations,
-         ProcessTitle& title, WorkerMain worker_main)
-      : resources_(resources),
-        sockets_(sockets),
-        generations_(generations),
-        spawner_(loop_, resources.instance.segment, sockets, resources.doorbells, title,
-                 worker_main),
-        slots_(loop_, resources.instance.segment, spawner_, *this),
-        first_start_(slots_),
-        watch_(slots_, resources.instance.segment),
-        signals_(loop_, *this, slots_),
-        control_(loop_, std::move(resources.control), *this),
-        reload_(generations, slots_, sockets, resources.instance.segment, control_),
-        second_(loop_, 1'000, *this, Call<&Master::on_second>{}) {
-    spawner_.add_master_only(*this);
-    spawner_.add_master_only(control_);
-  }
-
-  // Starts the first generation and runs until the end. Returns the exit status.
-  int run();
-
- private:
-  enum class State { starting, serving, stopping };
-
-  const conf::Config& current() const { return generations_.current().config; }
-
-  void on_slot_ready(uint16_t slot) override;
-  void on_slot_crashed(uint16_t slot) override;
-  void on_slot_empty(uint16_t slot) override;
-  void on_succession(uint16_t slot, Succession news) override;
-
-  void reload(Asker asker) override;
-  void upgrade() override;
-  Answer reopen_logs() override;
-  void stop_fast() override;
-  void stop_gracefully() override;
-
-  void close_in_child() override { resources_.instance.pid_file.close_in_child(); }
-
-  void on_second();
-  void serve();
-  void stop(char word, uint64_t patience_ms);
-  void end_if_done();
-
-  Resources& resources_;
-  ListenSockets& sockets_;
-  Generations& generations_;
-  Loop loop_;
-  Spawner spawner_;
-  Slots slots_;
-  Rollout first_start_;
-  HeartbeatWatch watch_;
-  Signals signals_;
-  ControlSocket control_;
-  Reload reload_;
-  Ticker second_;
-  State state_ = State::starting;
-  std::optional<Asker> early_reload_;  // asked while starting
-  uint64_t kill_at_ms_ = 0;            // while stopping
-  int exit_status_ = 0;
-};
+}  // namespace
 
 int Master::run() {
   auto begun = first_start_.begin(generations_.current());
@@ -144,7 +65,35 @@ void Master::on_succession(uint16_t slot, Succession news) {
   if (state_ == State::serving) reload_.on_succession(slot, news);
 }
 
+void Master::on_other_exit(const Exit& exit) {
+  if (upgrade_.on_exit(exit)) return reload_again();
+  log_debug("reaped a process that is no worker pid={} {}", exit.pid, exit.text());
+}
+
+void Master::on_reload_ended(Asker asker, const Answer& answer, bool changed) {
+  if (upgrade_.proving())
+    upgrade_.on_reload_ended(answer, changed);
+  else
+    control_.answer(asker, answer);
+  reload_again();
+}
+
+// A signal has nobody to tell that it came too early.
+void Master::busy(Asker asker, const char* with) {
+  log_info("asked while {} is under way; {}", with, asker ? "refused" : "a reload follows it");
+  control_.answer(asker,
+                  {false, fmt::format("{} is under way; ask again when it has ended", with), {}});
+  if (!asker) again_ = true;
+}
+
+void Master::reload_again() {
+  if (state_ != State::serving || upgrade_.active() || reload_.active()) return;
+  if (std::exchange(again_, false)) reload_.ask(std::nullopt);
+}
+
 void Master::reload(Asker asker) {
+  if (upgrade_.active()) return busy(asker, "an upgrade");
+  if (reload_.active()) return busy(asker, "a reload");
   if (state_ == State::serving) return reload_.ask(asker);
   if (state_ == State::starting && !early_reload_) {
     early_reload_ = asker;  // serve() asks for it
@@ -154,11 +103,64 @@ void Master::reload(Asker asker) {
   control_.answer(asker, {false, "reload refused: the server is starting or stopping", {}});
 }
 
-void Master::upgrade() {
-  log_warn(
-      "upgrade asked (USR2): this version cannot replace its binary while it runs; nothing "
-      "changes. "
-      "Install the new one and restart");
+void Master::upgrade(Asker asker) {
+  if (upgrade_.active()) return busy(asker, "an upgrade");
+  if (reload_.active()) return busy(asker, "a reload");
+  if (state_ != State::serving) {
+    log_warn("upgrade refused reason=\"starting or stopping\"");
+    return control_.answer(asker,
+                           {false, "upgrade refused: the server is starting or stopping", {}});
+  }
+  upgrade_asker_ = asker;
+  upgrade_.ask();
+}
+
+void Master::answer_upgrade(const Answer& answer) {
+  control_.answer(std::exchange(upgrade_asker_, std::nullopt), answer);
+}
+
+MasterRecord Master::record() const {
+  MasterRecord record;
+  record.version = HOLDFAST_VERSION;
+  record.instance = current().server.instance;
+  record.runtime_dir = current().server.runtime_dir;
+  record.segment = resources_.instance.segment.fd();
+  record.pid_file = resources_.instance.pid_file.fd();
+  record.control = control_.listener();
+  record.asker = control_.fd_of(upgrade_asker_);
+  record.image_path = image_path_;
+  record.reload_asked = again_;
+  record.doorbells = resources_.doorbells.save();
+  record.points = sockets_.save();
+  generations_.for_each([&](const Generation& generation) {
+    record.generations.push_back(record_of(generation, generations_.is_current(&generation)));
+  });
+  slots_.save(record);
+  return record;
+}
+
+int Master::go_on(const MasterRecord& former, std::unique_ptr<WayBack> way_back,
+                  const std::string& why) {
+  state_ = State::serving;
+  again_ = former.reload_asked;
+  if (former.asker != 0) upgrade_asker_ = control_.adopt(UniqueFd(former.asker));
+  slots_.restore(former, generations_);
+  unblock_signals();
+  HF_FAULT("upgrade.adopted");
+  if (way_back) {
+    log_info("master goes on as {} after {} pid={}", HOLDFAST_VERSION, former.version, getpid());
+    upgrade_.begin(std::move(way_back), former.version);
+  } else {
+    log_error("upgrade failed, {} goes on as before: {}", HOLDFAST_VERSION, why);
+    answer_upgrade(
+        {false, fmt::format("upgrade failed, {} goes on: {}", HOLDFAST_VERSION, why), {}});
+    notify("READY=1");
+    reload_again();
+  }
+  slots_.reap();  // whoever ended while nobody looked
+  loop_.run();
+  log_info("stopped");
+  return exit_status_;
 }
 
 // All or nobody: what the master cannot open, workers cannot either, or into another file.
@@ -189,6 +191,7 @@ void Master::stop_gracefully() {
 void Master::stop(char word, uint64_t patience_ms) {
   if (state_ != State::stopping) notify("STOPPING=1");
   if (state_ == State::starting) first_start_.abandon();
+  upgrade_.cancel();
   if (state_ == State::serving) reload_.cancel();
   if (early_reload_)
     control_.answer(*early_reload_, {false, "reload refused: the server stops", {}});
@@ -208,6 +211,7 @@ void Master::on_second() {
   watch_.check(now_ms);
   control_.check(now_ms);
   if (state_ == State::serving) reload_.check(now_ms);
+  if (state_ == State::serving) upgrade_.check(now_ms);
   if (state_ != State::stopping || now_ms < kill_at_ms_) return;
   unsigned killed = slots_.kill_all();
   log_error("workers killed number={} reason=\"still there after stop_timeout\"", killed);
@@ -218,65 +222,6 @@ void Master::on_second() {
 // is on its way.
 void Master::end_if_done() {
   if (state_ == State::stopping && slots_.all_empty()) loop_.stop();
-}
-
-Result<Generation> first_generation(conf::Config config) {
-  auto rights = rights_for(config.server.user);
-  if (!rights) return std::move(rights.error());
-  auto added = add_builtin_api(config);
-  if (!added) return std::move(added.error());
-  return Generation{1, std::move(config), *std::move(rights)};
-}
-
-Result<Resources> claim_resources(const conf::Config& config) {
-  auto instance = Instance::claim(config);
-  if (!instance) return std::move(instance.error());
-  auto doorbells = Doorbells::make(config.server.max_workers);
-  if (!doorbells) return std::move(doorbells.error());
-  std::string control_path = config.server.runtime_dir + "/control.sock";
-  auto control = ControlSocket::open(control_path);
-  if (!control) return std::move(control.error());
-  return Resources{*std::move(instance), *std::move(doorbells), *std::move(control),
-                   RemovedFile(control_path)};
-}
-
-int cannot_start(const Error& error) {
-  log_aloud("not started: " + error.text());
-  return 1;
-}
-
-}  // namespace
-
-int master_main(conf::Config wanted, ProcessTitle& title, WorkerMain worker_main) {
-  auto first = first_generation(std::move(wanted));
-  if (!first) return cannot_start(first.error());
-  Generations generations;
-  const Generation& generation = generations.add(*std::move(first));
-  generations.accept();
-  const conf::Config& config = generation.config;
-  auto log = open_master_log(generation);
-  if (!log) return cannot_start(log.error());
-  title.set(fmt::format("holdfastd: master [{}]", config.server.instance), "holdfastd");
-  raise_descriptor_limit(config);
-  warn_about_rights(config.server.user, generation.rights);
-
-  auto resources = claim_resources(config);
-  if (!resources) return cannot_start(resources.error());
-  if (resources->instance.left_over)
-    log_warn(
-        "a master of this instance was killed earlier; replacing what it left, its workers may "
-        "still drain");
-  ListenSockets sockets;
-  auto opened =
-      sockets.open(config, socket_options(generation.rights, resources->instance.left_over));
-  if (!opened) return cannot_start(opened.error());
-  sockets.commit(config);
-  RemovedFile listeners(listeners_path(config.server));
-  auto published = publish_listeners(sockets, config);
-  if (!published) return cannot_start(published.error());
-
-  Master master(*resources, sockets, generations, title, worker_main);
-  return master.run();
 }
 
 }  // namespace holdfast::master

@@ -3,13 +3,15 @@
 //
 // Map of the room: main -> master_main() -> Instance (runtime_dir, pidfile, segment), Doorbells,
 // ListenSockets, then Master, which joins Slots (spawn, worker_process, reap, backoff), Rollout,
-// Reload, HeartbeatWatch, Signals and ControlSocket around one Loop.
+// Reload, Upgrade, HeartbeatWatch, Signals and ControlSocket around one Loop.
 //
 //   state      event                     -> state      action
 //   starting   every worker ready        -> serving    READY=1
 //   starting   one died 5 times early    -> stopping   exit status 1
 //   starting   reload asked              -> starting   carried out once it serves
 //   serving    reload                    -> serving    reload.h
+//   serving    upgrade                   -> serving    upgrade.h: the same process, another image
+//   (adopted)  takeover_main             -> serving    takeover.h
 //   any        TERM, INT, stop           -> stopping   close sockets, kTerm; SIGKILL stop_timeout
 //                                                      + 2 s later
 //   any        QUIT, quit                -> stopping   close sockets, kQuit; SIGKILL 2 x
@@ -27,6 +29,7 @@
 
 #include "conf/config.h"
 #include "master/spawn.h"
+#include "master/takeover.h"
 #include "master/title.h"
 
 namespace holdfast::master {
@@ -34,5 +37,7 @@ namespace holdfast::master {
 // Runs the instance until it is told to stop. Returns the exit status: 0 after a clean stop; 1 if
 // it could not start, gave up, or had to kill workers at the end.
 int master_main(conf::Config config, ProcessTitle& title, WorkerMain worker_main);
+// Goes on with a running instance, as its next image (takeover.h). Exit status as above.
+int takeover_main(const TakeoverOrder& order, ProcessTitle& title, WorkerMain worker_main);
 
 }  // namespace holdfast::master

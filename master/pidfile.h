@@ -16,10 +16,13 @@ class PidFile {
  public:
   // Errc::busy with the holder's pid in the text while another process holds it.
   static Result<PidFile> take(const std::string& path);
+  // The file that the former image of this process has taken: the lock survives execve(2).
+  static PidFile adopt(const std::string& path, int fd) { return {path, UniqueFd(fd)}; }
 
   PidFile(PidFile&&) = default;
   PidFile& operator=(PidFile&&) = delete;
   ~PidFile();  // removes the file, then lets go of the lock
+  int fd() const { return fd_.get(); }
   // In a worker: the master's file stays.
   void close_in_child();
 

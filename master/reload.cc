@@ -1,10 +1,10 @@
 #include "master/reload.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "conf/load.h"
-#include "master/control_socket.h"
 #include "master/listeners_file.h"
 #include "master/logs.h"
 #include "master/notify.h"
@@ -18,13 +18,7 @@ ListenSockets::Options socket_options(const Rights& rights, bool take_over) {
 }
 
 void Reload::ask(Asker asker) {
-  if (state_ != State::idle) {
-    if (!asker) again_ = true;
-    control_.answer(asker, {false, "a reload is under way; ask again when it has ended", {}});
-    log_info("reload asked while one is under way; {}",
-             asker ? "refused" : "another one follows it");
-    return;
-  }
+  HF_CHECK(state_ == State::idle);
   asker_ = asker;
   std::vector<std::string> details;
   auto begun = begin(details);
@@ -126,6 +120,7 @@ void Reload::accept() {
   state_ = State::handing_over;
   log_info("reload: every successor is ready, the slots are handed over generation={}",
            next_->number);
+  observer_.on_reload_accepted();
   broker_.begin(*next_, standbys_.release());
 }
 
@@ -139,9 +134,7 @@ void Reload::finish() {
     log_warn("new log not opened error=\"{}\"; going on with the old one", log.error().text());
   auto published = publish_listeners(sockets_, next_->config);
   if (!published) log_warn("list of listeners not written error=\"{}\"", published.error().text());
-  Answer answer = outcome();
-  control_.answer(asker_, answer);
-  after();
+  after(outcome(), broker_.taken() > 0);
 }
 
 // What was reached, in the log too.
@@ -180,25 +173,21 @@ void Reload::abandon(const std::string& why) {
   sockets_.roll_back();
   generations_.give_up();
   log_error("reload abandoned reason=\"{}\"; the old workers go on", why);
-  control_.answer(asker_, {false, "reload abandoned, the old workers go on: " + why, {}});
-  after();
+  after({false, "reload abandoned, the old workers go on: " + why, {}}, false);
 }
 
 void Reload::refuse(const std::string& why, const std::vector<std::string>& details) {
   log_error("reload refused reason=\"{}\"; nothing changes", why);
   for (const std::string& detail : details) log_error("reload refused: {}", detail);
-  control_.answer(asker_, {false, "reload refused: " + why, details});
-  asker_.reset();
+  observer_.on_reload_ended(std::exchange(asker_, std::nullopt),
+                            {false, "reload refused: " + why, details}, false);
 }
 
-void Reload::after() {
+void Reload::after(const Answer& answer, bool changed) {
   next_ = nullptr;
-  asker_.reset();
   generations_.drop_unused(slots_);
   notify("READY=1");
-  if (!again_) return;
-  again_ = false;
-  ask(std::nullopt);
+  observer_.on_reload_ended(std::exchange(asker_, std::nullopt), answer, changed);
 }
 
 void Reload::check(uint64_t now_ms) {
@@ -210,14 +199,12 @@ void Reload::check(uint64_t now_ms) {
 }
 
 void Reload::cancel() {
-  again_ = false;
   if (state_ == State::preparing) abandon("the master stops");
   if (state_ != State::handing_over) return;
   state_ = State::idle;
   broker_.cancel();
   log_error("reload ends: the master stops; not every slot was handed over");
-  control_.answer(asker_, {false, "reload not finished: the master stops", {}});
-  after();
+  after({false, "reload not finished: the master stops", {}}, true);
 }
 
 // The end of step 8. While a reload is under way the sockets of the generation being tried are in

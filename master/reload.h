@@ -21,8 +21,6 @@
 //   state      event                    -> state      action
 //   idle       asked                    -> idle       refused in (1..5)
 //   idle       asked                    -> preparing  (5)
-//   preparing, handing over   asked by a client   -> (same)   refused: one is under way
-//   preparing, handing over   asked by a signal   -> (same)   noted: another one follows at once
 //   preparing  all ready                -> handing over  (7)
 //   preparing  failed, 30 s, stop       -> idle       abandoned
 //   handing over   every slot settled   -> idle       (8)
@@ -39,23 +37,33 @@
 
 namespace holdfast::master {
 
-class ControlSocket;
+class ReloadObserver {
+ public:
+  // From here on slots change hands.
+  virtual void on_reload_accepted() = 0;
+  // `changed`: some slot was handed over.
+  virtual void on_reload_ended(Asker asker, const Answer& answer, bool changed) = 0;
+
+ protected:
+  ~ReloadObserver() = default;
+};
 
 class Reload {
  public:
   static constexpr uint64_t kPatienceMs = 30'000;
 
   Reload(Generations& generations, Slots& slots, ListenSockets& sockets, shm::Segment& segment,
-         ControlSocket& control)
+         ReloadObserver& observer)
       : generations_(generations),
         slots_(slots),
         sockets_(sockets),
         segment_(segment),
-        control_(control),
+        observer_(observer),
         standbys_(slots),
         broker_(slots) {}
 
-  void ask(Asker asker);
+  void ask(Asker asker);  // idle
+  bool active() const { return state_ != State::idle; }
   void on_slot_ready(uint16_t slot);
   void on_slot_crashed(uint16_t slot);
   void on_slot_empty(uint16_t slot);
@@ -78,20 +86,19 @@ class Reload {
   std::string sum() const;
   void abandon(const std::string& why);
   void refuse(const std::string& why, const std::vector<std::string>& details);
-  void after();
+  void after(const Answer& answer, bool changed);
   void retire();
 
   Generations& generations_;
   Slots& slots_;
   ListenSockets& sockets_;
   shm::Segment& segment_;
-  ControlSocket& control_;
+  ReloadObserver& observer_;
   Standbys standbys_;
   HandoverBroker broker_;
   State state_ = State::idle;
   const Generation* next_ = nullptr;
   Asker asker_;
-  bool again_ = false;
   uint64_t deadline_ms_ = 0;
 };
 

@@ -25,7 +25,7 @@ void Signals::on_signal(int number) {
       commands_.reopen_logs();
       return;
     case SIGUSR2:
-      return commands_.upgrade();
+      return commands_.upgrade(std::nullopt);
     case SIGTERM:
     case SIGINT:
       return commands_.stop_fast();

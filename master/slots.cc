@@ -145,7 +145,7 @@ void Slots::on_exit(const Exit& exit) {
     if (slot.successor && slot.successor->process->pid() == exit.pid)
       return on_successor_exit(i, exit);
   }
-  log_debug("reaped a process that is no worker pid={} {}", exit.pid, exit.text());
+  observer_.on_other_exit(exit);
 }
 
 // The word in the segment says what its end means. // slots.h, commit

@@ -61,9 +61,12 @@
 
 namespace holdfast::master {
 
+// By these numbers in SlotRecord, so a new one comes last.
 enum class Phase : uint8_t { empty, starting, serving, finishing, draining, waiting };
 enum class Purpose : uint8_t { serve, finish, leave };
 enum class Succession : uint8_t { ready, died, taken, kept };  // of a slot's successor
+
+class Generations;
 
 // Hears what became of a slot; called from the loop. May call every method of Slots but reap().
 class SlotObserver {
@@ -72,6 +75,7 @@ class SlotObserver {
   virtual void on_slot_crashed(uint16_t slot) = 0;  // it waits for its next process now
   virtual void on_slot_empty(uint16_t slot) = 0;    // and no process that had it is left
   virtual void on_succession(uint16_t slot, Succession news) = 0;
+  virtual void on_other_exit(const Exit& exit) = 0;  // a child that has no slot
 
  protected:
   ~SlotObserver() = default;
@@ -137,6 +141,13 @@ class Slots : public WorkerListener, public MasterOnly {
   // Once a second: commits that nobody has told us of, leavers that do not leave.
   void look(uint64_t now_ms);
 
+  // Between two images of the master (takeover.h). No slot has a successor then. A process that is
+  // not our child any more has crashed; one that serves a slot that the record does not name was
+  // the work of an image that crashed, and is killed.
+  void save(MasterRecord& record) const;
+  void restore(const MasterRecord& record, const Generations& generations);
+  bool has_successors() const;
+
   Slot& operator[](uint16_t slot) { return slots_[slot]; }
   const Slot& operator[](uint16_t slot) const { return slots_[slot]; }
   uint16_t size() const { return uint16_t(slots_.size()); }
@@ -173,6 +184,10 @@ class Slots : public WorkerListener, public MasterOnly {
   void respawn(uint16_t slot);
   void respawn_later(uint16_t slot, uint64_t wait_ms);
   void on_tick();
+
+  void restore_slot(const SlotRecord& record, const Generation& generation);
+  void restore_leaver(const LeaverRecord& record);
+  void end_stranger(uint16_t slot, const Generation& generation);
 
   bool committed(uint16_t slot) const;
   void promote(uint16_t slot);

@@ -30,6 +30,7 @@ class SignalsHeld {
 void signals_of_a_worker() {
   for (int ignored : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) signal(ignored, SIG_IGN);
   for (int standard : {SIGTERM, SIGQUIT, SIGCHLD}) signal(standard, SIG_DFL);
+  for (int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) signal(crash, SIG_DFL);  // WayBack
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

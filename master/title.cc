@@ -10,6 +10,7 @@ namespace holdfast::master {
 
 ProcessTitle::ProcessTitle(int argc, char** argv) {
   if (argc == 0) return;
+  arguments_.assign(argv, argv + argc);
   begin_ = argv[0];
   char* end = begin_;
   for (int i = 0; i < argc; ++i)

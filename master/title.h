@@ -18,6 +18,8 @@ class ProcessTitle {
   ProcessTitle(const ProcessTitle&) = delete;
   ProcessTitle& operator=(const ProcessTitle&) = delete;
 
+  // As they were given, for one who executes us again.
+  const std::vector<std::string>& arguments() const { return arguments_; }
   // `title` for ps; `short_name` (at most 15 bytes) for top and /proc/PID/comm. A longer title is
   // cut.
   void set(std::string_view title, const std::string& short_name);
@@ -25,6 +27,7 @@ class ProcessTitle {
  private:
   char* begin_ = nullptr;
   size_t bytes_ = 0;
+  std::vector<std::string> arguments_;
   std::vector<std::string> environment_;  // what environ points to from now on
   std::vector<char*> pointers_;
 };

@@ -32,6 +32,7 @@ class WorkerProcess {
 
   uint16_t slot() const { return slot_; }
   pid_t pid() const { return pid_; }
+  int control() const { return control_.get(); }
   // One word of control_word. A worker that is gone already is not an error: its death is on the
   // way to us.
   void tell(char word);

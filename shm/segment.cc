@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 namespace holdfast::shm {
 
@@ -82,6 +83,13 @@ Error incompatible(const std::string& name, std::string_view why) {
   return {Errc::incompatible, 0, fmt::format("attach segment {}: {}", name, why)};
 }
 
+// What Boost's mapped_region asks of something that can be mapped.
+struct InheritedFile {
+  int fd;
+  bip::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
+  bip::mode_t get_mode() const { return bip::read_write; }
+};
+
 void copy_text(char* to, size_t room, const std::string& text) {
   std::memset(to, 0, room);
   text.copy(to, room - 1);  // the last byte stays 0
@@ -144,14 +152,17 @@ LockAnswer create_locked(const std::string& name, bip::shared_memory_object* obj
 
 struct Segment::Impl {
   std::string name;
-  bip::shared_memory_object object;  // holds the lock: closing it would drop it
+  // One of the two holds the lock: closing it would drop it. A second descriptor of the same file
+  // would do the same harm when it is closed.  // I2
+  bip::shared_memory_object object;
+  UniqueFd adopted;
   bip::mapped_region region;
   Layout layout{};
   pid_t creator = 0;   // holds the lock; a forked child differs from it
   bool named = false;  // the creator has not taken the name away yet
 
   char* at(size_t offset) const { return static_cast<char*>(region.get_address()) + offset; }
-  int fd() const { return handle_of(object); }
+  int fd() const { return adopted ? adopted.get() : handle_of(object); }
   bool is_creator() const { return creator == getpid(); }
 
   LockAnswer own(const std::string& instance);
@@ -239,6 +250,28 @@ Result<Segment> Segment::create(const SegmentIdentity& identity, const Capacitie
   return Segment(std::move(impl));
 }
 
+Result<Segment> Segment::adopt(const std::string& instance, int fd) {
+  auto impl = std::make_unique<Impl>();
+  impl->name = object_name(instance);
+  struct stat file {};
+  if (fstat(fd, &file) != 0 || file.st_size < off_t(sizeof(Header)))
+    return incompatible(impl->name, "its descriptor is not a segment");
+  LockAnswer lock = try_lock(fd);
+  if (lock.outcome != LockOutcome::ours) return unlocked(instance, lock);
+  try {
+    bip::mapped_region(InheritedFile{fd}, bip::read_write).swap(impl->region);
+  } catch (const bip::interprocess_exception& e) {
+    return failed(fmt::format("map segment {}", impl->name), e);
+  }
+  if (auto read = impl->read_layout(instance); !read) return std::move(read.error());
+  impl->adopted = UniqueFd(fd);  // not before: on errors it stays the caller's
+  impl->creator = getpid();
+  impl->named = true;
+  Segment segment(std::move(impl));
+  copy_text(segment.header().build, sizeof(Header::build), HOLDFAST_VERSION);
+  return segment;
+}
+
 Result<Segment> Segment::attach(const std::string& instance) {
   auto impl = std::make_unique<Impl>();
   impl->name = object_name(instance);
@@ -256,6 +289,10 @@ Result<Segment> Segment::attach(const std::string& instance) {
   }
   if (auto read = impl->read_layout(instance); !read) return std::move(read.error());
   return Segment(std::move(impl));
+}
+
+int Segment::fd() const {
+  return impl_->fd();
 }
 
 void Segment::disown() {

@@ -43,6 +43,10 @@ class Segment {
   // layout version. Errc::limit for capacities that Layout::possible() refuses and texts too long
   // for the header. // I1
   static Result<Segment> create(const SegmentIdentity& identity, const Capacities& capacities);
+  // The segment that the former image of this process has created: its descriptor, and with it the
+  // lock, came through execve(2). From then on as if created here. Errors as attach(); then the descriptor
+  // stays the caller's.
+  static Result<Segment> adopt(const std::string& instance, int fd);
   // Maps an existing one read-only, for holdfastctl and tests. Errc::gone: no such instance.
   // Errc::incompatible: other layout version, not finished, or not as long as it says. // I3
   static Result<Segment> attach(const std::string& instance);
@@ -53,6 +57,8 @@ class Segment {
   ~Segment();
   // Called by a worker after fork: makes the destructor leave the name alone.
   void disown();
+  // The creator's descriptor, which holds the lock.
+  int fd() const;
   // The name goes now; mapped processes keep the memory. Idempotent.
   void unlink();
 

@@ -22,6 +22,7 @@ struct GatewayOptions {
   std::string tables;
   std::string log_level = "info";
   std::map<std::string, std::string> environment;
+  std::string holdfastd;  // another binary than $HF_HOLDFASTD
 };
 
 class Gateway {

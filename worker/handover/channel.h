@@ -44,8 +44,6 @@ struct Frame {
 
 class Channel {
  public:
-  static constexpr uint64_t kForever = UINT64_MAX;
-
   Channel(UniqueFd socket, uint64_t patience_ms, std::function<void()> alive);
   void set_patience(uint64_t patience_ms) { patience_ms_ = patience_ms; }
 

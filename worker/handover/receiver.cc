@@ -14,6 +14,7 @@ namespace {
 
 // The predecessor's own patience is shorter; this one ends a successor whose predecessor hangs.
 constexpr uint64_t kSuccessorPatienceMs = 60'000;
+constexpr uint64_t kCommitLookMs = 100;
 
 Error senseless(std::string_view what) {
   return {Errc::bad_input, 0, fmt::format("{} makes no sense to this version", what)};
@@ -221,14 +222,17 @@ void Receiver::refuse(const Error& why) {
 }
 
 // Whatever became of the word 'c': the segment says whose the slot is. The predecessor stores nothing there
-// after this socket has ended; while it has not, it may still commit, so there is no patience to lose.
+// after this socket has ended; while it has not, it may still commit, so there is no patience to lose. And one that
+// stands still behind its commit is not waited for: nobody else would keep the slot's heartbeat.
 Result<void> Receiver::wait_for_commit() {
-  channel_.set_patience(Channel::kForever);
-  Result<Frame> answer = channel_.receive();
+  channel_.set_patience(kCommitLookMs);
   shm::SlotHead& head = estate_.heritage.segment->slot(estate_.heritage.slot);
-  if (head.pid.load(std::memory_order_acquire) == uint32_t(getpid())) return {};
-  if (!answer) return std::move(answer.error());
-  return senseless("the predecessor's last word");
+  for (;;) {
+    Result<Frame> answer = channel_.receive();
+    if (head.pid.load(std::memory_order_acquire) == uint32_t(getpid())) return {};
+    if (answer) return senseless("the predecessor's last word");
+    if (answer.error().code != Errc::busy) return std::move(answer.error());
+  }
 }
 
 }  // namespace

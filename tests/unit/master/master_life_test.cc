@@ -211,12 +211,5 @@ TEST(MasterLife, SaysOnStderrTooWhyItDidNotStart) {
   EXPECT_TRUE(master.log_says(said.substr(0, said.size() - 1)));
 }
 
-TEST(MasterLife, SaysThatItCannotUpgradeAndGoesOn) {
-  RunningMaster master;
-  master.process().signal(SIGUSR2);
-  EXPECT_TRUE(master.log_says("cannot replace its binary"));
-  EXPECT_EQ(master.ask("ping").substr(0, 3), "ok ");
-}
-
 }  // namespace
 }  // namespace holdfast::test

@@ -30,7 +30,7 @@ TEST(MasterReload, CountsNoRestartAndLeavesTheOtherSlotsFree) {
   RunningMaster master;
   master.process().signal(SIGHUP);
   ASSERT_TRUE(master.serves(2));
-  for (uint16_t slot : {0, 1}) {
+  for (uint16_t slot : {uint16_t{0}, uint16_t{1}}) {
     EXPECT_EQ(master.slot(slot).restarts.load(), 0u);
     EXPECT_EQ(master.slot(slot).generation.load(), 2u);
   }

@@ -54,6 +54,7 @@ class SlotsRig : private master::SlotObserver {
   void on_slot_crashed(uint16_t slot) override;
   void on_slot_empty(uint16_t slot) override;
   void on_succession(uint16_t slot, master::Succession news) override;
+  void on_other_exit(const master::Exit&) override {}
   void on_tick();
 
   conf::TempDir dir_;
