@@ -126,7 +126,14 @@ ReaderRecord RecordReader::save() const {
 }
 
 bool RecordReader::restore(const ReaderRecord& r) {
+  Part part = Part(r.part);
   if (r.part > uint8_t(Part::broken) || r.held > hold_.size()) return false;
+  // What take() leaves behind: it stops where there is more to take.
+  if (part == Part::header && r.held == hold_.size()) return false;
+  if (part == Part::content && r.content_left == 0) return false;
+  if (part == Part::content && r.type == kEndRequest && r.held + r.content_left != hold_.size())
+    return false;
+  if (part == Part::padding && (r.content_left != 0 || r.padding_left == 0)) return false;
   part_ = Part(r.part);
   type_ = r.type;
   padding_left_ = r.padding_left;

@@ -36,6 +36,8 @@ std::string encode_request(std::string_view params, std::string_view body, bool 
 void set_keep_connection(std::string& request, bool keep_connection);
 // encode_request() ends with an empty STDIN record of this size.
 inline constexpr size_t kTerminatorBytes = 8;
+// It begins with a BEGIN_REQUEST record, where the flags are.
+inline constexpr size_t kMinRequestBytes = 16 + kTerminatorBytes;
 
 enum class ProtocolStatus : uint8_t {
   request_complete = 0,

@@ -73,7 +73,7 @@ ExchangePtr Pool::Impl::make_exchange(ExchangeRecord&& record, Caller* caller) {
 
 bool Pool::Impl::restore(PoolRecord&& record, Caller* caller) {
   for (ExchangeRecord& waiting : record.queue) {
-    if (waiting.bytes.size() < kTerminatorBytes) return false;
+    if (waiting.bytes.size() < kMinRequestBytes) return false;
     queue_.push_back(make_exchange(std::move(waiting), caller));
   }
   for (DoneRecord& done : record.done) {
@@ -88,7 +88,7 @@ bool Pool::Impl::restore(PoolRecord&& record, Caller* caller) {
 
 bool Pool::Impl::restore(CarriedRecord&& record, UniqueFd fd, Caller* caller) {
   size_t server = server_at(record.server);
-  if (server == SIZE_MAX || record.exchange.bytes.size() < kTerminatorBytes) return false;
+  if (server == SIZE_MAX || record.exchange.bytes.size() < kMinRequestBytes) return false;
   ExchangePtr exchange = make_exchange(std::move(record.exchange), caller);
   auto connection = std::make_unique<Connection>(shared_, server);
   if (!connection->restore(std::move(record), std::move(exchange), std::move(fd))) return false;

@@ -283,7 +283,7 @@ std::string RequestReader::replay() const {
   if (impl_->phase == Phase::header) return (impl_->empty_line_seen ? "\r\n" : "") + impl_->raw;
   const Request& r = impl_->request;
   std::string text = r.method + " " + r.target + (r.version_11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n");
-  for (const Header& header : r.headers) text += header.name + ": " + header.value + "\r\n";
+  for (const Header& header : r.headers) text += header.name + ":" + header.value + "\r\n";
   text += "\r\n";
   if (impl_->phase == Phase::fixed_body) return text + r.body;
   return text + impl_->chunks.replay(r.body);

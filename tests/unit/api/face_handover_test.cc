@@ -806,5 +806,20 @@ TEST_F(HttpHandover, HalfABodyThatIsTooLongForTheSuccessorIs413) {
   EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 413 ")) << peer.received();
 }
 
+TEST_F(HttpHandover, HeaderWithoutBlanksAtItsLimitIsReadAgain) {
+  std::string request =
+      "POST /v1/send-all HTTP/1.1\r\nHost:x\r\nContent-Length:14\r\nX-A:1\r\nX-B:2\r\n"
+      "Connection:close\r\n\r\n";
+  config_.limits.max_header_size = request.size();
+  serve(make<api::HttpFace>);
+  Peer peer = connect();
+  peer.send(request + R"({"data)");
+  turn(2);
+  move();
+  peer.send(R"(":"one"})");
+  EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
+  EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 200 ")) << peer.received();
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -823,5 +823,16 @@ TEST_F(FcgiPoolRecords, CutOffOnesAreRefusedOrLackTheirLastFields) {
   EXPECT_TRUE(inbox_.answers.empty());
 }
 
+TEST_F(FcgiPoolRecords, ReaderStatesThatCannotBeAreRefused) {
+  EXPECT_FALSE(taken_with(
+      [](auto& r) { r.reader = {.part = 1, .type = 3, .held = 8, .content_left = 60'000}; }));
+  EXPECT_FALSE(taken_with([](auto& r) { r.reader = {.part = 2, .type = 6, .content_left = 5}; }));
+}
+
+TEST_F(FcgiPoolRecords, RequestsTooShortForTheirFlagsAreRefused) {
+  // set_keep_connection() writes byte 10; kTerminatorBytes is 8.
+  EXPECT_FALSE(pool_taken_with([](auto& r) { r.queue[0].bytes.resize(kTerminatorBytes); }));
+}
+
 }  // namespace
 }  // namespace holdfast::fcgi
