@@ -20,7 +20,11 @@ Result<Arena> Arena::make(const Options& options) {
   size_t published_at = processes_at + aligned(sizeof(ProcessBlock) * options.processes);
   size_t cells = std::max(options.connections, options.channels);
   size_t sessions_at = published_at + aligned(sizeof(Cell) * cells);
-  size_t total = sessions_at + kSessionDigits * options.connections;
+  size_t silences_at = sessions_at + aligned(kSessionDigits * options.connections);
+  uint32_t members = (options.connections + options.channels - 1) / options.channels;
+  bool handover = options.scenario == Scenario::handover;
+  size_t total = silences_at;
+  if (handover) total += SilenceBoard::bytes(members, options.handover.windows());
   // Zeros from the kernel are valid values of everything in it. Never unmapped: it lives as long as
   // the process.
   void* memory = mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -31,6 +35,7 @@ Result<Arena> Arena::make(const Options& options) {
   arena.processes_ = reinterpret_cast<ProcessBlock*>(base + processes_at);
   arena.published_ = reinterpret_cast<Cell*>(base + published_at);
   arena.sessions_ = base + sessions_at;
+  if (handover) arena.silences_.emplace(base + silences_at, members);
   return arena;
 }
 

@@ -10,9 +10,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
+#include "bench/load/handover_board.h"
 #include "bench/load/histogram.h"
 #include "bench/load/options.h"
 #include "shm/stats.h"
@@ -61,6 +63,8 @@ class Arena {
   // "" while connection `index` has none.
   std::string_view session(uint32_t index) const;
   void set_session(uint32_t index, std::string_view id) const;
+  // Of a handover only. Connection `index` is member index / channels where channels divides it.
+  const SilenceBoard* silences() const { return silences_ ? &*silences_ : nullptr; }
 
  private:
   Arena() = default;
@@ -68,6 +72,7 @@ class Arena {
   ProcessBlock* processes_ = nullptr;
   Cell* published_ = nullptr;
   char* sessions_ = nullptr;
+  std::optional<SilenceBoard> silences_;
 };
 
 }  // namespace holdfast::bench

@@ -192,6 +192,8 @@ void ClientProcess::on_message(Connection& connection, std::string_view payload)
   block_.received.add();
   block_.received_bytes.add(payload.size());
   block_.last_arrival_ns.set(now);
+  if (const SilenceBoard* silences = arena_.silences())
+    silences->heard(index_of(connection) / options_.channels, now);
   block_.latency.record(now > stamp->due_ns ? now - stamp->due_ns : 0);
   switch (connection.check.arrived(stamp->sequence)) {
     case Arrival::in_order:

@@ -83,7 +83,11 @@ class Driver {
   void publish() {
     Result<Publisher> publisher = Publisher::open(options_, arena_);
     if (!publisher) return note(publisher.error());
+    std::optional<ReloadRun> reloads;
+    if (const SilenceBoard* silences = arena_.silences())
+      reloads.emplace(options_.handover, *silences);
     if (Result<void> ran = publisher->run(); !ran) note(ran.error());
+    if (reloads) measured_.handover = reloads->finish();
     measured_.published = publisher->published();
   }
 
@@ -114,7 +118,8 @@ bool Measured::good(const Options& options) const {
       totals.connected == options.connections && totals.closed_early == 0 && totals.broken == 0;
   bool all_right = totals.missing == 0 && totals.duplicates == 0 && totals.reordered == 0 &&
                    totals.misdirected == 0 && totals.malformed == 0 && undelivered() == 0;
-  return trouble.empty() && all_there && all_right && published.failures == 0;
+  bool reloaded = options.scenario != Scenario::handover || (handover && handover->good());
+  return trouble.empty() && reloaded && all_there && all_right && published.failures == 0;
 }
 
 Result<Measured> measure(const Options& options) {

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "bench/load/accounting.h"
+#include "bench/load/handover.h"
 #include "bench/load/histogram.h"
 #include "bench/load/options.h"
 #include "bench/load/publisher.h"
@@ -35,7 +36,8 @@ struct Measured {
   std::optional<Usage> before;     // without our connections
   std::optional<Usage> connected;  // before the load
   std::optional<Usage> loaded;     // after it
-  std::string trouble;             // what made the driver stop early; "" = nothing
+  std::optional<HandoverMeasured> handover;
+  std::string trouble;  // what made the driver stop early; "" = nothing
 
   // Everything asked for happened, nothing was lost, doubled or out of order.
   bool good(const Options& options) const;

@@ -67,6 +67,19 @@ void declare_channels(CLI::App& sub, Options& options) {
   sub.add_option("--channel", options.channel, "name, or its beginning")->capture_default_str();
 }
 
+void declare_handover(CLI::App& sub, Options& options) {
+  HandoverOptions& handover = options.handover;
+  sub.add_option("--control", handover.control, "RUNTIME_DIR/control.sock of the server")
+      ->required();
+  sub.add_option("--server-log", handover.log, "its log, level info: count what it handed over");
+  sub.add_option("--reloads", handover.reloads, "how often to reload")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  sub.add_option("--members", handover.members, "connections that messages are published to")
+      ->check(CLI::Range(1u, 1'000'000u))
+      ->capture_default_str();
+}
+
 void declare_scenarios(CLI::App& app, Options& options) {
   scenario(app, options, Scenario::connect, "open N connections, then close them");
   auto* fanout =
@@ -77,16 +90,28 @@ void declare_scenarios(CLI::App& app, Options& options) {
   for (CLI::App* sub : {fanout, resp_fanout}) declare_channels(*sub, options);
   const std::map<std::string, PushProtocol> protocols{{"http", PushProtocol::http},
                                                       {"resp", PushProtocol::resp}};
-  for (CLI::App* sub : {fanout, unicast})
+  auto* handover = scenario(app, options, Scenario::handover,
+                            "publish to some of N connections, reload the server meanwhile");
+  declare_handover(*handover, options);
+  for (CLI::App* sub : {fanout, unicast, handover})
     sub->add_option("--protocol", options.push_protocol, "of the push API: http, resp")
         ->transform(CLI::CheckedTransformer(protocols));
-  for (CLI::App* sub : {fanout, unicast, resp_fanout})
+  for (CLI::App* sub : {fanout, unicast, resp_fanout, handover})
     sub->add_option("--api-connections", options.api_connections, "connections that publish")
         ->check(CLI::Range(1u, 256u))
         ->capture_default_str();
   scenario(app, options, Scenario::echo,
            "send on every connection, wait for the same to come back");
   scenario(app, options, Scenario::idle, "open N connections and hold them");
+}
+
+// The connections are spread over so many channels that the first one has the members asked for;
+// the rate is a client's, and the reloads say when it is over.
+void complete_handover(Options& options) {
+  options.channels = std::max(options.connections / options.handover.members, 1u);
+  if (options.rate == 0) options.rate = 50;
+  if (options.outstanding == 0) options.outstanding = 1000;
+  options.duration_s = 3600;
 }
 
 conf::Address address_of(const char* option, const std::string& text) {
@@ -99,10 +124,13 @@ conf::Address address_of(const char* option, const std::string& text) {
 // The built-in relay, which the quick start listens with, wants a channel. fanout names its own,
 // and echo is for a backend that answers.
 std::string default_path(Scenario scenario) {
-  return scenario == Scenario::fanout || scenario == Scenario::echo ? "/ws" : "/ws?channel=bench";
+  bool bare =
+      scenario == Scenario::fanout || scenario == Scenario::echo || scenario == Scenario::handover;
+  return bare ? "/ws" : "/ws?channel=bench";
 }
 
 void complete(Options& options, Texts texts) {
+  if (options.scenario == Scenario::handover) complete_handover(options);
   bool resp = options.scenario == Scenario::resp_fanout;
   if (resp) options.push_protocol = PushProtocol::resp;
   if (texts.address.empty()) texts.address = resp ? "127.0.0.1:6379" : "127.0.0.1:8080";
@@ -136,6 +164,8 @@ std::string_view name_of(Scenario scenario) {
       return "idle";
     case Scenario::resp_fanout:
       return "resp-fanout";
+    case Scenario::handover:
+      return "handover";
   }
   return "";
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <variant>
 
+#include "bench/load/handover.h"
 #include "conf/config.h"
 
 namespace holdfast::bench {
@@ -23,6 +24,7 @@ enum class Scenario : uint8_t {
   echo,         // every connection sends and gets its own messages back
   idle,         // open N connections and look at what they cost
   resp_fanout,  // as fanout, but the connections are RESP subscribers: also of a Redis server
+  handover,     // publish to one of the channels, and have the server reload meanwhile
 };
 std::string_view name_of(Scenario scenario);
 
@@ -54,13 +56,18 @@ struct Options {
   double duration_s = 10;
   pid_t server_pid = 0;  // accounting; 0 = none
   bool json = false;
+  HandoverOptions handover;
 
   bool by_channel() const {
-    return scenario == Scenario::fanout || scenario == Scenario::resp_fanout;
+    return scenario == Scenario::fanout || scenario == Scenario::resp_fanout ||
+           scenario == Scenario::handover;
   }
   bool publishes() const { return by_channel() || scenario == Scenario::unicast; }
   // What the server may deliver independently: channels, or sessions.
-  uint32_t addressees() const { return by_channel() ? channels : connections; }
+  uint32_t addressees() const {
+    if (scenario == Scenario::handover) return 1;  // the first channel
+    return by_channel() ? channels : connections;
+  }
   std::string channel_name(uint32_t index) const {
     return channels == 1 ? channel : channel + "-" + std::to_string(index);
   }

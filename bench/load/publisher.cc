@@ -40,7 +40,9 @@ Result<void> Publisher::run() {
   uint64_t start = monotonic_ns();
   uint64_t end = start + uint64_t(options_.duration_s * 1e9);
   pacer_ = Pacer(options_.rate, start);
+  const SilenceBoard* silences = arena_.silences();
   for (uint64_t now = start; now < end; now = monotonic_ns()) {
+    if (silences != nullptr && silences->over()) break;
     fill(now);
     if (Result<void> turned = turn(pacer_.wake_ns(end)); !turned) return turned;
   }

@@ -28,7 +28,7 @@ struct Published {
 class Publisher {
  public:
   static Result<Publisher> open(const Options& options, const Arena& arena);
-  // For options.duration_s; then waits for what is outstanding. Errc::limit: not all answers came.
+  // For options.duration_s, a handover until its reloads are over; then waits for what is outstanding. Errc::limit: not all answers came.
   Result<void> run();
   const Published& published() const { return published_; }
 

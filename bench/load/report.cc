@@ -172,6 +172,7 @@ std::string report_text(const Options& options, const Measured& m) {
     lines.emplace_back("pushed over", std::string(name_of(options.push_protocol)));
   add_connections(lines, options, m);
   if (loaded) add_messages(lines, options, m);
+  if (m.handover) add_handover(lines, *m.handover);
   add_server(lines, options, m);
   if (!m.trouble.empty()) lines.emplace_back("STOPPED", m.trouble);
   lines.emplace_back("verdict", m.good(options) ? "good" : "BAD");
@@ -190,6 +191,7 @@ std::string report_json(const Options& options, const Measured& m) {
   write_times(json, "handshake_ns", m.handshake);
   write_times(json, "latency_ns", m.latency);
   if (options.publishes()) write_published(json, m);
+  if (m.handover) write_handover(json, *m.handover);
   write_server(json, options, m);
   json.end_object();
   return json.line();
