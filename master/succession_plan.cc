@@ -20,7 +20,7 @@ Tenant tenant_of(const Slot& slot, bool empty) {
 
 // P3
 void fill(std::vector<uint16_t>& lanes, std::vector<Tenant>& rest, Tenant::Kind kind) {
-  for (uint16_t slot = 0; slot < rest.size(); ++slot) {
+  for (uint16_t slot = 0; slot < uint16_t(rest.size()); ++slot) {
     if (rest[slot].kind != kind) continue;
     auto lane = std::find(lanes.begin(), lanes.end(), kNobody);
     if (lane == lanes.end()) return;
@@ -42,7 +42,7 @@ std::vector<Tenant> tenants_of(const Slots& slots) {
 Result<std::vector<Place>> plan_succession(const std::vector<Tenant>& tenants, unsigned workers) {
   std::vector<uint16_t> lanes(workers, kNobody);
   std::vector<Tenant> rest = tenants;
-  for (uint16_t slot = 0; slot < rest.size(); ++slot) {  // P2
+  for (uint16_t slot = 0; slot < uint16_t(rest.size()); ++slot) {  // P2
     Tenant& tenant = rest[slot];
     if (tenant.kind != Tenant::Kind::accepting || tenant.ordinal >= workers) continue;
     if (lanes[tenant.ordinal] != kNobody) continue;
@@ -60,7 +60,7 @@ Result<std::vector<Place>> plan_succession(const std::vector<Tenant>& tenants, u
   std::vector<Place> places;
   for (unsigned ordinal = 0; ordinal < workers; ++ordinal)
     places.push_back({lanes[ordinal], ordinal, true});
-  for (uint16_t slot = 0; slot < rest.size(); ++slot) {  // P4
+  for (uint16_t slot = 0; slot < uint16_t(rest.size()); ++slot) {  // P4
     if (rest[slot].kind == Tenant::Kind::accepting || rest[slot].kind == Tenant::Kind::finishing)
       places.push_back({slot, 0, false});
   }

@@ -32,6 +32,7 @@ void keep_at_exec(const std::vector<int>& fds, bool keep) {
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> list;
+  list.reserve(texts.size() + 1);
   for (const std::string& text : texts) list.push_back(const_cast<char*>(text.c_str()));
   list.push_back(nullptr);
   return list;
@@ -186,7 +187,7 @@ std::optional<TakeoverOrder> takeover_order() {
   bool check = !take_variable(kCheckName).empty();
   std::string why = take_variable(kWhyName);
   if (record.empty()) return std::nullopt;
-  return TakeoverOrder{std::atoi(record.c_str()), check, std::move(why)};
+  return TakeoverOrder{int(std::strtol(record.c_str(), nullptr, 10)), check, std::move(why)};
 }
 
 int check_takeover(int record_fd) {

@@ -48,8 +48,9 @@ bool same_place(const conf::Listen& a, const conf::Listen& b) {
 
 bool read_address(conf::Address& address) {
   std::optional<conf::Address> parsed = conf::parse_address(address.text);
-  if (parsed) address = *std::move(parsed);
-  return parsed.has_value();
+  if (!parsed) return false;
+  address = *std::move(parsed);
+  return true;
 }
 
 }  // namespace
