@@ -72,7 +72,9 @@ Gateway::~Gateway() {
 void Gateway::start() {
   std::vector<std::string> command{"env"};
   for (const auto& [name, value] : options_.environment) command.push_back(name + "=" + value);
-  command.insert(command.end(), {options_.holdfastd.empty() ? binary("HF_HOLDFASTD") : options_.holdfastd, "-c", config_file()});
+  command.insert(command.end(),
+                 {options_.holdfastd.empty() ? binary("HF_HOLDFASTD") : options_.holdfastd, "-c",
+                  config_file()});
   if (process_.pid() > 0) former_.push_back(std::move(process_));
   process_ = Process(command, dir_ / "stderr");
   unsigned workers = options_.workers;
