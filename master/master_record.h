@@ -1,14 +1,14 @@
 // master/master_record.h - what one image of the master leaves to the next (takeover.h): its
 // descriptors by number, its children by pid, the configurations that run.
 //
-// Two versions read it, so the rules F1 to F5 of worker/handover/fields.h hold. A descriptor 0 is
+// Two versions read it, so the rules F1 to F5 of base/fields.h hold. A descriptor 0 is
 // none: ours are never one of the standard three.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "worker/handover/fields.h"
+#include "base/fields.h"
 
 namespace holdfast::master {
 

@@ -2,8 +2,8 @@
 // that came by them.
 #pragma once
 
+#include "base/fields.h"
 #include "conf/config.h"
-#include "worker/handover/fields.h"
 
 namespace holdfast::conf {
 

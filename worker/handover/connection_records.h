@@ -5,8 +5,8 @@
 // segment. Each fields() names every member, so that a new member that is not carried does not compile.
 #pragma once
 
+#include "base/fields.h"
 #include "shm/session_directory.h"
-#include "worker/handover/fields.h"
 #include "worker/ws/decoder.h"
 
 namespace holdfast::handover {

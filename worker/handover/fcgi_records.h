@@ -1,7 +1,7 @@
 // worker/handover/fcgi_records.h - requests to the application, on their way, as they travel.
 #pragma once
 
-#include "worker/handover/fields.h"
+#include "base/fields.h"
 
 namespace holdfast::fcgi {
 

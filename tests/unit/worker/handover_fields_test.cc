@@ -1,6 +1,6 @@
 // Numbered fields: what two versions of a record make of each other.
 
-#include "worker/handover/fields.h"
+#include "base/fields.h"
 
 #include <gtest/gtest.h>
 

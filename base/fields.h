@@ -1,4 +1,4 @@
-// worker/handover/fields.h - state records: numbered fields with lengths, so that two versions of
+// base/fields.h - state records: numbered fields with lengths, so that two versions of
 // the server understand each other.
 //
 //   record   field, field ...                 in the order of their numbers
