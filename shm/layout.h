@@ -20,7 +20,8 @@
 // After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as
 // it left them at its last publishing store. The master marks the slot dead and clears its filter
 // column; the successor sweeps the slab; receipts need neither (receipts.h I4). After a crash of the
-// master: the segment stays; the next master recognises it by its lock being free.
+// master: the segment stays; the next master recognises it by its lock being free, and takes from it what
+// dead workers' sessions are owed (master/leftover.h).
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,7 @@
 namespace holdfast::shm {
 
 inline constexpr uint64_t kMagic = 0x31'54'53'41'46'44'4c'48;  // "HLDFAST1" in memory
-inline constexpr uint32_t kLayoutVersion = 2;
+inline constexpr uint32_t kLayoutVersion = 3;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kPage = 4096;
 

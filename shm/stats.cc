@@ -10,10 +10,10 @@ namespace holdfast::shm {
 namespace {
 
 constexpr StatInfo kStats[] = {
-#define HF_COUNTER(ident, name, help) {StatKind::counter, name, help, offsetof(StatsBlock, ident)},
-#define HF_GAUGE(ident, name, help) {StatKind::gauge, name, help, offsetof(StatsBlock, ident)},
+#define HF_COUNTER(ident, name, help) {StatKind::counter, name, help, offsetof(StatsFields, ident)},
+#define HF_GAUGE(ident, name, help) {StatKind::gauge, name, help, offsetof(StatsFields, ident)},
 #define HF_HISTOGRAM(ident, name, help) \
-  {StatKind::histogram, name, help, offsetof(StatsBlock, ident)},
+  {StatKind::histogram, name, help, offsetof(StatsFields, ident)},
 #include "shm/counters.def"
 #undef HF_COUNTER
 #undef HF_GAUGE

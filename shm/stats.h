@@ -45,7 +45,11 @@ struct Histogram {
   static uint64_t upper_bound(unsigned bucket);
 };
 
-struct alignas(kPage) StatsBlock {
+struct StatsFields {
+  // Not shown: the slab's high-water mark (see Slab). On a line of its own, because every lookup
+  // reads it.
+  std::atomic<uint32_t> slab_high_water;
+  char unused[kCacheLine - sizeof(uint32_t)];
 #define HF_COUNTER(ident, name, help) Cell ident;
 #define HF_GAUGE(ident, name, help) Cell ident;
 #define HF_HISTOGRAM(ident, name, help) Histogram ident;
@@ -53,17 +57,22 @@ struct alignas(kPage) StatsBlock {
 #undef HF_COUNTER
 #undef HF_GAUGE
 #undef HF_HISTOGRAM
-  // Not shown: the slab's high-water mark (see Slab). On a line of its own, because every lookup
-  // reads it.
-  alignas(kCacheLine) std::atomic<uint32_t> slab_high_water;
 };
+
+// As large as ever, whatever is counted: a newer binary may find room for more in an older one's segment. Pages that
+// nobody touches cost nothing.
+inline constexpr size_t kStatsBytes = 64 * 1024;
+struct alignas(kPage) StatsBlock : StatsFields {
+  char room[kStatsBytes - sizeof(StatsFields)];
+};
+static_assert(sizeof(StatsBlock) == kStatsBytes);
 
 enum class StatKind : uint8_t { counter, gauge, histogram };
 struct StatInfo {
   StatKind kind;
   std::string_view name;  // "sessions.online"
   std::string_view help;  // one sentence
-  size_t offset;          // in StatsBlock, of a Cell or a Histogram
+  size_t offset;          // in StatsFields, of a Cell or a Histogram
 };
 // All of counters.def, in its order.
 std::span<const StatInfo> all_stats();

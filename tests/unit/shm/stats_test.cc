@@ -39,6 +39,20 @@ TEST(Stats, TableHasEveryLineOfTheListInItsOrder) {
   for (size_t i = 0; i < std::size(kNames); ++i) EXPECT_EQ(all_stats()[i].name, kNames[i]);
 }
 
+// Places in the segment, which an older binary may have made: what was there stays where it was.
+TEST(Stats, PlacesAreThoseOfTheLayout) {
+  constexpr size_t kFirst = 86;
+  constexpr uint64_t kPlaces = 3785365420657732518u;
+  static_assert(kLayoutVersion == 3, "a new layout: set both to what the test prints");
+  ASSERT_GE(all_stats().size(), kFirst);
+  uint64_t places = 14695981039346656037u;  // FNV-1a
+  for (const StatInfo& info : all_stats().first(kFirst))
+    for (char c : std::string(info.name) + " " + std::to_string(info.offset))
+      places = (places ^ uint8_t(c)) * 1099511628211u;
+  EXPECT_EQ(places, kPlaces) << "of " << all_stats().size()
+                             << "; new counters stand behind all others (counters.def)";
+}
+
 TEST(Stats, NamesAreUniqueAndHaveAGroup) {
   std::set<std::string_view> names;
   for (const StatInfo& info : all_stats()) {
