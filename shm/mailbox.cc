@@ -79,16 +79,26 @@ std::optional<Record> MailboxRing::front(bool* broken) {
   }
 }
 
+bool MailboxRing::begin_use() {
+  uint32_t uses = head_->uses.load(kRelaxed);
+  if (uses >= kMostUses) return false;
+  head_->uses.store(uses + 1, kRelaxed);
+  return true;
+}
+
 // A length scribbled on since front() leads past head, which the next front() calls broken.
 void MailboxRing::pop() {
   uint64_t tail = aligned(head_->tail.load(kRelaxed));
   uint32_t body_bytes;
   std::memcpy(&body_bytes, bytes_ + (tail & mask_), sizeof body_bytes);
+  // Killed between the two, the next record is tried once less.
   head_->tail.store(tail + record_bytes(body_bytes), std::memory_order_release);  // I2
+  head_->uses.store(0, kRelaxed);                                                 // I6
 }
 
 void MailboxRing::discard() {
   head_->tail.store(head_->head.load(std::memory_order_acquire), std::memory_order_release);
+  head_->uses.store(0, kRelaxed);
 }
 
 bool MailboxRing::empty() const {
@@ -96,8 +106,15 @@ bool MailboxRing::empty() const {
 }
 
 uint64_t MailboxRing::used_bytes() const {
-  uint64_t tail = head_->tail.load(std::memory_order_acquire);
-  return head_->head.load(std::memory_order_acquire) - tail;
+  uint64_t tail = tail_count();
+  return head_count() - tail;
+}
+
+uint64_t MailboxRing::head_count() const {
+  return head_->head.load(std::memory_order_acquire);
+}
+uint64_t MailboxRing::tail_count() const {
+  return head_->tail.load(std::memory_order_acquire);
 }
 
 // I3 and I4 are both Dekker's pattern: each side stores its own word, passes a full fence, reads

@@ -14,6 +14,8 @@
 //   head     `from`, after the bytes it makes visible (release)                           // I1
 //   tail     `to`, after it has used the record (release): one half-used at a crash is
 //            seen again                                                                   // I2
+//   uses     `to`: how often it has begun to use the oldest record. One that two processes
+//            died of is left out by the third                                             // I6
 //   waiting  `from`: 1 while it keeps records that did not fit, so `to` rings its doorbell
 //            after making room                                                            // I3
 // A producer killed before its store of head leaves bytes nobody can see; one started later goes
@@ -41,12 +43,14 @@ namespace holdfast::shm {
 
 inline constexpr uint32_t kPadding = 0;
 inline constexpr size_t kRecordHead = 8;
+inline constexpr uint32_t kMostUses = 2;
 
 // In the segment, followed by the ring's bytes.
 struct RingHead {
   alignas(kCacheLine) std::atomic<uint64_t> head;
   std::atomic<uint32_t> waiting;
   alignas(kCacheLine) std::atomic<uint64_t> tail;
+  std::atomic<uint32_t> uses;
 };
 static_assert(sizeof(RingHead) == 2 * kCacheLine);
 
@@ -73,12 +77,17 @@ class MailboxRing {
   // Consumer. The oldest record, or empty. A ring whose bytes make no sense (a length past head)
   // answers empty and sets `broken`: the caller counts it and calls discard().
   std::optional<Record> front(bool* broken);
+  // Before the record that front() gave is used. False: it has cost two processes their lives; leave it out.  // I6
+  bool begin_use();
   void pop();      // the record front() gave
   void discard();  // all that is in it
   bool empty() const;
   bool producer_waits() const;  // asked after pop(): does somebody wait for the room?  // I3
 
   uint64_t used_bytes() const;  // either side
+  // Bytes since creation.
+  uint64_t head_count() const;
+  uint64_t tail_count() const;
 
  private:
   RingHead* head_;

@@ -1,5 +1,7 @@
 #include "worker/post.h"
 
+#include "base/log.h"
+
 namespace holdfast {
 
 Post::Post(Runtime& runtime, const Heritage& heritage, Reader& reader)
@@ -48,6 +50,7 @@ bool Post::send(uint16_t to, uint32_t kind, std::string_view body) {
     runtime_.stats.push_queue_full.add();
     return false;
   }
+  if (box.waiting.empty()) box.restarts = restarts(to);
   box.waiting.push_back({kind, std::string(body)});  // I1
   box.waiting_bytes += body.size();
   runtime_.stats.mailbox_overflow_bytes.add(body.size());
@@ -68,6 +71,7 @@ bool Post::restore(std::vector<handover::LetterRecord>&& letters) {
     if (letter.to >= slots_ || letter.body.size() > max_body_ || letter.kind == shm::kPadding)
       return false;
     Outbox& box = outboxes_[letter.to];
+    box.restarts = restarts(letter.to);
     box.waiting_bytes += letter.body.size();
     box.waiting.push_back({letter.kind, std::move(letter.body)});
   }
@@ -75,7 +79,8 @@ bool Post::restore(std::vector<handover::LetterRecord>&& letters) {
 }
 
 void Post::empty_overflow(uint16_t to, Outbox& box) {
-  if (!served(to)) {  // its sessions are gone, so is what was for them
+  // Its sessions are gone, so is what was for them.  // I5
+  if (!served(to) || box.restarts != restarts(to)) {
     runtime_.stats.push_no_session.add(box.waiting.size());
     runtime_.stats.mailbox_overflow_bytes.sub(box.waiting_bytes);
     box.waiting.clear();
@@ -105,32 +110,59 @@ void Post::dispatch() {
   }
 }
 
-void Post::receive_from(uint16_t from) {
-  shm::MailboxRing& ring = in_[from];
-  for (unsigned n = 0; n < kTurnRecords; ++n) {
-    bool broken = false;
-    std::optional<shm::Record> record = ring.front(&broken);
-    if (broken) {
-      runtime_.stats.push_bad_record.add();
-      ring.discard();
-      return;
+uint32_t Post::restarts(uint16_t slot) const {
+  return segment_.slot(slot).restarts.load(std::memory_order_relaxed);
+}
+
+void Post::receive_leftovers() {
+  for (uint16_t from = 0; from < slots_; ++from) {
+    if (from == runtime_.slot) continue;
+    uint64_t end = in_[from].head_count();
+    while (int64_t(end - in_[from].tail_count()) > 0 && receive_one(from)) {
     }
-    if (!record) return;
+    wake_producer(from);
+  }
+}
+
+void Post::receive_from(uint16_t from) {
+  for (unsigned n = 0; n < kTurnRecords; ++n)
+    if (!receive_one(from)) return;
+}
+
+bool Post::receive_one(uint16_t from) {
+  shm::MailboxRing& ring = in_[from];
+  bool broken = false;
+  std::optional<shm::Record> record = ring.front(&broken);
+  if (broken) {
+    runtime_.stats.push_bad_record.add();
+    ring.discard();
+  }
+  if (!record) return false;
+  if (ring.begin_use()) {
     runtime_.stats.push_received.add();
     reader_.on_record(from, record->kind, record->body);
-    ring.pop();
+  } else {
+    log_error("record left out: workers have died of it slot={} from={} kind={} bytes={}",
+              runtime_.slot, from, record->kind, record->body.size());
+    runtime_.stats.push_poison_record.add();
   }
+  ring.pop();
+  return true;
 }
 
 void Post::receive() {
   for (uint16_t from = 0; from < slots_; ++from) {
     if (from == runtime_.slot || in_[from].empty()) continue;
     receive_from(from);
-    // It keeps records that did not fit: there is room now.
-    if (in_[from].producer_waits() &&
-        shm::ring_doorbell(segment_.slot(from), heritage_.doorbell_write[from]))
-      runtime_.stats.mailbox_doorbells.add();
+    wake_producer(from);
   }
+}
+
+// It keeps records that did not fit: there is room now.
+void Post::wake_producer(uint16_t from) {
+  if (in_[from].producer_waits() &&
+      shm::ring_doorbell(segment_.slot(from), heritage_.doorbell_write[from]))
+    runtime_.stats.mailbox_doorbells.add();
 }
 
 bool Post::has_mail() const {

@@ -5,6 +5,8 @@
 //   I2  The overflow to one slot is at most limits.mailbox_overflow bytes; beyond it send() fails and counts.
 //   I3  Doorbells are rung once a turn at most, and only for slots that sleep.
 //   I4  announce() before sleeping, then has_mail() again: no record is slept on (shm/mailbox.h I4).
+//   I5  What was written for a dead process reaches no session of its successor: who joins a channel gets all that is
+//       published from then on, and nothing older with a gap behind it.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +46,8 @@ class Post {
   std::vector<handover::LetterRecord> save() const;
   bool restore(std::vector<handover::LetterRecord>&& letters);
 
+  // Reads all that was written for a predecessor that died, before anybody connects: its senders get their answers.  // I5
+  void receive_leftovers();
   // Reads up to kTurnRecords from each other worker.
   void receive();
   bool has_mail() const;
@@ -61,10 +65,15 @@ class Post {
     };
     std::deque<Letter> waiting;
     size_t waiting_bytes = 0;
-    bool ring = false;  // something new is in the ring
+    uint32_t restarts = 0;  // of the slot when the first of them began to wait  // I5
+    bool ring = false;      // something new is in the ring
   };
   void on_doorbell(short);
   void receive_from(uint16_t from);
+  // False: there is nothing that makes sense.
+  bool receive_one(uint16_t from);
+  void wake_producer(uint16_t from);
+  uint32_t restarts(uint16_t slot) const;
   void empty_overflow(uint16_t to, Outbox& box);
 
   Runtime& runtime_;

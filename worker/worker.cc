@@ -195,6 +195,7 @@ int Worker::run() {
     }
     say(heritage_.control, control_word::kTaken);
   } else {
+    router_.post().receive_leftovers();
     begin_serving();
     say(heritage_.control, control_word::kReady);
   }

@@ -231,6 +231,24 @@ TEST_F(Mailbox, SurvivesEveryScribble) {  // I5
   }
 }
 
+// Each begin_use() without a pop() is a process that died.
+TEST_F(Mailbox, ARecordIsUsedTwiceAtMost) {  // I6
+  ring.push(1, "poison");
+  ring.push(2, "next");
+  EXPECT_TRUE(ring.begin_use());
+  EXPECT_TRUE(ring.begin_use());
+  EXPECT_FALSE(ring.begin_use());
+  EXPECT_EQ(take(), "1:poison");
+  EXPECT_TRUE(ring.begin_use());
+  EXPECT_EQ(take(), "2:next");
+  ring.push(3, "third");
+  EXPECT_TRUE(ring.begin_use());
+  ring.discard();
+  ring.push(4, "fourth");
+  EXPECT_TRUE(ring.begin_use());
+  EXPECT_TRUE(ring.begin_use());
+}
+
 TEST_F(Mailbox, ProducerWaitsIsWhatItSaid) {  // I3
   EXPECT_FALSE(ring.producer_waits());
   ring.set_waiting(true);
