@@ -1,5 +1,7 @@
 #include "master/instance.h"
 
+#include "base/log.h"
+#include "master/leftover.h"
 #include "master/runtime_dir.h"
 
 namespace holdfast::master {
@@ -17,13 +19,17 @@ Result<Instance> Instance::claim(const conf::Config& config) {
   if (!pid_file) return std::move(pid_file.error());
   // create() refuses a living master's segment, so one that was there before and did not stop it
   // was left over, also one of another layout.
-  auto former = shm::Segment::attach(config.server.instance);
-  bool left_over = former || former.error().code != Errc::gone;
+  Leftover leftover = settle_leftover(config);
   auto segment = shm::Segment::create(
       {config.server.instance, config.server.runtime_dir, config.server.node_id},
       capacities_of(config));
   if (!segment) return std::move(segment.error());
-  return Instance{*std::move(pid_file), *std::move(segment), left_over};
+  if (size_t lost = hand_down(leftover, config, *segment); lost > 0)
+    log_error(
+        "close events of a killed instance lost count={}; keep max_sessions and workers when you "
+        "start it again",
+        lost);
+  return Instance{*std::move(pid_file), *std::move(segment), leftover.found};
 }
 
 }  // namespace holdfast::master

@@ -39,6 +39,32 @@ void copy_fields(const DirectoryEntry& entry, SessionView* view) {
   view->user.assign(user, view->control.user_bytes);
 }
 
+// All but control and user.
+void write_fields(DirectoryEntry& e, const SessionView& view) {
+  e.id_hi.store(view.id.hi, kRelaxed);
+  e.id_lo.store(view.id.lo, kRelaxed);
+  e.connected.store(
+      view.connected_wall_s << 32 | uint64_t(view.origin.listener) << 16 | view.origin.peer_port,
+      kRelaxed);
+  uint64_t peer[2];
+  std::memcpy(peer, &view.origin.peer, sizeof peer);
+  e.peer_hi.store(peer[0], kRelaxed);
+  e.peer_lo.store(peer[1], kRelaxed);
+  e.messages_in.store(view.messages_in, kRelaxed);
+  e.messages_out.store(view.messages_out, kRelaxed);
+  e.unsent_bytes.store(view.unsent_bytes, kRelaxed);
+}
+
+void write_user(DirectoryEntry& e, std::string_view user) {
+  char padded[kMaxUserBytes] = {};
+  if (!user.empty()) std::memcpy(padded, user.data(), user.size());
+  for (size_t i = 0; i < kMaxUserBytes / 8; ++i) {
+    uint64_t word;
+    std::memcpy(&word, padded + 8 * i, 8);
+    e.user[i].store(word, kRelaxed);
+  }
+}
+
 }  // namespace
 
 uint64_t Control::packed() const {
@@ -94,6 +120,18 @@ std::optional<SessionView> SessionDirectory::view(uint32_t index) const {
     if (e.control.load(kRelaxed) == before) return view;  // I1
   }
   return {};
+}
+
+void SessionDirectory::plant(const SessionView& view, std::atomic<uint32_t>& high_water) const {
+  uint32_t slot = view.id.index() / per_slab_, nth = view.id.index() % per_slab_;
+  HF_CHECK(slot < slots_ && view.user.size() <= kMaxUserBytes);
+  if (high_water.load(kRelaxed) <= nth) high_water.store(nth + 1, std::memory_order_release);
+  DirectoryEntry& e = entries_[view.id.index()];
+  write_fields(e, view);
+  write_user(e, view.user);
+  Control control = view.control;
+  control.owner = uint16_t(slot);
+  e.control.store(control.packed(), std::memory_order_release);  // I1
 }
 
 Slab::Slab(SessionDirectory directory, uint16_t slot, uint16_t node,
@@ -172,17 +210,7 @@ std::optional<SessionId> Slab::claim(const SessionOrigin& origin) {
   }
   DirectoryEntry& e = directory_.entry(index);
   SessionId id = SessionId::make(node_, index);
-  e.id_hi.store(id.hi, kRelaxed);
-  e.id_lo.store(id.lo, kRelaxed);
-  e.connected.store(wall_ms() / 1000 << 32 | uint64_t(origin.listener) << 16 | origin.peer_port,
-                    kRelaxed);
-  uint64_t peer[2];
-  std::memcpy(peer, &origin.peer, sizeof peer);
-  e.peer_hi.store(peer[0], kRelaxed);
-  e.peer_lo.store(peer[1], kRelaxed);
-  e.messages_in.store(0, kRelaxed);
-  e.messages_out.store(0, kRelaxed);
-  e.unsent_bytes.store(0, kRelaxed);
+  write_fields(e, {.id = id, .origin = origin, .connected_wall_s = wall_ms() / 1000});
   uint32_t version = load_control(e, kRelaxed).version;
   store(e, {.version = version, .owner = slot_, .state = SessionState::connecting});
   ++in_use_;
@@ -219,13 +247,7 @@ void Slab::set_user(const SessionId& id, std::string_view user) {
   Control c = load_control(e, kRelaxed);
   c.user_bytes = 0;
   store(e, c);  // I4
-  char padded[kMaxUserBytes] = {};
-  if (!user.empty()) std::memcpy(padded, user.data(), user.size());
-  for (size_t i = 0; i < kMaxUserBytes / 8; ++i) {
-    uint64_t word;
-    std::memcpy(&word, padded + 8 * i, 8);
-    e.user[i].store(word, kRelaxed);
-  }
+  write_user(e, user);
   c = load_control(e, kRelaxed);
   c.user_bytes = uint8_t(user.size());
   store(e, c);

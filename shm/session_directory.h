@@ -115,6 +115,10 @@ class SessionDirectory {
   // A copy of entry `index`; empty if it is free or kept changing under three tries.
   std::optional<SessionView> view(uint32_t index) const;
 
+  // Makes the entry of view.id's index say what `view` says, owned by its slab's slot. Only the master does this, before
+  // the first fork; the slot's worker finds it as left by a dead predecessor.
+  void plant(const SessionView& view, std::atomic<uint32_t>& high_water) const;
+
   // How many entries of the slab, from its first, have ever been used.
   uint32_t used(uint32_t slot) const;
   uint32_t size() const { return slots_ * per_slab_; }

@@ -34,6 +34,33 @@ TEST_F(SlabOfSlot1, ClaimsTheLowestIndexesFirst) {
   for (uint32_t i = 0; i < kPerSlab; ++i) EXPECT_EQ(slab.claim({})->index(), kFirst + i);
 }
 
+// What a new master does with what it finds of a killed instance.
+TEST_F(SlabOfSlot1, SweepsAPlantedSessionAsOneOfADeadPredecessor) {
+  SessionView owed;
+  owed.id = SessionId::make(7, kFirst + 2);
+  owed.control = {.version = 9,
+                  .owner = 0,
+                  .state = SessionState::closing,
+                  .flags = kOwesClose,
+                  .user_bytes = 3};
+  owed.user = "ann";
+  owed.origin.peer_port = 99;
+  owed.connected_wall_s = 1234;
+  memory.directory().plant(owed, memory.high_water[kSlot]);
+  Slab slab = memory.slab(kSlot);
+  ASSERT_EQ(slab.orphans().size(), 1u);
+  const SessionView& found = slab.orphans()[0];
+  EXPECT_EQ(found.id, owed.id);
+  EXPECT_EQ(found.user, "ann");
+  EXPECT_EQ(found.origin.peer_port, 99);
+  EXPECT_EQ(found.connected_wall_s, 1234u);
+  EXPECT_EQ(found.control.owner, kSlot);
+  EXPECT_EQ(slab.lost(), 0u);
+  EXPECT_EQ(slab.claim({})->index(), kFirst) << "the others are free";
+  slab.release(owed.id);
+  EXPECT_EQ(slab.in_use(), 1u);
+}
+
 TEST_F(SlabOfSlot1, IsFullAfterItsLastEntry) {
   Slab slab = memory.slab(kSlot);
   std::vector<SessionId> ids;

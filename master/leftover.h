@@ -1,0 +1,39 @@
+// master/leftover.h - what an instance whose master was killed has left, as far as it matters to the next one.
+//
+// Workers that live notice that their master is gone, drain, and see to their sessions themselves. Of a dead worker nobody
+// does, so the close events that its sessions are owed go into the new segment, where the worker of the same slot finds them
+// as if it had been its own predecessor. A worker that stands still would keep its share of our addresses, and connections
+// with it, for ever: it is ended once its heartbeat is hang_timeout old.
+//
+// Invariants
+//   I1  Nothing is done to an instance whose master lives.
+//   I2  A process is only killed that has the left-over segment mapped: process ids are used again.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "conf/config.h"
+#include "shm/segment.h"
+
+namespace holdfast::master {
+
+struct Leftover {
+  bool found = false;  // also one of another layout, of which nothing can be read
+  uint32_t per_slab = 0;
+  std::vector<shm::SessionView> owed;  // close events of dead workers' sessions
+};
+
+// Waits, at most hang_timeout, until every worker that is left drains or is dead.
+Leftover settle_leftover(const conf::Config& config);
+
+// Into the segment that replaces it, before the first fork. How many had no place, because max_sessions has changed or
+// their slot will have no worker: they are lost.
+size_t hand_down(const Leftover& leftover, const conf::Config& config, shm::Segment& fresh);
+
+// Whether the process has the instance's segment mapped, also one without a name. // I2
+bool maps_segment(pid_t pid, const std::string& instance);
+
+}  // namespace holdfast::master
