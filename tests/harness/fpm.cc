@@ -50,6 +50,9 @@ void Fpm::stop() {
 
 void Fpm::kill_hard() {
   process_ = Process();
+  unlink(
+      socket()
+          .c_str());  // its children may take a moment more to die, and would still be connected to
 }
 
 std::string Fpm::backend(const std::string& more, unsigned max_connections) const {

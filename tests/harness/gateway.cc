@@ -88,6 +88,11 @@ void Gateway::start() {
   if (!up || !process_.running()) throw std::runtime_error("holdfastd did not start:\n" + log());
 }
 
+void Gateway::use(const GatewayOptions& options) {
+  options_ = options;
+  write_config(options_);
+}
+
 void Gateway::attach() {
   auto attached = shm::Segment::attach(instance_);
   if (!attached) throw std::runtime_error(attached.error().text());

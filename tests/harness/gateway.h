@@ -63,6 +63,8 @@ class Gateway {
   shm::Segment& segment() const;
   // Attaches again (after the master was replaced).
   void attach();
+  // Other options from the next start() on.
+  void use(const GatewayOptions& options);
   void start();  // again, after it ended
 
  private:

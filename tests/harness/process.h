@@ -16,7 +16,7 @@ struct Finished {
 // Runs to the end (bounded by the test timeout, then killed: status 137).
 Finished run(const std::vector<std::string>& command, const std::string& input = {});
 
-// Runs in the background; output goes to a file.
+// Runs in the background; output goes to a file. It dies with the thread that starts it (prctl(2), PR_SET_PDEATHSIG).
 class Process {
  public:
   Process() = default;
