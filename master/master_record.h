@@ -65,12 +65,12 @@ struct SlotRecord {
   bool accepts = false, served = false;
   uint64_t backoff_ms = 0;
   unsigned early_deaths = 0;
-  uint64_t started_ms = 0, respawn_at_ms = 0, aborted_ms = 0;
+  uint64_t started_ms = 0, respawn_at_ms = 0, aborted_ms = 0, calm_at_ms = 0;
 };
 template <class Archive>
 void fields(Archive& a, SlotRecord& r) {
   auto& [slot, phase, purpose, generation, ordinal, pid, control, accepts, served, backoff_ms,
-         early_deaths, started_ms, respawn_at_ms, aborted_ms] = r;
+         early_deaths, started_ms, respawn_at_ms, aborted_ms, calm_at_ms] = r;
   a(1, slot);
   a(2, phase);
   a(3, purpose);
@@ -85,6 +85,7 @@ void fields(Archive& a, SlotRecord& r) {
   a(12, started_ms);
   a(13, respawn_at_ms);
   a(14, aborted_ms);
+  a(15, calm_at_ms);
 }
 
 // A process that has no slot any more and has not ended yet.

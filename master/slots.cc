@@ -190,10 +190,11 @@ void Slots::clear_away(uint16_t i, bool expected, bool clean) {
 void Slots::on_crash(uint16_t i, const Exit& exit, bool was_ready) {
   Slot& slot = slots_[i];
   if (!was_ready) ++slot.early_deaths;
-  uint64_t lived_ms = monotonic_ms() - slot.started_ms;
-  uint64_t wait_ms = slot.backoff.died(lived_ms);
+  uint64_t now_ms = monotonic_ms();
+  uint64_t lived_ms = now_ms - slot.started_ms;
+  uint64_t wait_ms = slot.backoff.died(now_ms);
   slot.phase = Phase::waiting;
-  slot.respawn_at_ms = monotonic_ms() + wait_ms;
+  slot.respawn_at_ms = now_ms + wait_ms;
   log_error("worker died slot={} pid={} {} lived_ms={}{}; respawning in {} ms", i, exit.pid,
             exit.text(), lived_ms, was_ready ? "" : " before it was ready", wait_ms);
   observer_.on_slot_crashed(i);
@@ -216,7 +217,7 @@ void Slots::vacate(uint16_t i) {
 void Slots::respawn(uint16_t i) {
   auto spawned = spawn(i);
   if (spawned) return;
-  uint64_t wait_ms = std::max(slots_[i].backoff.died(0), Backoff::kFirstWaitMs);
+  uint64_t wait_ms = std::max(slots_[i].backoff.died(monotonic_ms()), Backoff::kFirstWaitMs);
   log_error("worker not respawned slot={} error=\"{}\"; trying again in {} ms", i,
             spawned.error().text(), wait_ms);
   respawn_later(i, wait_ms);

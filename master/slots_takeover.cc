@@ -44,8 +44,8 @@ void Slots::save(MasterRecord& record) const {
     record.slots.push_back(SlotRecord{
         i, uint8_t(slot.phase), uint8_t(slot.purpose), slot.generation->number, slot.ordinal,
         slot.process ? slot.process->pid() : 0, slot.process ? slot.process->control() : 0,
-        slot.accepts, slot.served, slot.backoff.save(), slot.early_deaths, slot.started_ms,
-        slot.respawn_at_ms, slot.aborted_ms});
+        slot.accepts, slot.served, slot.backoff.next_ms(), slot.early_deaths, slot.started_ms,
+        slot.respawn_at_ms, slot.aborted_ms, slot.backoff.calm_at_ms()});
   }
   for (const Leaver& leaver : leavers_)
     record.leavers.push_back(
@@ -79,7 +79,7 @@ void Slots::restore_slot(const SlotRecord& record, const Generation& generation)
   slot.ordinal = record.ordinal;
   slot.accepts = record.accepts;
   slot.served = record.served;
-  slot.backoff.restore(record.backoff_ms);
+  slot.backoff.restore(record.backoff_ms, record.calm_at_ms);
   slot.early_deaths = record.early_deaths;
   slot.started_ms = record.started_ms;
   slot.aborted_ms = record.aborted_ms;

@@ -163,7 +163,6 @@ void Slab::sweep(uint32_t index) {
   DirectoryEntry& e = directory_.entry(index);
   Control c = load_control(e, std::memory_order_acquire);
   bool owed = c.state != SessionState::free && (c.flags & kOwesClose) != 0;
-  if (c.state == SessionState::connecting || c.state == SessionState::open) ++lost_;
   if (!owed) {
     if (c.state != SessionState::free) store(e, {.version = c.version, .owner = slot_});
     free_.push_back(index);

@@ -168,8 +168,6 @@ class Slab {
   // Sessions a dead predecessor owed a close event, now `closing` with kCrashed set and owned by
   // this slot.
   const std::vector<SessionView>& orphans() const { return orphans_; }
-  // Sessions (connecting or open) the sweep found, which their worker's death has ended.
-  uint32_t lost() const { return lost_; }
   uint32_t in_use() const { return in_use_; }
 
  private:
@@ -183,7 +181,6 @@ class Slab {
   std::vector<uint32_t> free_;
   std::vector<SessionView> orphans_;
   uint32_t in_use_ = 0;
-  uint32_t lost_ = 0;
 };
 
 }  // namespace holdfast::shm

@@ -64,7 +64,11 @@ Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
       slab_(segment.directory(), runtime.slot, runtime.config.server.node_id,
             runtime.stats.slab_high_water, predecessor),
       first_index_(runtime.slot * segment.capacities().max_sessions) {
-  if (slab_.lost() > 0) runtime_.stats.sessions_crashed.add(slab_.lost());
+  if (predecessor == shm::Slab::Predecessor::living) return;
+  // By the counters, which a death cannot have stopped half-way, and not by the entries' states.
+  shm::StatsBlock& stats = runtime_.stats;
+  stats.sessions_crashed.add(stats.sessions_opened.get() - stats.sessions_closed.get() -
+                             stats.sessions_crashed.get());
 }
 
 std::unique_ptr<Session>& Sessions::at(const shm::SessionId& id) {

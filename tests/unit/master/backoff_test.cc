@@ -11,10 +11,10 @@ TEST(Backoff, LetsTheFirstCrashBeFollowedAtOnce) {
 
 TEST(Backoff, DoublesFrom100MillisecondsWhileProcessesKeepDyingYoung) {
   Backoff backoff;
-  backoff.died(5);
-  EXPECT_EQ(backoff.died(5), 100u);
-  EXPECT_EQ(backoff.died(5), 200u);
-  EXPECT_EQ(backoff.died(9'999), 400u);
+  EXPECT_EQ(backoff.died(1'000), 0u);
+  EXPECT_EQ(backoff.died(1'005), 100u);
+  EXPECT_EQ(backoff.died(1'110), 200u);
+  EXPECT_EQ(backoff.died(1'310 + 9'999), 400u);
 }
 
 TEST(Backoff, NeverWaitsLongerThanTenSeconds) {
@@ -23,11 +23,20 @@ TEST(Backoff, NeverWaitsLongerThanTenSeconds) {
   EXPECT_EQ(backoff.died(0), 10'000u);
 }
 
-TEST(Backoff, BeginsAnewAfterALongLife) {
+TEST(Backoff, BeginsAnewAfterTenSecondsOfService) {
   Backoff backoff;
   for (int i = 0; i < 5; ++i) backoff.died(0);
-  EXPECT_EQ(backoff.died(10'000), 0u);
-  EXPECT_EQ(backoff.died(5), 100u);
+  EXPECT_EQ(backoff.died(800 + 10'000), 0u);
+  EXPECT_EQ(backoff.died(800 + 10'005), 100u);
+}
+
+// A reload makes processes young, not the service.
+TEST(Backoff, GoesOnInTheNextImageOfTheMaster) {
+  Backoff former, next;
+  for (int i = 0; i < 3; ++i) former.died(50);
+  next.restore(former.next_ms(), former.calm_at_ms());
+  EXPECT_EQ(next.died(60), former.died(60));
+  EXPECT_EQ(next.died(20'000), 0u);
 }
 
 }  // namespace

@@ -297,6 +297,23 @@ TEST_F(ClientTest, WindingUpTheUnopenedSparesOpenSessions) {
   expect_nothing_left();
 }
 
+// Were this process killed now, its successor would count as crashed what was open: not what was still connecting, and what
+// had been closed not again.
+TEST_F(ClientTest, SessionsOfADeadWorkerAreCountedOnce) {
+  Peer open = open_web_client(), closed = open_web_client();
+  closed.close();
+  ASSERT_TRUE(room_.turn_until([&] { return stats().sessions_closed.get() == 1; }));
+  room_.backend.accepts = false;
+  Peer connecting = web_client();
+  ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(connecting) != nullptr; }));
+  for (int death = 0; death < 2; ++death) {
+    Sessions next(room_.runtime, *room_.heritage.segment, room_.hub);
+    EXPECT_EQ(stats().sessions_opened.get(), 2u);
+    EXPECT_EQ(stats().sessions_closed.get(), 1u);
+    EXPECT_EQ(stats().sessions_crashed.get(), 1u);
+  }
+}
+
 TEST_F(ClientTest, DirectoryIsFullIsA503WithRetryAfter) {
   for (int i = 0; i < 64; ++i) room_.open_session();
   Peer peer = web_client();
