@@ -215,6 +215,10 @@ void Crowd::hold_newcomers(bool on) {
   impl_->hold = on;
 }
 
+size_t Crowd::members() const {
+  return impl_->core.members.size();
+}
+
 size_t Crowd::clients() const {
   size_t n = 0;
   for (const auto& [id, member] : impl_->core.members)

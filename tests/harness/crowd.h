@@ -87,6 +87,7 @@ class Crowd {
   void hold_newcomers(bool on);
 
   size_t clients() const;  // ready WebSocket and TCP members
+  size_t members() const;  // all, in whatever state
   uint64_t received() const;
   uint64_t violations() const;
   std::string violation_text() const;  // the first ten, a line each

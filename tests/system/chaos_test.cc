@@ -125,7 +125,13 @@ class Chaos : public CrowdTest {
   void calm_down() {
     ASSERT_TRUE(crowd_->run_until([&] { return gw_.serving_slots().size() >= options_.workers; },
                                   4 * timeout_ms()));
-    crowd_->settle();
+    // A standby that dies with its predecessor may keep a lost client's connection for a moment.
+    auto is_exact = [&] {
+      crowd_->settle();
+      return gw_.counter("connections.open") == crowd_->members();
+    };
+    ASSERT_TRUE(crowd_->run_until(is_exact, 4 * timeout_ms()))
+        << gw_.counter("connections.open") << " and " << crowd_->state_text();
     crowd_->reprieve();
     crowd_->trouble(false);
     crowd_->resume();
