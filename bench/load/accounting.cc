@@ -63,7 +63,7 @@ bool parse_proc_stat(std::string_view line, ProcStat* stat) {
   size_t at = line.rfind(')');
   if (at == std::string_view::npos) return false;
   std::string_view rest = line.substr(at + 1);
-  uint64_t sum = 0;
+  uint64_t sum = 0, user = 0;
   for (int field = 3; field <= 17; ++field) {
     size_t begin = rest.find_first_not_of(' ');
     if (begin == std::string_view::npos) return false;
@@ -75,9 +75,11 @@ bool parse_proc_stat(std::string_view line, ProcStat* stat) {
       if (!to_number(word, &number)) return false;
       if (field == 4) stat->parent = pid_t(number);
       if (field >= 14) sum += number;
+      if (field == 14 || field == 16) user += number;
     }
   }
   stat->cpu_ticks = sum;
+  stat->user_ticks = user;
   return true;
 }
 
@@ -101,6 +103,7 @@ Result<Usage> usage_of_tree(pid_t root) {
     usage.pss_bytes += parse_rollup(*memory, "Pss");
     usage.data_bytes += parse_rollup(*memory, "Pss_Anon") + parse_rollup(*memory, "Pss_Shmem");
     usage.cpu_s += double(all[pid].cpu_ticks) / double(sysconf(_SC_CLK_TCK));
+    usage.user_s += double(all[pid].user_ticks) / double(sysconf(_SC_CLK_TCK));
     ++usage.processes;
   }
   return usage;

@@ -17,6 +17,7 @@ namespace holdfast::bench {
 
 struct Usage {
   double cpu_s = 0;         // user and system
+  double user_s = 0;        // of it
   uint64_t pss_bytes = 0;   // all
   uint64_t data_bytes = 0;  // of it what is no file: heap, stacks and the shared segment
   unsigned processes = 0;
@@ -29,7 +30,8 @@ Result<Usage> usage_of_tree(pid_t root);
 // One line of /proc/PID/stat, as far as it matters. False: not such a line.
 struct ProcStat {
   pid_t parent = 0;
-  uint64_t cpu_ticks = 0;  // utime + stime + cutime + cstime
+  uint64_t cpu_ticks = 0;   // utime + stime + cutime + cstime
+  uint64_t user_ticks = 0;  // utime + cutime
 };
 bool parse_proc_stat(std::string_view line, ProcStat* stat);
 // A line of smaps_rollup ("Pss", "Pss_Anon") in bytes; 0 without.

@@ -42,6 +42,9 @@ void declare_load(CLI::App& app, Options& options) {
   app.add_option("--rate", options.rate, "messages a second, all together; 0 = no limit")
       ->check(CLI::Range(0.0, 1e7))
       ->capture_default_str();
+  app.add_option("--burst", options.burst, "so many messages are due at once; the rate stays")
+      ->check(CLI::Range(1u, 10'000u))
+      ->capture_default_str();
   app.add_option("--outstanding", options.outstanding,
                  "unanswered requests per API connection (16), or messages per echo connection (1)")
       ->check(CLI::Range(1u, 10'000u));

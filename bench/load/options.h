@@ -50,7 +50,8 @@ struct Options {
   uint32_t channels = 1;          // fanout
   std::string channel = "bench";  // fanout: its name, with more than one the beginning of it
   uint32_t payload_bytes = 64;
-  double rate = 0;  // messages a second, all together; 0 = as fast as `outstanding` lets it
+  double rate = 0;     // messages a second, all together; 0 = as fast as `outstanding` lets it
+  uint32_t burst = 1;  // publishing: so many are due at once
   uint32_t outstanding = 0;  // requests per API connection, or messages per echo connection
   uint32_t api_connections = 1;
   double duration_s = 10;

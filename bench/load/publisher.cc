@@ -39,7 +39,7 @@ void Publisher::spread() {
 Result<void> Publisher::run() {
   uint64_t start = monotonic_ns();
   uint64_t end = start + uint64_t(options_.duration_s * 1e9);
-  pacer_ = Pacer(options_.rate, start);
+  pacer_ = Pacer(options_.rate, start, options_.burst);
   const SilenceBoard* silences = arena_.silences();
   for (uint64_t now = start; now < end; now = monotonic_ns()) {
     if (silences != nullptr && silences->over()) break;

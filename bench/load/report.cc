@@ -146,6 +146,10 @@ void write_server(ctl::Json& json, const Options& options, const Measured& m) {
   json.member("bytes_per_connection", bytes_per_connection(options, m));
   json.member("cpu_connecting_s", m.connected->cpu_s - m.before->cpu_s);
   json.member("cpu_load_s", cpu_of_load(m));
+  if (m.loaded)
+    json.member("user_share", per(m.loaded->user_s - m.connected->user_s, cpu_of_load(m)));
+  json.member("cpu_us_per_connection",
+              per((m.connected->cpu_s - m.before->cpu_s) * 1e6, double(m.totals.connected)));
   if (m.totals.received > 0) json.member("cpu_us_per_message", cpu_us_per_message(options, m));
   json.end_object();
 }
