@@ -1,14 +1,13 @@
 // bench/load/floor.cc - holdfast-floor: the least that a server can do for holdfast-bench, so that a server's own cost can be
 // told from the kernel's.
 //
-// Speaks as much of WebSocket and of RESP as holdfast-bench needs, and trusts it blindly. No channels (everybody is in the
-// one), no timers, no limits, no queues: what a socket does not take at once ends the program.
+// Speaks as much of WebSocket and of RESP as holdfast-bench needs, and trusts it blindly. One channel, "bench"; no timers, no limits, no queues: what a socket does not take at once ends the program.
 //   hand-shake  accept4(2), epoll add, recv(2), the accept value, send(2)
 //   message     recv(2), unmasked in place, sent back with one send(2)
 //   PUBLISH     one recv(2) of what has come; for each command one send(2) to each connection; one send(2) of the answers
 //   HF.SEND     the same to one connection
 // With --processes N each of N processes has its own listening socket of the same port (SO_REUSEPORT) and its connections;
-// the first serves the pusher and passes a published frame to each of the others over a socket pair.
+// the first serves the pusher and passes what is for the others' connections to them over socket pairs.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -43,8 +42,11 @@ constexpr size_t kMaxDescriptors = 1 << 20;
 
 enum class Role : uint8_t { none, listener, shaking, open, api_listener, api, relay };
 
+// Between processes: whom a frame is for, and the frame.
+constexpr int kEverybody = -1;
+
 struct Shared {
-  std::atomic<uint32_t> open;  // connections of all processes
+  std::atomic<uint32_t> members;  // of the channel, in all processes
 };
 
 UniqueFd listen_at(const std::string& address) {
@@ -93,9 +95,10 @@ std::string accept_of(std::string_view key) {
 
 class Floor {
  public:
-  Floor(const std::string& address, const std::string& api, Shared& shared, UniqueFd relay,
-        std::vector<UniqueFd> others)
+  Floor(const std::string& address, const std::string& api, Shared& shared, unsigned index,
+        UniqueFd relay, std::vector<UniqueFd> others)
       : shared_(shared),
+        index_(index),
         relay_(std::move(relay)),
         others_(std::move(others)),
         listener_(listen_at(address)),
@@ -146,7 +149,7 @@ class Floor {
       case Role::api:
         return serve_pusher(fd, bytes);
       default:
-        return send_all(bytes);
+        return send_relayed(bytes);
     }
   }
 
@@ -159,10 +162,7 @@ class Floor {
   }
 
   void leave(int fd) {
-    if (roles_[size_t(fd)] == Role::open) {
-      shared_.open.fetch_sub(1, std::memory_order_relaxed);
-      std::erase(clients_, fd);
-    }
+    if (std::erase(members_, fd) > 0) shared_.members.fetch_sub(1, std::memory_order_relaxed);
     roles_[size_t(fd)] = Role::none;
     close(fd);
   }
@@ -173,10 +173,12 @@ class Floor {
     send_whole(fd, fmt::format("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                                "Connection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n"
                                "Holdfast-Session: {:032}\r\n\r\n",
-                               accept, fd));
+                               accept, index_ * kMaxDescriptors + unsigned(fd)));
     roles_[size_t(fd)] = Role::open;
-    clients_.push_back(fd);
-    shared_.open.fetch_add(1, std::memory_order_relaxed);
+    if (bytes.substr(0, bytes.find("\r\n")).find("channel=bench ") == std::string_view::npos)
+      return;
+    members_.push_back(fd);
+    shared_.members.fetch_add(1, std::memory_order_relaxed);
   }
 
   // Whole frames of the same kind as holdfast-bench sends them; a close frame ends it.
@@ -200,7 +202,25 @@ class Floor {
   }
 
   void send_all(std::string_view frame) {
-    for (int fd : clients_) send_whole(fd, frame);
+    for (int fd : members_) send_whole(fd, frame);
+  }
+
+  void send_relayed(std::string_view bytes) {
+    int to;
+    std::memcpy(&to, bytes.data(), sizeof to);
+    bytes.remove_prefix(sizeof to);
+    to == kEverybody ? send_all(bytes) : send_whole(to, bytes);
+  }
+
+  void relay(unsigned process, int to, std::string_view frame) {
+    relayed_.assign(reinterpret_cast<const char*>(&to), sizeof to).append(frame);
+    send_whole(others_[process - 1].get(), relayed_);
+  }
+
+  void send_to(size_t session, std::string_view frame) {
+    auto process = unsigned(session / kMaxDescriptors);
+    int fd = int(session % kMaxDescriptors);
+    process == index_ ? send_whole(fd, frame) : relay(process, fd, frame);
   }
 
   // "*3\r\n$7\r\nPUBLISH\r\n$5\r\nbench\r\n$128\r\n...\r\n", as many as have come.
@@ -211,13 +231,13 @@ class Floor {
     for (std::string_view words[3]; size_t command = take_command(used, words); used += command) {
       std::string frame = frame_head(words[2].size()).append(words[2]);
       if (words[0] == "PUBLISH") {
-        for (const UniqueFd& other : others_) send_whole(other.get(), frame);
+        for (unsigned i = 1; i <= others_.size(); ++i) relay(i, kEverybody, frame);
         send_all(frame);
-        answers += fmt::format(":{}\r\n", shared_.open.load(std::memory_order_relaxed));
+        answers += fmt::format(":{}\r\n", shared_.members.load(std::memory_order_relaxed));
       } else {
-        int to = 0;
+        size_t to = 0;
         std::from_chars(words[1].data(), words[1].data() + words[1].size(), to);
-        send_whole(to, frame);
+        send_to(to, frame);
         answers += ":1\r\n";
       }
     }
@@ -242,13 +262,14 @@ class Floor {
   }
 
   Shared& shared_;
-  UniqueFd relay_;                // of all processes but the first: what is published comes here
+  unsigned index_;  // of this process
+  UniqueFd relay_;  // of all processes but the first: what the pusher wants comes here
   std::vector<UniqueFd> others_;  // of the first: the other ends
   UniqueFd listener_, api_listener_, epoll_;
   std::vector<Role> roles_;  // by descriptor
-  std::vector<int> clients_;
+  std::vector<int> members_;
   std::vector<char> scratch_;
-  std::string out_, pushed_;
+  std::string out_, pushed_, relayed_;
 };
 
 int run(const std::string& address, const std::string& api, unsigned processes) {
@@ -266,11 +287,11 @@ int run(const std::string& address, const std::string& api, unsigned processes) 
     if (pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       ours.reset();
-      Floor(address, api, shared, std::move(theirs), {}).run();
+      Floor(address, api, shared, i, std::move(theirs), {}).run();
     }
     others.push_back(std::move(ours));
   }
-  Floor(address, api, shared, {}, std::move(others)).run();
+  Floor(address, api, shared, 0, {}, std::move(others)).run();
 }
 
 }  // namespace
@@ -283,7 +304,7 @@ int main(int argc, char** argv) {
   app.name("holdfast-floor");
   app.add_option("-a,--address", address, "where clients connect")->capture_default_str();
   app.add_option("--api", api, "where the pusher connects (RESP)")->capture_default_str();
-  app.add_option("--processes", processes, "that share the connections; unicast needs one")
+  app.add_option("--processes", processes, "that share the connections")
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
