@@ -140,6 +140,13 @@ TEST(Pacer, DueTimesDoNotDriftWhenSentLate) {
   EXPECT_EQ(pacer.wake_ns(9'000'000), 2'000'000u);
 }
 
+TEST(Pacer, ABurstIsDueAtOnceAndTheRateIsTheSame) {
+  Pacer pacer(1000, 0, 10);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(pacer.take(0), 0u);
+  EXPECT_FALSE(pacer.due(9'999'999));
+  EXPECT_EQ(pacer.take(10'000'000), 10'000'000u);
+}
+
 TEST(Pacer, WithoutARateEverythingIsDueNow) {
   Pacer pacer(0, 0);
   EXPECT_TRUE(pacer.due(0));
@@ -268,9 +275,9 @@ TEST(Verdict, AnyLossIsBad) {
 TEST(Report, JsonIsOneValidLine) {
   Measured measured;
   measured.totals.received = 1'000'000;
-  measured.before = Usage{1, 1000, 1000, 1};
-  measured.connected = Usage{2, 6000, 6000, 1};
-  measured.loaded = Usage{4, 6000, 6000, 1};
+  measured.before = Usage{1, 0.5, 1000, 1000, 1};
+  measured.connected = Usage{2, 1, 6000, 6000, 1};
+  measured.loaded = Usage{4, 1.5, 6000, 6000, 1};
   measured.totals.connected = 10;
   std::string line = report_json(fanout_options(), measured);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
@@ -282,6 +289,10 @@ TEST(Report, JsonIsOneValidLine) {
   EXPECT_DOUBLE_EQ(value, 2.0);
   ASSERT_EQ(root["server"]["bytes_per_connection"].get(value), simdjson::SUCCESS);
   EXPECT_DOUBLE_EQ(value, 500.0);
+  ASSERT_EQ(root["server"]["user_share"].get(value), simdjson::SUCCESS);
+  EXPECT_DOUBLE_EQ(value, 0.25);
+  ASSERT_EQ(root["server"]["cpu_us_per_connection"].get(value), simdjson::SUCCESS);
+  EXPECT_DOUBLE_EQ(value, 100'000.0);
 }
 
 }  // namespace
