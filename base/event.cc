@@ -1,5 +1,9 @@
 #include "base/event.h"
 
+#include <sys/epoll.h>
+
+#include <cerrno>
+#include <iterator>
 #include <new>
 
 namespace holdfast {
@@ -57,6 +61,36 @@ void IoEvent::watch(short what) {
   event_assign(&event_, loop_, fd, short(what | EV_PERSIST), call_, owner);
   if (what != 0) HF_CHECK(event_add(&event_, nullptr) == 0);
   watching_ = what;
+}
+
+UniqueFd Poller::make_epoll() {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) throw std::bad_alloc();
+  return epoll;
+}
+
+void Poller::watch(int fd, void* owner, uint8_t& watching, short what) {
+  if (what == watching) return;
+  int how = what == 0 ? EPOLL_CTL_DEL : watching == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  unsigned events = 0;
+  if ((what & kRead) != 0) events |= EPOLLIN;
+  if ((what & kWrite) != 0) events |= EPOLLOUT;
+  epoll_event event{.events = events, .data = {.ptr = owner}};
+  HF_CHECK(epoll_ctl(epoll_.get(), how, fd, &event) == 0);
+  watching = uint8_t(what);
+}
+
+// An error or a hang-up shows as whatever is watched: the call that follows tells which.
+void Poller::on_ready(short) {
+  epoll_event events[kTurnEvents];
+  int n = epoll_wait(epoll_.get(), events, std::size(events), 0);
+  HF_CHECK(n != -1 || errno == EINTR);
+  for (int i = 0; i < n; ++i) {
+    bool broken = (events[i].events & (EPOLLERR | EPOLLHUP)) != 0;
+    bool read = broken || (events[i].events & EPOLLIN) != 0;
+    bool write = broken || (events[i].events & EPOLLOUT) != 0;
+    call_(events[i].data.ptr, short((read ? kRead : 0) | (write ? kWrite : 0)));
+  }
 }
 
 }  // namespace holdfast

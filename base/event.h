@@ -2,6 +2,7 @@
 //
 // Loop        one event_base; belongs to the process that made it.
 // IoEvent     watches one descriptor; removes itself when destroyed.
+// Poller      watches very many descriptors of owners of one kind, for one byte each.
 // SignalEvent watches one signal.   Ticker  calls at a fixed period.
 //
 // Invariants
@@ -15,10 +16,12 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "base/check.h"
+#include "base/fd.h"
 
 namespace holdfast {
 
@@ -98,6 +101,39 @@ class IoEvent {
   event_base* loop_;
   event_callback_fn call_;
   short watching_ = 0;
+};
+
+// An epoll set that the loop watches as one descriptor: with the loop's own events each of them would cost 200 bytes, in
+// the owner and in libevent's tables. Level-triggered, one epoll_wait(2) of at most kTurnEvents a turn.
+class Poller {
+ public:
+  static constexpr int kTurnEvents = 512;
+
+  // Calls `(owner.*Member)(short ready)` with what is ready of that which is watched (see watch()).
+  template <class Owner, void (Owner::*Member)(short)>
+  struct To {};
+  template <class Owner, void (Owner::*Member)(short)>
+  Poller(Loop& loop, To<Owner, Member>)
+      : call_([](void* owner, short ready) noexcept {
+          (static_cast<Owner*>(owner)->*Member)(ready);
+        }),
+        epoll_(make_epoll()),
+        ready_(loop, epoll_.get(), *this, Call<&Poller::on_ready>{}) {
+    ready_.watch(EV_READ);
+  }
+
+  // Watches `fd` for exactly `what` (kRead, kWrite, both, 0 for nothing) from now on. `watching` is the owner's note of
+  // what is watched, 0 at first. To be back at 0 before the owner or its descriptor goes: a descriptor that another
+  // process holds too would stay in the set.
+  void watch(int fd, void* owner, uint8_t& watching, short what);
+
+ private:
+  static UniqueFd make_epoll();
+  void on_ready(short);
+
+  void (*call_)(void* owner, short ready) noexcept;
+  UniqueFd epoll_;
+  IoEvent ready_;  // dies before epoll_
 };
 
 // Calls `(owner.*Member)(int signal)` from the loop, never from the handler.

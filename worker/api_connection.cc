@@ -220,7 +220,7 @@ void ApiConnection::hold(bool on) {
 
 // Whoever adds a member carries it here and in restore(), or says why not: number_ is the home's, the row is
 // empty, held_ is found out again from what is pending, and nobody winds up a worker that hands over.
-static_assert(sizeof(ApiConnection) == 464);
+static_assert(sizeof(ApiConnection) == 312);
 
 handover::ApiRecord ApiConnection::save() const {
   HF_CHECK(row_.empty() && !stepping_);

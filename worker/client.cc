@@ -11,10 +11,12 @@
 namespace holdfast {
 namespace {
 
-std::variant<ws::Decoder, tcp::Framer> make_codec(const ClientHome& home) {
-  auto max = uint32_t(home.runtime.config.limits.max_message_size);
-  if (home.listen.protocol == conf::Protocol::websocket) return ws::Decoder(max);
-  return tcp::Framer(*home.listen.framing, max);
+// As one that is newly made.
+bool is_fresh(const ws::Decoder& decoder) {
+  return !decoder.mid_message() && !decoder.finished();
+}
+bool is_fresh(const tcp::Framer& framer) {
+  return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
 }
 
 std::string retry_after(uint64_t now_ms) {
@@ -24,24 +26,22 @@ std::string retry_after(uint64_t now_ms) {
 
 }  // namespace
 
-Client::Client(const ClientHome& home, UniqueFd fd, const shm::SessionOrigin& origin)
+Client::Client(const ClientHome& home, UniqueFd fd)
     : Connection(home.runtime, home.table, std::move(fd)),
       home_(home),
-      codec_(make_codec(home)),
-      origin_(origin),
       phase_(websocket() ? Phase::handshake : Phase::connecting) {}
 
 Client::~Client() = default;
 
-void Client::start() {
-  last_in_ms_ = runtime_.now_ms;
+void Client::start(const shm::SessionOrigin& origin) {
+  heard();
   if (!websocket()) {
-    begin_session(nullptr);
+    begin_session(origin, nullptr);
     return;
   }
   const conf::Limits& limits = runtime_.config.limits;
   handshake_ = std::make_unique<Handshake>(
-      Handshake{http::RequestReader({limits.max_header_size, limits.max_headers, 0})});
+      Handshake{origin, http::RequestReader({limits.max_header_size, limits.max_headers, 0})});
   arm(runtime_.now_ms + limits.handshake_timeout_ms);
   read_on(true);
 }
@@ -72,7 +72,7 @@ void Client::answer_request(const http::Request& request) {
     ws::HandshakeVerdict verdict = ws::judge(request, listen.origins);
     if (verdict.status == 101) {
       handshake_->key = *request.header("Sec-WebSocket-Key");
-      return begin_session(&request);
+      return begin_session(handshake_->origin, &request);
     }
     std::string_view extra;
     if (verdict.status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
@@ -100,16 +100,16 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
   linger();
 }
 
-void Client::begin_session(const http::Request* request) {
+void Client::begin_session(const shm::SessionOrigin& origin, const http::Request* request) {
   phase_ = Phase::connecting;
   disarm();
   read_on(false);
   hold_output(true);
   if (runtime_.stopping) return refuse(503, "the server is stopping");
-  session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin_);
+  session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin);
   if (session_ == nullptr) return refuse(503, "the server is full");
-  Opening opening{request, {}, {}, origin_.peer_port, 0};
-  if (!is_unix(origin_)) opening.remote_address = address_text(origin_.peer);
+  Opening opening{request, {}, {}, origin.peer_port, 0};
+  if (!is_unix(origin)) opening.remote_address = address_text(origin.peer);
   local_address(fd(), &opening.server_address, &opening.server_port);
   home_.backend.open(*session_, opening);
 }
@@ -126,7 +126,7 @@ void Client::accept(std::string_view extra_headers) {
     handshake_.reset();
   }
   home_.sessions.opened(*session_);
-  last_in_ms_ = runtime_.now_ms;
+  heard();
   hold_output(false);
   read_on(true);
   keep_alive_check();
@@ -147,7 +147,7 @@ void Client::refuse(int status, std::string_view body, EndReason reason) {
 
 void Client::on_bytes(std::span<char> bytes) {
   runtime_.stats.bytes_in.add(bytes.size());
-  last_in_ms_ = runtime_.now_ms;
+  heard();
   switch (phase_) {
     case Phase::handshake:
       return feed_handshake({bytes.data(), bytes.size()});
@@ -162,9 +162,28 @@ void Client::on_bytes(std::span<char> bytes) {
   }
 }
 
+Client::Codec Client::make_codec(const ClientHome& home) {
+  auto max = uint32_t(home.runtime.config.limits.max_message_size);
+  if (home.listen.protocol == conf::Protocol::websocket) return ws::Decoder(max);
+  return tcp::Framer(*home.listen.framing, max);
+}
+
+// Most messages come whole, and between two of them a codec has nothing to remember.
 void Client::feed_codec(std::span<char> bytes) {
-  if (auto* decoder = std::get_if<ws::Decoder>(&codec_)) return decoder->feed(bytes, *this);
-  switch (std::get<tcp::Framer>(codec_).feed({bytes.data(), bytes.size()}, *this)) {
+  auto fresh = [](const auto& codec) { return is_fresh(codec); };
+  if (codec_) {
+    feed(*codec_, bytes);
+    if (std::visit(fresh, *codec_)) codec_.reset();
+    return;
+  }
+  Codec codec = make_codec(home_);
+  feed(codec, bytes);
+  if (!std::visit(fresh, codec)) codec_ = std::make_unique<Codec>(std::move(codec));
+}
+
+void Client::feed(Codec& codec, std::span<char> bytes) {
+  if (auto* decoder = std::get_if<ws::Decoder>(&codec)) return decoder->feed(bytes, *this);
+  switch (std::get<tcp::Framer>(codec).feed({bytes.data(), bytes.size()}, *this)) {
     case tcp::FrameError::none:
       return;
     case tcp::FrameError::too_long:
@@ -331,16 +350,21 @@ void Client::keep_alive_check() {
   const conf::Listen& listen = home_.listen;
   uint64_t now = runtime_.now_ms;
   // While the backend holds reading back, silence is not the client's.
-  if (!reading()) last_in_ms_ = now;
+  if (!reading()) heard();
   home_.sessions.publish_counts(*session_);
   if (listen.idle_timeout_ms != 0 && now >= last_in_ms_ + listen.idle_timeout_ms)
     return close(1001, "idle timeout", EndReason::idle);
-  if (pings() && now >= std::max(last_in_ms_, last_ping_ms_) + listen.ping_interval_ms) {
+  if (pings() && now >= last_in_ms_ + pinged_after_ms_ + listen.ping_interval_ms) {
     runtime_.stats.pings_sent.add();
     send_frame(ws::Opcode::ping, {});
-    last_ping_ms_ = now;
+    pinged_after_ms_ = uint32_t(now - last_in_ms_);
   }
   if (uint64_t next = next_check(); next != UINT64_MAX) arm(next);
+}
+
+void Client::heard() {
+  last_in_ms_ = runtime_.now_ms;
+  pinged_after_ms_ = 0;
 }
 
 // When there is something to do again; UINT64_MAX: never.
@@ -348,8 +372,7 @@ uint64_t Client::next_check() const {
   const conf::Listen& listen = home_.listen;
   uint64_t next = UINT64_MAX;
   if (listen.idle_timeout_ms != 0) next = last_in_ms_ + listen.idle_timeout_ms;
-  if (pings())
-    next = std::min(next, std::max(last_in_ms_, last_ping_ms_) + listen.ping_interval_ms);
+  if (pings()) next = std::min(next, last_in_ms_ + pinged_after_ms_ + listen.ping_interval_ms);
   return next;
 }
 
@@ -357,7 +380,7 @@ uint64_t Client::next_check() const {
 
 // Whoever adds a member carries it here and in restore(), or says why not: home_ is the listener's in the
 // successor, too; Connection's own are save_output(), reading() and the deadline.
-static_assert(sizeof(Client) == 416);
+static_assert(sizeof(Client) == 184);
 
 handover::ClientRecord Client::save() const {
   handover::ClientRecord r;
@@ -367,22 +390,24 @@ handover::ClientRecord Client::save() const {
     r.session_hi = session_->id.hi;
     r.session_lo = session_->id.lo;
   }
-  std::memcpy(r.origin.peer, &origin_.peer, sizeof r.origin.peer);
-  r.origin.port = origin_.peer_port;
   r.output = save_output();
   if (handshake_) {
+    std::memcpy(r.origin.peer, &handshake_->origin.peer, sizeof r.origin.peer);
+    r.origin.port = handshake_->origin.peer_port;
     if (phase_ == Phase::handshake) r.handshake = handshake_->reader.replay();
     r.key = handshake_->key;
     r.early = handshake_->early;
   }
-  if (const auto* decoder = std::get_if<ws::Decoder>(&codec_)) {
+  Codec fresh = make_codec(home_);
+  const Codec& codec = codec_ ? *codec_ : fresh;
+  if (const auto* decoder = std::get_if<ws::Decoder>(&codec)) {
     r.decoder = decoder->save();
   } else {
-    const auto& framer = std::get<tcp::Framer>(codec_);
+    const auto& framer = std::get<tcp::Framer>(codec);
     r.framer = {framer.partial(), uint8_t(framer.error()), framer.done()};
   }
   r.last_in_ms = last_in_ms_;
-  r.last_ping_ms = last_ping_ms_;
+  r.last_ping_ms = pinged_after_ms_ == 0 ? 0 : last_in_ms_ + pinged_after_ms_;
   r.deadline_ms = at_ms();
   r.reading = reading();
   r.slow = slow_;
@@ -391,12 +416,16 @@ handover::ClientRecord Client::save() const {
 }
 
 bool Client::restore_codec(handover::ClientRecord& r) {
-  if (auto* decoder = std::get_if<ws::Decoder>(&codec_)) {
-    return r.decoder && decoder->restore(std::move(*r.decoder));
+  auto codec = std::make_unique<Codec>(make_codec(home_));
+  if (auto* decoder = std::get_if<ws::Decoder>(codec.get())) {
+    if (!r.decoder || !decoder->restore(std::move(*r.decoder))) return false;
+    if (!is_fresh(*decoder)) codec_ = std::move(codec);
+    return true;
   }
   if (!r.framer || r.framer->error > uint8_t(tcp::FrameError::bad_length)) return false;
-  std::get<tcp::Framer>(codec_).restore(std::move(r.framer->partial),
-                                        tcp::FrameError(r.framer->error), r.framer->done);
+  auto& framer = std::get<tcp::Framer>(*codec);
+  framer.restore(std::move(r.framer->partial), tcp::FrameError(r.framer->error), r.framer->done);
+  if (!is_fresh(framer)) codec_ = std::move(codec);
   return true;
 }
 
@@ -409,14 +438,14 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   std::memcpy(&origin.peer, r.origin.peer, sizeof r.origin.peer);
   origin.peer_port = r.origin.port;
   origin.listener = home.listener;
-  auto client = std::make_unique<Client>(home, std::move(fd), origin);
+  auto client = std::make_unique<Client>(home, std::move(fd));
   client->phase_ = Phase(r.phase);
   if (!client->restore_codec(r)) return nullptr;
   bool waits = client->phase_ == Phase::handshake || client->phase_ == Phase::connecting;
   if (client->websocket() && waits) {
     const conf::Limits& limits = home.runtime.config.limits;
     client->handshake_ = std::make_unique<Handshake>(
-        Handshake{http::RequestReader({limits.max_header_size, limits.max_headers, 0}),
+        Handshake{origin, http::RequestReader({limits.max_header_size, limits.max_headers, 0}),
                   std::move(r.key), std::move(r.early)});
     size_t used =
         0;  // not whole there, so not whole here; a smaller limit shows with the next bytes
@@ -424,7 +453,8 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   }
   if (!client->restore_output(r.output)) return nullptr;
   client->last_in_ms_ = r.last_in_ms;
-  client->last_ping_ms_ = r.last_ping_ms;
+  if (r.last_ping_ms > r.last_in_ms)
+    client->pinged_after_ms_ = uint32_t(r.last_ping_ms - r.last_in_ms);
   client->slow_ = r.slow;
   client->shut_ = r.shut;
   client->session_ = session;
@@ -444,7 +474,7 @@ void Client::resume() {
 void Client::pause_reading(bool pause) {
   if (phase_ != Phase::open) return;
   // What came meanwhile is about to be read: its silence is counted from now.
-  if (!pause) last_in_ms_ = runtime_.now_ms;
+  if (!pause) heard();
   read_on(!pause);
 }
 

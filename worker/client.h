@@ -32,6 +32,7 @@
 #include <string>
 #include <variant>
 
+#include "base/pooled.h"
 #include "worker/backend.h"
 #include "worker/connection.h"
 #include "worker/http/request.h"
@@ -51,11 +52,14 @@ struct ClientHome {
   Backend& backend;
 };
 
-class Client final : public Connection, private ws::FrameSink, private tcp::MessageSink {
+class Client final : public Connection,
+                     public Pooled<Client>,
+                     private ws::FrameSink,
+                     private tcp::MessageSink {
  public:
-  Client(const ClientHome& home, UniqueFd fd, const shm::SessionOrigin& origin);
+  Client(const ClientHome& home, UniqueFd fd);
   ~Client() override;
-  void start();
+  void start(const shm::SessionOrigin& origin);
 
   // Handover: what travels beside the descriptor, and a client made of it. Null: the record makes no
   // sense here. `session`: what the record names, or null.
@@ -83,10 +87,13 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
  private:
   enum class Phase : uint8_t { handshake, connecting, open, half_closed, closing, lingering };
   struct Handshake {
+    shm::SessionOrigin origin;
     http::RequestReader reader;
     std::string key = {};    // Sec-WebSocket-Key, once the request is whole
     std::string early = {};  // what came behind the request
   };
+
+  using Codec = std::variant<ws::Decoder, tcp::Framer>;
 
   void on_bytes(std::span<char> bytes) override;
   void on_end() override;
@@ -97,14 +104,17 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
 
   void feed_handshake(std::string_view bytes);
   void answer_request(const http::Request& request);
-  void begin_session(const http::Request* request);
+  void begin_session(const shm::SessionOrigin& origin, const http::Request* request);
   void answer_and_linger(int status, std::string_view type, std::string_view body,
                          std::string_view extra);
   void feed_codec(std::span<char> bytes);
+  void feed(Codec& codec, std::span<char> bytes);
   void linger();
   bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
   void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();
+  void heard();
+  static Codec make_codec(const ClientHome& home);
   uint64_t next_check() const;
   bool restore_codec(handover::ClientRecord& record);
   void send_frame(ws::Opcode opcode, std::string_view payload);
@@ -123,10 +133,9 @@ class Client final : public Connection, private ws::FrameSink, private tcp::Mess
   const ClientHome& home_;
   Session* session_ = nullptr;
   std::unique_ptr<Handshake> handshake_;
-  std::variant<ws::Decoder, tcp::Framer> codec_;
-  shm::SessionOrigin origin_;
+  std::unique_ptr<Codec> codec_;  // in the middle of a message, and behind the last one
   uint64_t last_in_ms_ = 0;
-  uint64_t last_ping_ms_ = 0;
+  uint32_t pinged_after_ms_ = 0;  // how long after it; 0: not since
   Phase phase_;
   bool slow_ = false;  // passed its bound: closed at the end of the turn
   bool shut_ = false;  // our direction is closed

@@ -12,17 +12,19 @@ constexpr size_t kFlushBytes = 1024 * 1024;  // of one connection in one turn
 }
 
 Connection::Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd)
-    : runtime_(runtime),
-      table_(table),
-      fd_(std::move(fd)),
-      event_(runtime.loop, fd_.get(), *this, Call<&Connection::on_ready>{}) {}
+    : runtime_(runtime), table_(table), fd_(std::move(fd)) {}
 
 Connection::~Connection() {
+  if (watching_ != 0) watch(0);
   runtime_.stats.bytes_unsent.sub(output_.bytes());
 }
 
 void Connection::update_watch() {
-  event_.watch(short((want_read_ ? kRead : 0) | (want_write_ ? kWrite : 0)));
+  watch(short((want_read_ ? kRead : 0) | (want_write_ ? kWrite : 0)));
+}
+
+void Connection::watch(short what) {
+  table_.poller_.watch(fd_.get(), this, watching_, what);
 }
 
 void Connection::read_on(bool on) {
@@ -32,6 +34,7 @@ void Connection::read_on(bool on) {
 
 void Connection::on_ready(short what) {
   if (retired_) return;
+  what = short(what & watching_);
   if ((what & kWrite) != 0) {
     want_write_ = false;
     flush();
@@ -149,7 +152,7 @@ void ConnectionTable::restore(std::unique_ptr<Connection> connection) {
 void ConnectionTable::retire(Connection& connection) {
   if (connection.retired_) return;
   connection.retired_ = true;
-  connection.event_.watch(0);
+  connection.watch(0);
   connection.disarm();
   connection.unlink();
   --size_;

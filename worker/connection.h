@@ -85,11 +85,12 @@ class Connection : public Flushable, public Deadline {
   void read_once();
   void flush() final;
   void update_watch();
+  void watch(short what);
 
   ConnectionTable& table_;
-  UniqueFd fd_;
-  IoEvent event_;  // dies before fd_
   OutputQueue output_;
+  UniqueFd fd_;
+  uint8_t watching_ = 0;  // Poller's
   bool want_read_ = false;
   bool want_write_ = false;
   bool held_ = false;
@@ -99,7 +100,8 @@ class Connection : public Flushable, public Deadline {
 
 class ConnectionTable {
  public:
-  explicit ConnectionTable(Runtime& runtime) : runtime_(runtime) {}
+  explicit ConnectionTable(Runtime& runtime)
+      : runtime_(runtime), poller_(runtime.loop, Poller::To<Connection, &Connection::on_ready>{}) {}
   void add(std::unique_ptr<Connection> connection);
   // One that a predecessor has counted.
   void restore(std::unique_ptr<Connection> connection);
@@ -113,7 +115,9 @@ class ConnectionTable {
   }
 
  private:
+  friend class Connection;
   Runtime& runtime_;
+  Poller poller_;
   std::vector<std::unique_ptr<Connection>> by_fd_;
   size_t size_ = 0;
 };

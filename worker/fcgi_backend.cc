@@ -282,7 +282,7 @@ void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
     runtime_.stats.events_close_lost.add();
     log_error(
         "close event given up session={} user={} backend={}: no server answered for close_retry",
-        session.id.hex(), session.user, conf_.name);
+        session.id.hex(), session.user.view(), conf_.name);
     return settle(session);
   }
   s.retry_ms = overloaded ? kFirstRetryMs : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);

@@ -145,7 +145,7 @@ std::string request_params(const Session& session, AppEvent event, bool binary, 
   fcgi::append_param(out, "CONTENT_LENGTH", std::to_string(body_bytes));
   fcgi::append_param(out, "CONTENT_TYPE",
                      binary ? "application/octet-stream" : "text/plain; charset=utf-8");
-  if (!session.user.empty()) fcgi::append_param(out, "HOLDFAST_USER", session.user);
+  if (!session.user.empty()) fcgi::append_param(out, "HOLDFAST_USER", session.user.view());
   if (session.data) fcgi::append_param(out, "HOLDFAST_DATA", data_query(*session.data));
   switch (event) {
     case AppEvent::message:

@@ -401,7 +401,8 @@ void PushRouter::list_members(std::string_view name, const Page& page,
   uint32_t limit = std::min(page.limit, kMaxPage);
   for (; left > 0 && result->listed.size() < limit; --left) {
     const Session& session = channel->members[left - 1].session();
-    result->listed.push_back({position_of(runtime_.slot, left - 1), session.id, session.user});
+    result->listed.push_back(
+        {position_of(runtime_.slot, left - 1), session.id, std::string(session.user.view())});
   }
   if (left > 0 && limit > 0) result->more = true;
 }

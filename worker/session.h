@@ -11,6 +11,7 @@
 //   ended        backend has finished            (none)        Sessions::forget(): directory entry free
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/pooled.h"
 #include "conf/config.h"
 #include "shm/session_directory.h"
 
@@ -43,6 +45,21 @@ enum class EndReason : uint8_t {
 };
 std::string_view end_reason_text(EndReason reason);
 
+// A text that is mostly "", for the size of a pointer.
+class RareText {
+ public:
+  RareText& operator=(std::string_view text) {
+    text_ = text.empty() ? nullptr : std::make_unique<std::string>(text);
+    return *this;
+  }
+  std::string_view view() const { return text_ ? *text_ : std::string_view(); }
+  bool empty() const { return !text_; }
+  bool operator==(std::string_view text) const { return view() == text; }
+
+ private:
+  std::unique_ptr<std::string> text_;
+};
+
 // What a backend keeps of a session.
 class BackendState {
  public:
@@ -64,18 +81,19 @@ struct ChannelMember {
   };
   explicit ChannelMember(bool is_session) : session(is_session) {}
 
-  std::vector<Membership> memberships;  // Hub's
-  const bool session;                   // a Session, or else a Subscriber
+  boost::container::small_vector<Membership, 1> memberships;  // Hub's
+  const bool session;                                         // a Session, or else a Subscriber
 };
 
-struct Session : ChannelMember {
+struct Session : ChannelMember, Pooled<Session> {
   Session() : ChannelMember(true) {}
 
-  shm::SessionId id;
+  // Beside ChannelMember's flag: there is one of these for every connection.
   SessionPhase phase = SessionPhase::connecting;
   EndReason ended_by = EndReason::connection_lost;
   uint16_t ended_code = 0;  // WebSocket close code, 1006 where there was none
   uint16_t listener = 0;    // index in Config::listens
+  shm::SessionId id;
   uint32_t messages_in = 0;
   uint32_t messages_out = 0;
   const conf::Listen* listen = nullptr;
@@ -83,7 +101,7 @@ struct Session : ChannelMember {
   Client* client = nullptr;
   std::unique_ptr<BackendState> backend_state;
   std::unique_ptr<SessionData> data;
-  std::string user;
+  RareText user;
 };
 
 }  // namespace holdfast

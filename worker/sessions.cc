@@ -140,7 +140,7 @@ Session* Sessions::find(const shm::SessionId& id) {
 
 // Whoever adds a member to Session carries it here or says why not: `client` is found by its own record
 // (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases.
-static_assert(sizeof(Session) == 136);
+static_assert(sizeof(Session) == 120);
 
 handover::SessionRecord Sessions::save(const Session& session) const {
   handover::SessionRecord record;
@@ -153,7 +153,7 @@ handover::SessionRecord Sessions::save(const Session& session) const {
   record.messages_in = session.messages_in;
   record.messages_out = session.messages_out;
   record.backend_state = session.backend->save(session);
-  record.user = session.user;
+  record.user = session.user.view();
   if (session.data) record.data.assign(session.data->begin(), session.data->end());
   record.memberships.reserve(session.memberships.size());
   for (const ChannelMember::Membership& m : session.memberships)
@@ -178,7 +178,7 @@ Session* Sessions::restore(handover::SessionRecord&& record, const conf::Listen&
   session->messages_out = record.messages_out;
   session->listen = &listen;
   session->backend = &backend;
-  session->user = std::move(record.user);
+  session->user = record.user;
   if (!record.data.empty())
     session->data = std::make_unique<SessionData>(record.data.begin(), record.data.end());
   session->memberships.reserve(record.memberships.size());
@@ -274,12 +274,12 @@ void Sessions::set_user(Session& session, std::string_view user) {
   if (session.user == user) return;
   if (!session.user.empty()) {
     trace(runtime_.tracer, {.event = "unbind", .session = &session});
-    hub_.leave(session, user_channel(session.user));
+    hub_.leave(session, user_channel(session.user.view()));
   }
   session.user = user;
   slab_.set_user(session.id, user);
   if (session.user.empty()) return;
-  hub_.join(session, user_channel(session.user));
+  hub_.join(session, user_channel(session.user.view()));
   trace(runtime_.tracer, {.event = "bind", .session = &session});
 }
 

@@ -17,7 +17,7 @@ std::string line_of(const TraceEvent& e, uint16_t slot) {
   json.key("worker").number(slot);
   json.key("event").string(e.event);
   if (e.session != nullptr) json.key("session").string(e.session->id.hex());
-  std::string_view user = e.session != nullptr ? std::string_view(e.session->user) : e.user;
+  std::string_view user = e.session != nullptr ? e.session->user.view() : e.user;
   if (!user.empty()) json.key("user").string(user);
   if (!e.channel.empty()) json.key("channel").string(e.channel);
   if (e.bytes != SIZE_MAX) json.key("bytes").number(e.bytes);

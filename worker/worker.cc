@@ -131,10 +131,10 @@ void Worker::build_listeners() {
     } else {
       ClientHome& home = homes_.client_home(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
-        auto client = std::make_unique<Client>(home, std::move(fd), origin);
+        auto client = std::make_unique<Client>(home, std::move(fd));
         Client& started = *client;
         connections_.add(std::move(client));
-        started.start();
+        started.start(origin);
       };
     }
     listeners_.emplace_back(runtime_, UniqueFd(inherited.fd), uint16_t(inherited.index),

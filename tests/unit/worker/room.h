@@ -174,10 +174,10 @@ class Room {
   Peer connect(const conf::Listen& listen, Backend& to) {
     homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to});
     auto [near, far] = socket_pair();
-    auto made = std::make_unique<Client>(homes.back(), std::move(near), shm::SessionOrigin{});
+    auto made = std::make_unique<Client>(homes.back(), std::move(near));
     Client& started = *made;
     connections.add(std::move(made));
-    started.start();
+    started.start(shm::SessionOrigin{});
     return {std::move(far), &started};
   }
   Peer connect() { return connect(lines, backend); }  // messages are lines
