@@ -13,7 +13,8 @@ template <class T>
 class Pooled {
  public:
 #ifndef __SANITIZE_ADDRESS__  // which would not see uses of freed places
-  static void* operator new(size_t bytes) {
+  // Its match is the sized form below.
+  static void* operator new(size_t bytes) {  // NOLINT(cert-dcl54-cpp,misc-new-delete-overloads)
     return pool().allocate(bytes, alignof(T));
   }
   static void operator delete(void* object, size_t bytes) {
