@@ -1,5 +1,7 @@
 #include "shm/session_id.h"
 
+#include <array>
+
 #include "base/random.h"
 
 namespace holdfast::shm {
@@ -8,11 +10,29 @@ namespace {
 constexpr char kHex[] = "0123456789abcdef";
 constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+constexpr int8_t hex_digit(char c) {
+  if (c >= '0' && c <= '9') return int8_t(c - '0');
+  if (c >= 'a' && c <= 'f') return int8_t(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return int8_t(c - 'A' + 10);
   return -1;
+}
+
+constexpr auto kHexDigits = [] {
+  std::array<int8_t, 256> digits;
+  for (size_t c = 0; c < digits.size(); ++c) digits[c] = hex_digit(char(c));
+  return digits;
+}();
+
+// Of 16 digits. False: some are none. Every push to a session passes here.
+bool parse_word(std::string_view text, uint64_t* word) {
+  int all = 0;
+  *word = 0;
+  for (char c : text) {
+    int digit = kHexDigits[uint8_t(c)];
+    all |= digit;
+    *word = *word << 4 | uint64_t(digit & 0x0f);
+  }
+  return all >= 0;
 }
 
 int base64_digit(char c) {
@@ -44,11 +64,7 @@ SessionId SessionId::make(uint16_t node, uint32_t index) {
 std::optional<SessionId> SessionId::parse(std::string_view text) {
   SessionId id;
   if (text.size() == 32) {
-    for (char c : text) {
-      int digit = hex_digit(c);
-      if (digit < 0) return {};
-      shift_in(id, unsigned(digit), 4);
-    }
+    if (!parse_word(text.substr(0, 16), &id.hi) || !parse_word(text.substr(16), &id.lo)) return {};
     return id;
   }
   if (text.size() != 22) return {};
