@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <filesystem>
@@ -30,6 +31,16 @@ TEST(Lifecycle, TermClosesClientsWith1001AndLeavesNothingBehind) {
   EXPECT_EQ(gw.process().wait_for_end(15'000), 0);
   EXPECT_FALSE(shm::Segment::attach(gw.instance()));
   EXPECT_NE(access((gw.dir() + "/run/control.sock").c_str(), F_OK), 0);
+}
+
+// The segment has room for them all, and memory only for what has been used.
+TEST(Lifecycle, AMillionSessionsCostNothingBeforeTheyCome) {
+  Gateway gw({.limits = "max_sessions = 1000000", .tables = relay_ws()});
+  WsClient client(gw.listener(), "/ws?channel=a");
+  struct stat segment {};
+  ASSERT_EQ(stat(("/dev/shm/holdfast." + gw.instance()).c_str(), &segment), 0);
+  EXPECT_GT(segment.st_size, 1'000'000 * 128ll);
+  EXPECT_LT(segment.st_blocks * 512ll, 4 << 20);
 }
 
 TEST(Lifecycle, StopDeliversCloseEvents) {
