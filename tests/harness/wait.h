@@ -2,8 +2,11 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/types.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <string>
 
@@ -25,6 +28,20 @@ inline bool eventually(const std::function<bool()>& condition, int ms = timeout_
     poll(nullptr, 0, 5);
   }
   return true;
+}
+
+inline bool is_stopped(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  size_t name_end = line.rfind(')');
+  return name_end != std::string::npos && line.substr(name_end, 3) == ") T";
+}
+
+// Sends SIGCONT to a process that is about to stop itself, once it has: sent earlier, the signal would be lost on it.
+// False: it has not stopped in time.
+inline bool continue_when_stopped(pid_t pid) {
+  return eventually([pid] { return is_stopped(pid); }) && kill(pid, SIGCONT) == 0;
 }
 
 }  // namespace holdfast::test

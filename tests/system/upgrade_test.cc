@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iterator>
 #include <sstream>
@@ -276,7 +277,7 @@ TEST_F(Upgrade, GoesBackToTheFormerBinaryWhenTheReloadIsRefused) {
   GatewayOptions bad = options();
   bad.server = "colour = 1";
   gw().write_config(bad);
-  gw().signal(SIGCONT);
+  EXPECT_TRUE(continue_when_stopped(gw().master()));
   asking.join();
   EXPECT_EQ(asked.status, 1) << asked.output;
   EXPECT_NE(asked.output.find("colour"), std::string::npos) << asked.output;
@@ -292,7 +293,7 @@ TEST_F(Upgrade, NoticesAWorkerThatDiesBetweenTheImages) {
   std::thread asking([&] { asked = upgrade(); });
   EXPECT_TRUE(eventually([&] { return fault_happened(); }));
   kill(gw().worker(1), SIGKILL);
-  gw().signal(SIGCONT);
+  EXPECT_TRUE(continue_when_stopped(gw().master()));
   asking.join();
   EXPECT_EQ(asked.status, 0) << asked.output;
   EXPECT_TRUE(eventually([&] { return gw().segment().slot(1).restarts.load() == 1; }));
@@ -311,7 +312,12 @@ TEST_F(Upgrade, IsRefusedWhileAnotherOneIsUnderWay) {
     EXPECT_EQ(second.status, 1);
     EXPECT_NE(second.output.find("an upgrade is under way"), std::string::npos) << second.output;
   }
-  for (pid_t child : children_of(master_)) kill(child, SIGCONT);
+  // The one that checks the new binary is a child beside the workers.
+  EXPECT_TRUE(eventually([&] {
+    std::vector<pid_t> children = children_of(master_);
+    auto check = std::find_if(children.begin(), children.end(), is_stopped);
+    return check != children.end() && kill(*check, SIGCONT) == 0;
+  }));
   asking.join();
   EXPECT_EQ(first.status, 0) << first.output;
   expect_everybody_goes_on();

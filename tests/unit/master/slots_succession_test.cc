@@ -173,7 +173,7 @@ TEST_F(SlotSuccession, SeesTheCommitWithoutAWordWhenTheFormerProcessIsReaped) {
   hand_over();
   ASSERT_TRUE(rig.heard("taken 0"));
   EXPECT_EQ(rig[0].process->pid(), successor);
-  kill(successor, SIGCONT);
+  ASSERT_TRUE(continue_when_stopped(successor));
   EXPECT_TRUE(rig.until([&] { return rig.head(0).generation.load() == second.number; }));
 }
 
@@ -200,7 +200,7 @@ TEST_F(SlotSuccession, CrashesTheSlotThatWasGivenToADeadSuccessor) {
   ASSERT_TRUE(rig.heard("died 0"));
   EXPECT_TRUE(rig[0].asked);
   rig.stats(0).sessions_online.add(7);
-  kill(before, SIGCONT);
+  ASSERT_TRUE(continue_when_stopped(before));
   ASSERT_TRUE(rig.heard("crashed 0"));
   EXPECT_EQ(restarts(), 1u);
   EXPECT_EQ(rig.stats(0).sessions_online.get(), 0u);
@@ -243,7 +243,7 @@ TEST(SlotSuccessionStop, EndsBothWhileTheSlotIsHandedOver) {
     ASSERT_TRUE(rig.slots().hand_over(0));
     ASSERT_TRUE(rig.fault_happened()) << point;
     rig.slots().stop(control_word::kTerm);
-    kill(process, SIGCONT);
+    ASSERT_TRUE(continue_when_stopped(process));
     EXPECT_TRUE(rig.until([&] { return rig.slots().all_empty(); })) << point;
     EXPECT_TRUE(rig.has_heard("empty 0")) << point;
     EXPECT_FALSE(rig.has_heard("crashed 0")) << point;
