@@ -147,6 +147,7 @@ bool ReceiptTable::attempt(const Request& request, Claim* result) {
   uint32_t first = bucket_of(request.key);
   std::optional<uint32_t> place;
   uint64_t from = 0;
+  bool rival = false;
   for (uint32_t i = first; i < first + kWays; ++i) {
     Look look;
     if (!look.at(entries_[i])) return false;
@@ -157,11 +158,17 @@ bool ReceiptTable::attempt(const Request& request, Claim* result) {
     }
     if (!look.has_key() || look.key != request.key) continue;
     result->verdict = verdict_of(look, request.fingerprint);
+    // It may be about to give way to one that was answered meanwhile, further on.
+    if (look.claim.state == ReceiptState::claiming) {
+      rival = true;
+      continue;
+    }
     if (result->verdict != Verdict::repeated) return true;
     load_answer(entries_[i], result);
     std::atomic_thread_fence(kAcquire);
     return entries_[i].claim.load(kRelaxed) == look.word;  // I1
   }
+  if (rival) return true;
   if (place) return take(*place, from, request, result);
   result->verdict = Verdict::full;
   return true;

@@ -202,6 +202,22 @@ TEST_F(Receipts, WhoStandsStillInsideClaimKeepsItsEntry) {  // I2
 
 // ---- buckets
 
+// One that looked before the key was answered further on, took an earlier place, and has not looked again yet.
+TEST_F(Receipts, ARivalThatWillGiveWayHidesNoAnswer) {
+  answer(key, "the first");
+  ReceiptEntry* bucket = &entries[2 * kWays];
+  ASSERT_EQ(bucket[0].key_hi, key.hi);
+  std::memcpy(static_cast<void*>(&bucket[5]), static_cast<const void*>(&bucket[0]),
+              sizeof bucket[0]);
+  ReceiptClaim rival{.serial = 9, .state = ReceiptState::claiming, .slot = 1, .pid = 101};
+  bucket[0].claim = rival.packed();
+  Claim repeated = claim(key, 2);
+  EXPECT_EQ(repeated.verdict, Verdict::repeated);
+  EXPECT_EQ(repeated.answer, "the first");
+  bucket[5].claim = 0;
+  EXPECT_EQ(verdict(key, 2), Verdict::busy) << "now it may still win";
+}
+
 TEST_F(Receipts, AFullBucketRefusesWithoutForgettingAnybody) {
   std::vector<Claim> claims;
   for (uint64_t n = 1; n <= kWays; ++n) claims.push_back(claim(key_in(1, n)));
