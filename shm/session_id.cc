@@ -10,29 +10,31 @@ namespace {
 constexpr char kHex[] = "0123456789abcdef";
 constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-constexpr int8_t hex_digit(char c) {
-  if (c >= '0' && c <= '9') return int8_t(c - '0');
-  if (c >= 'a' && c <= 'f') return int8_t(c - 'a' + 10);
-  if (c >= 'A' && c <= 'F') return int8_t(c - 'A' + 10);
-  return -1;
+constexpr uint8_t kNoDigit = 0xff;
+
+constexpr uint8_t hex_digit(char c) {
+  if (c >= '0' && c <= '9') return uint8_t(c - '0');
+  if (c >= 'a' && c <= 'f') return uint8_t(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return uint8_t(c - 'A' + 10);
+  return kNoDigit;
 }
 
 constexpr auto kHexDigits = [] {
-  std::array<int8_t, 256> digits;
+  std::array<uint8_t, 256> digits{};
   for (size_t c = 0; c < digits.size(); ++c) digits[c] = hex_digit(char(c));
   return digits;
 }();
 
 // Of 16 digits. False: some are none. Every push to a session passes here.
 bool parse_word(std::string_view text, uint64_t* word) {
-  int all = 0;
+  unsigned all = 0;
   *word = 0;
   for (char c : text) {
-    int digit = kHexDigits[uint8_t(c)];
+    unsigned digit = kHexDigits[uint8_t(c)];
     all |= digit;
-    *word = *word << 4 | uint64_t(digit & 0x0f);
+    *word = *word << 4 | (digit & 0x0f);
   }
-  return all >= 0;
+  return all <= 0x0f;
 }
 
 int base64_digit(char c) {
