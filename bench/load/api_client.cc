@@ -23,14 +23,15 @@ bool read_number(std::string_view text, uint64_t* number) {
   return error == std::errc{} && end != text.data();
 }
 
-// Our API writes compact JSON, and names and messages of ours hold nothing that looks like a key.
+// Our API writes compact JSON, and names and messages of ours hold nothing that looks like a key; nchan writes lines.
 uint64_t delivered_of(std::string_view body) {
-  constexpr std::string_view kKey = "\"delivered\":";
-  size_t at = body.find(kKey);
-  uint64_t delivered = 0;
-  if (at == std::string_view::npos || !read_number(body.substr(at + kKey.size()), &delivered))
-    return 0;
-  return delivered;
+  for (std::string_view key : {"\"delivered\":", "active subscribers: "}) {
+    size_t at = body.find(key);
+    uint64_t delivered = 0;
+    if (at != std::string_view::npos && read_number(body.substr(at + key.size()), &delivered))
+      return delivered;
+  }
+  return 0;
 }
 
 bool nothing_left_out(std::string_view body) {
@@ -54,7 +55,7 @@ size_t read_http_answer(std::string_view bytes, ApiAnswer* answer) {
   if (bytes.size() < end + 4 + length) return 0;
   std::string_view body = bytes.substr(end + 4, length);
   answer->delivered = delivered_of(body);
-  answer->whole = status == 200 && nothing_left_out(body);
+  answer->whole = status / 100 == 2 && nothing_left_out(body);
   if (!answer->whole) answer->trouble = fmt::format("status {}", status);
   return end + 4 + length;
 }
@@ -106,10 +107,18 @@ void ApiClient::queue_http(std::string_view path, std::string_view list, std::st
 }
 
 void ApiClient::queue_publish(std::string_view to, std::string_view payload, uint64_t now_ns) {
-  if (protocol_ == PushProtocol::resp) {
-    append_command(out_, {"PUBLISH", to, payload});
-  } else {
-    queue_http("/v1/publish", "channels", to, payload);
+  switch (protocol_) {
+    case PushProtocol::resp:
+      append_command(out_, {"PUBLISH", to, payload});
+      break;
+    case PushProtocol::http:
+      queue_http("/v1/publish", "channels", to, payload);
+      break;
+    case PushProtocol::nchan:
+      fmt::format_to(std::back_inserter(out_),
+                     "POST /pub?id={} HTTP/1.1\r\n{}Content-Length: {}\r\n\r\n{}", to, head_,
+                     payload.size(), payload);
+      break;
   }
   waiting_.push_back(now_ns);
 }

@@ -23,11 +23,15 @@ uint32_t share_begin(const Options& options, uint32_t process) {
   return uint32_t(uint64_t{options.connections} * process / options.processes);
 }
 
-// 127.0.0.1, 127.0.0.2, ... : only to a loopback address, and only if one process is not enough.
-uint32_t source_ip_of(const Options& options, uint32_t process) {
+// An address has some 28,000 ports, and Linux looks through all of the first half before it takes one of the
+// second (__inet_hash_connect: even ports first).
+constexpr uint32_t kPerSource = 12'000;
+
+// 127.0.0.1, 127.0.0.2, ... : only to a loopback address, and only if one is not enough.
+uint32_t source_ip_of(const Options& options, uint32_t connection) {
   bool ipv4 = options.address.raw.ss_family == AF_INET;
-  if (!ipv4 || !options.address.is_loopback() || options.processes == 1) return 0;
-  return htonl(0x7f000001 + process % 254);
+  if (!ipv4 || !options.address.is_loopback() || options.connections <= kPerSource) return 0;
+  return htonl(0x7f000001 + connection / kPerSource);
 }
 
 Result<void> allow_descriptors(size_t needed) {
@@ -51,7 +55,6 @@ ClientProcess::ClientProcess(const Options& options, const Arena& arena, uint32_
       connections_(share_begin(options, index + 1) - first_) {
   where_.address = &options.address;
   where_.host = options.address.is_unix() ? "localhost" : options.address.text;
-  where_.source_ip = source_ip_of(options, index);
   where_.resp = options.scenario == Scenario::resp_fanout;
   if (where_.resp) where_.token = options.token;
 }
@@ -96,6 +99,7 @@ bool ClientProcess::open_next() {
   Connection& connection = connections_[started_];
   auto place = uint32_t(started_);
   uint64_t now = monotonic_ns();
+  where_.source_ip = source_ip_of(options_, first_ + place);
   Started how = connection.start(where_, target_of(place), place, now);
   if (how == Started::later) return false;
   pacer_.take(now);
@@ -185,10 +189,10 @@ void ClientProcess::send_one(Connection& connection, uint64_t due_ns) {
 }
 
 void ClientProcess::on_message(Connection& connection, std::string_view payload) {
-  std::optional<Stamp> stamp = read_payload(payload);
+  uint64_t now = monotonic_ns();
+  std::optional<Stamp> stamp = read_payload(payload, now);
   if (!stamp) return block_.malformed.add();
   if (stamp->addressee != addressee_of(connection)) return block_.misdirected.add();
-  uint64_t now = monotonic_ns();
   block_.received.add();
   block_.received_bytes.add(payload.size());
   block_.last_arrival_ns.set(now);

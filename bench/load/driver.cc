@@ -10,8 +10,9 @@ namespace holdfast::bench {
 namespace {
 
 constexpr uint64_t kConnectSlackNs = 60'000'000'000;
+constexpr uint64_t kSlackPerConnectionNs = 200'000;
 constexpr uint64_t kDrainLimitNs = 30'000'000'000;
-constexpr uint64_t kCloseLimitNs = 30'000'000'000;
+constexpr uint64_t kCloseLimitNs = 60'000'000'000;
 
 double seconds(uint64_t ns) {
   return double(ns) / 1e9;
@@ -52,7 +53,7 @@ class Driver {
 
   Result<void> connect() {
     uint64_t began = monotonic_ns();
-    uint64_t limit = kConnectSlackNs;
+    uint64_t limit = kConnectSlackNs + kSlackPerConnectionNs * options_.connections;
     if (options_.connect_rate > 0)
       limit += uint64_t(1e9 * options_.connections / options_.connect_rate);
     clients_.enter(Phase::connect);

@@ -53,6 +53,8 @@ void declare_load(CLI::App& app, Options& options) {
       ->capture_default_str();
 }
 
+static_assert(kMaxPerProcess * kMaxProcesses <= kMaxAddressees);
+
 CLI::App* scenario(CLI::App& app, Options& options, Scenario which, const char* help) {
   CLI::App* sub = app.add_subcommand(std::string(name_of(which)), help);
   sub->callback([&options, which] { options.scenario = which; });
@@ -91,13 +93,14 @@ void declare_scenarios(CLI::App& app, Options& options) {
   auto* resp_fanout = scenario(app, options, Scenario::resp_fanout,
                                "PUBLISH to channels that the connections SUBSCRIBE to (RESP)");
   for (CLI::App* sub : {fanout, resp_fanout}) declare_channels(*sub, options);
-  const std::map<std::string, PushProtocol> protocols{{"http", PushProtocol::http},
-                                                      {"resp", PushProtocol::resp}};
+  const std::map<std::string, PushProtocol> protocols{
+      {"http", PushProtocol::http}, {"resp", PushProtocol::resp}, {"nchan", PushProtocol::nchan}};
   auto* handover = scenario(app, options, Scenario::handover,
                             "publish to some of N connections, reload the server meanwhile");
   declare_handover(*handover, options);
   for (CLI::App* sub : {fanout, unicast, handover})
-    sub->add_option("--protocol", options.push_protocol, "of the push API: http, resp")
+    sub->add_option("--protocol", options.push_protocol,
+                    "of the push API: http, resp; nchan for channels of that nginx module")
         ->transform(CLI::CheckedTransformer(protocols));
   for (CLI::App* sub : {fanout, unicast, resp_fanout, handover})
     sub->add_option("--api-connections", options.api_connections, "connections that publish")
@@ -138,6 +141,8 @@ void complete(Options& options, Texts texts) {
   if (resp) options.push_protocol = PushProtocol::resp;
   if (texts.address.empty()) texts.address = resp ? "127.0.0.1:6379" : "127.0.0.1:8080";
   if (texts.api.empty()) texts.api = resp ? texts.address : "127.0.0.1:8081";
+  if (options.push_protocol == PushProtocol::nchan && !options.by_channel())
+    throw CLI::ValidationError("--protocol", "nchan knows channels only");
   if (options.path.empty()) options.path = default_path(options.scenario);
   options.address = address_of("--address", texts.address);
   if (options.publishes()) options.api = address_of("--api", texts.api);
@@ -174,7 +179,15 @@ std::string_view name_of(Scenario scenario) {
 }
 
 std::string_view name_of(PushProtocol protocol) {
-  return protocol == PushProtocol::resp ? "resp" : "http";
+  switch (protocol) {
+    case PushProtocol::http:
+      return "http";
+    case PushProtocol::resp:
+      return "resp";
+    case PushProtocol::nchan:
+      return "nchan";
+  }
+  return "";
 }
 
 std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv) {

@@ -28,7 +28,11 @@ enum class Scenario : uint8_t {
 };
 std::string_view name_of(Scenario scenario);
 
-enum class PushProtocol : uint8_t { http, resp };
+enum class PushProtocol : uint8_t {
+  http,   // of holdfastd
+  resp,   // HF.SEND; PUBLISH, also of a Redis server
+  nchan,  // POST /pub?id=CHANNEL: only channels
+};
 std::string_view name_of(PushProtocol protocol);
 
 // Connections of one client process: below the 20,000 descriptors it may hold, with some left for

@@ -107,26 +107,29 @@ TEST(Payload, ComesBackAsItWasWritten) {
     std::string text;
     append_payload(text, {7, 123'456'789, 9'876'543'210'123}, bytes);
     EXPECT_EQ(text.size(), bytes);
-    std::optional<Stamp> stamp = read_payload(text);
+    std::optional<Stamp> stamp = read_payload(text, 9'876'543'999'999);
     ASSERT_TRUE(stamp);
     EXPECT_EQ(stamp->addressee, 7u);
     EXPECT_EQ(stamp->sequence, 123'456'789u);
     EXPECT_EQ(stamp->due_ns, 9'876'543'210'123u);
+    // Half a minute late, and early.
+    EXPECT_EQ(read_payload(text, 9'906'543'210'123)->due_ns, 9'876'543'210'123u);
+    EXPECT_EQ(read_payload(text, 9'876'543'000'000)->due_ns, 9'876'543'210'123u);
   }
 }
 
 TEST(Payload, DamagedOnesAreNotRead) {
   std::string text;
   append_payload(text, {7, 1, 2}, 100);
-  EXPECT_FALSE(read_payload(text.substr(0, kMinPayloadBytes - 1)));
+  EXPECT_FALSE(read_payload(text.substr(0, kMinPayloadBytes - 1), 3));
   for (size_t at : {size_t{0}, size_t{12}, size_t{30}, size_t{99}}) {
     std::string damaged = text;
-    damaged[at] = 'x';
-    EXPECT_FALSE(read_payload(damaged)) << at;
+    damaged[at] = '!';
+    EXPECT_FALSE(read_payload(damaged, 3)) << at;
   }
   std::string zero;
   append_payload(zero, {7, 0, 2}, 100);
-  EXPECT_FALSE(read_payload(zero)) << "sequences start at 1";
+  EXPECT_FALSE(read_payload(zero, 3)) << "sequences start at 1";
 }
 
 TEST(Pacer, DueTimesDoNotDriftWhenSentLate) {
@@ -193,6 +196,7 @@ TEST(BenchOptions, NonsenseIsAUsageError) {
                                              {"connect"},
                                              {"connect", "0"},
                                              {"echo", "--payload", "10"},
+                                             {"unicast", "--protocol", "nchan"},
                                              {"echo", "--duration", "999999"},
                                              {"echo", "-a", "localhost:80"},
                                              {"fanout", "-n", "2", "--channels", "3"},
