@@ -3,7 +3,9 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <cerrno>
 #include <fstream>
+#include <string>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,13 +17,29 @@ namespace {
 constexpr int kLookMs = 5;
 constexpr uint64_t kDeathMs = 5'000;  // a process in the middle of a core dump takes its time
 
-enum class Rest { dead, drains, stands };
+// Whether a process has the instance's segment mapped, also one without a name.  // I2
+enum class Mapping : uint8_t { none, mapped, hidden };
+
+Mapping mapping_of(pid_t pid, const std::string& instance) {
+  if (pid <= 0) return Mapping::none;
+  errno = 0;
+  std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
+  if (!maps) return errno == ENOENT || errno == ESRCH ? Mapping::none : Mapping::hidden;
+  std::string line, name = "/holdfast." + instance;
+  while (std::getline(maps, line)) {
+    if (line.ends_with(" (deleted)")) line.resize(line.size() - 10);
+    if (line.ends_with(name)) return Mapping::mapped;
+  }
+  return Mapping::none;
+}
+
+enum class Rest : uint8_t { dead, drains, stands };
 
 Rest rest_of(const shm::Segment& former, uint32_t slot, uint64_t hang_timeout_ms) {
   const shm::SlotHead& head = former.slot(slot);
   auto pid = pid_t(head.pid.load(std::memory_order_relaxed));
   std::string instance = former.header().instance;
-  while (maps_segment(pid, instance)) {
+  while (mapping_of(pid, instance) != Mapping::none) {
     if (head.state.load(std::memory_order_acquire) == shm::SlotState::draining) return Rest::drains;
     uint64_t beat_ms = head.heartbeat_ms.load(std::memory_order_relaxed);
     if (judge_heartbeat(monotonic_ms(), beat_ms, hang_timeout_ms, 0) != Verdict::fine)
@@ -33,10 +51,19 @@ Rest rest_of(const shm::Segment& former, uint32_t slot, uint64_t hang_timeout_ms
 
 // Whether it is dead afterwards.
 bool end_process(pid_t pid, const std::string& instance) {
+  if (mapping_of(pid, instance) != Mapping::mapped) {
+    log_error(
+        "process may be a worker of the killed master that hangs, and may not be looked at pid={}; "
+        "end it yourself, or its share of the connections hangs too",
+        pid);
+    return false;
+  }
   log_error("worker of a killed master hangs pid={}; killing it", pid);
   kill(pid, SIGKILL);
   for (uint64_t end = monotonic_ms() + kDeathMs; monotonic_ms() < end; poll(nullptr, 0, kLookMs))
-    if (!maps_segment(pid, instance)) return true;
+    if (mapping_of(pid, instance) == Mapping::none) return true;
+  log_error("worker of a killed master outlived SIGKILL pid={}; close events it owes are lost",
+            pid);
   return false;
 }
 
@@ -50,17 +77,6 @@ void gather(const shm::Segment& former, uint32_t slot, std::vector<shm::SessionV
 }
 
 }  // namespace
-
-bool maps_segment(pid_t pid, const std::string& instance) {
-  if (pid <= 0) return false;
-  std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
-  std::string line, name = "/holdfast." + instance;
-  while (std::getline(maps, line)) {
-    if (line.ends_with(" (deleted)")) line.resize(line.size() - 10);
-    if (line.ends_with(name)) return true;
-  }
-  return false;
-}
 
 Leftover settle_leftover(const conf::Config& config) {
   auto former = shm::Segment::attach(config.server.instance);

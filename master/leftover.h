@@ -7,12 +7,11 @@
 //
 // Invariants
 //   I1  Nothing is done to an instance whose master lives.
-//   I2  A process is only killed that has the left-over segment mapped: process ids are used again.
+//   I2  A process is only killed that has the left-over segment mapped: process ids are used again. One whose mappings may
+//       not be looked at (workers of another user, and we without CAP_SYS_PTRACE) is taken for the worker that it may be:
+//       nothing that it owes is sent by others, and it is not killed.
 #pragma once
 
-#include <sys/types.h>
-
-#include <string>
 #include <vector>
 
 #include "conf/config.h"
@@ -32,8 +31,5 @@ Leftover settle_leftover(const conf::Config& config);
 // Into the segment that replaces it, before the first fork. How many had no place, because max_sessions has changed or
 // their slot will have no worker: they are lost.
 size_t hand_down(const Leftover& leftover, const conf::Config& config, shm::Segment& fresh);
-
-// Whether the process has the instance's segment mapped, also one without a name. // I2
-bool maps_segment(pid_t pid, const std::string& instance);
 
 }  // namespace holdfast::master

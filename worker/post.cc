@@ -62,7 +62,7 @@ std::vector<handover::LetterRecord> Post::save() const {
   std::vector<handover::LetterRecord> letters;
   for (uint16_t to = 0; to < slots_; ++to)
     for (const Outbox::Letter& letter : outboxes_[to].waiting)
-      letters.push_back({to, letter.kind, letter.body});
+      letters.push_back({to, letter.kind, letter.body, outboxes_[to].restarts + 1});
   return letters;
 }
 
@@ -71,7 +71,8 @@ bool Post::restore(std::vector<handover::LetterRecord>&& letters) {
     if (letter.to >= slots_ || letter.body.size() > max_body_ || letter.kind == shm::kPadding)
       return false;
     Outbox& box = outboxes_[letter.to];
-    box.restarts = restarts(letter.to);
+    // The slot may have died on the way.  // I5
+    box.restarts = letter.restarts == 0 ? restarts(letter.to) : letter.restarts - 1;
     box.waiting_bytes += letter.body.size();
     box.waiting.push_back({letter.kind, std::move(letter.body)});
   }

@@ -158,6 +158,48 @@ TEST_F(RouterTest, WhatWaitsForAWorkerThatDiesIsGivenUpAndCounted) {
   EXPECT_EQ(stats().push_no_session.get(), 1u);
 }
 
+// The slot is served again before its death was seen here.  // Post I5
+TEST_F(RouterTest, WhatWaitsForADeadWorkerIsNotForItsSuccessor) {
+  Session& far = there_.open_session();
+  auto fill = [&] {
+    while (stats().mailbox_overflow_bytes.get() == 0)
+      execute({.op = Op::send, .sessions = {far.id}, .data = std::string(1000, 'x')});
+  };
+  fill();
+  instance_.segment.slot(1).restarts = 1;
+  here_.turn();
+  EXPECT_EQ(stats().mailbox_overflow_bytes.get(), 0u);
+  EXPECT_EQ(stats().push_no_session.get(), 1u);
+  // Nor where our own process is replaced in between.
+  fill();
+  std::vector<handover::LetterRecord> letters = here_.router.post().save();
+  instance_.segment.slot(1).restarts = 2;
+  ASSERT_TRUE(here_.router.post().restore(std::move(letters)));
+  here_.turn();
+  EXPECT_EQ(stats().push_no_session.get(),
+            3u);  // the one that waited, and the one restored beside it
+}
+
+// What is in the ring is answered before anybody connects.  // Post I5
+TEST_F(RouterTest, LeftoversAreReceivedAllAtOnce) {
+  Post& post = there_.router.post();
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(post.send(0, 9, "unknown kind"));
+  here_.router.post().receive_leftovers();
+  EXPECT_EQ(stats().push_received.get(), 500u);
+  EXPECT_FALSE(here_.router.post().has_mail());
+}
+
+TEST_F(RouterTest, ARecordThatTwoProcessesDiedOfIsLeftOutAndTheNextIsNot) {
+  Post& post = there_.router.post();
+  ASSERT_TRUE(post.send(0, 9, "the deadly one"));
+  ASSERT_TRUE(post.send(0, 9, "another"));
+  for (uint32_t death = 0; death < shm::kMostUses; ++death)
+    ASSERT_TRUE(instance_.segment.ring(1, 0).begin_use());
+  here_.turn();
+  EXPECT_EQ(stats().push_poison_record.get(), 1u);
+  EXPECT_EQ(stats().push_received.get(), 1u);
+}
+
 TEST_F(RouterTest, RecordsThatMakeNoSenseAreCountedAndLeftOut) {
   Post& post = there_.router.post();
   post.send(0, 1, "short");
