@@ -5,11 +5,13 @@
 //   echo    16 WebSockets, 500 rounds of a 128-byte message from each, sent back
 //   fanout  48 members of a channel, 500 published messages of 128 bytes
 //   push    200 pipelines of 64 HF.SEND to 32 sessions over one RESP connection
+//   post    the same by POST /v1/send over one HTTP connection
 #include <cstdio>
 #include <cstring>
 
 #include "tests/unit/worker/room.h"
 #include "tests/unit/ws/client_frames.h"
+#include "worker/api/http_face.h"
 #include "worker/api/resp_face.h"
 #include "worker/api_connection.h"
 #include "worker/builtin_backends.h"
@@ -81,7 +83,9 @@ size_t fanout() {
   return received;
 }
 
-size_t push() {
+// 200 pipelines of 64 sends to 32 sessions over one connection.
+template <class Face>
+size_t push(std::string (*request_for)(const std::string& session), std::string_view good) {
   Place place(32);
   conf::Api conf;
   ApiHome home{place.room.runtime,
@@ -90,7 +94,7 @@ size_t push() {
                 &place.room.runtime.stats, &place.room.runtime.draining, &place.room.hub,
                 &place.room.router.tracer()},
                [](const api::ApiContext& context, api::Wire& wire) -> std::unique_ptr<api::Face> {
-                 return std::make_unique<api::RespFace>(context, wire);
+                 return std::make_unique<Face>(context, wire);
                }};
   auto [near, far] = socket_pair();
   auto connection = std::make_unique<ApiConnection>(home, std::move(near));
@@ -100,9 +104,7 @@ size_t push() {
   std::string pipeline;
   std::vector<std::string> ids;
   place.room.sessions.for_each_live([&](Session& session) { ids.push_back(session.id.hex()); });
-  for (size_t i = 0; i < 64; ++i)
-    pipeline += fmt::format("*3\r\n$7\r\nHF.SEND\r\n$32\r\n{}\r\n${}\r\n{}\r\n",
-                            ids[i % ids.size()], kPayload.size(), kPayload);
+  for (size_t i = 0; i < 64; ++i) pipeline += request_for(ids[i % ids.size()]);
   Peer pusher(std::move(far), nullptr);
   size_t received = 0;
   for (int round = 0; round < 200; ++round) {
@@ -111,9 +113,30 @@ size_t push() {
     received += place.drain();
     (void)pusher.received();
   }
-  HF_CHECK(pusher.received().size() == size_t{200} * 64 * std::strlen(":1\r\n"));
+  for (size_t answer = 0, at = 0; answer < size_t{200} * 64; ++answer, ++at)
+    HF_CHECK((at = pusher.received().find(good, at)) != std::string::npos);
   place.room.connections.clear();  // before their home
   return received;
+}
+
+std::string resp_send(const std::string& session) {
+  return fmt::format("*3\r\n$7\r\nHF.SEND\r\n$32\r\n{}\r\n${}\r\n{}\r\n", session, kPayload.size(),
+                     kPayload);
+}
+
+std::string http_send(const std::string& session) {
+  std::string body = fmt::format(R"({{"sessions":["{}"],"data":"{}"}})", session, kPayload);
+  return fmt::format(
+      "POST /v1/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+      "application/json\r\nContent-Length: {}\r\n\r\n{}",
+      body.size(), body);
+}
+
+size_t push_by_resp() {
+  return push<api::RespFace>(resp_send, ":1\r\n");
+}
+size_t push_by_http() {
+  return push<api::HttpFace>(http_send, "HTTP/1.1 200");
 }
 
 }  // namespace
@@ -129,12 +152,12 @@ int main(int argc, char** argv) {
   };
   for (const Workload& work :
        {Workload{"echo", echo, 16 * 500}, Workload{"fanout", fanout, 48 * 500},
-        Workload{"push", push, 64 * 200}}) {
+        Workload{"push", push_by_resp, 64 * 200}, Workload{"post", push_by_http, 64 * 200}}) {
     if (argc != 2 || std::strcmp(argv[1], work.name) != 0) continue;
     size_t received = work.run();
     std::printf("%s: %zu of %zu bytes\n", work.name, received, work.messages * kFrame);
     return received == work.messages * kFrame ? 0 : 1;
   }
-  std::fprintf(stderr, "usage: holdfast-guard echo|fanout|push\n");
+  std::fprintf(stderr, "usage: holdfast-guard echo|fanout|push|post\n");
   return 2;
 }

@@ -13,11 +13,24 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
+constexpr size_t kKeptBytes = 64 * 1024;  // tables for longer bodies are not kept
+
+ondemand::parser& kept_parser() {
+  thread_local ondemand::parser parser;
+  return parser;
+}
+
 // A body that is read once, from its beginning to its end. Where something is wrong with it, the
 // reader has stopped there: verdict() then parses it again as a whole, to tell "no JSON at all" from
-// JSON that says something else than it should. Good bodies pay nothing for that.
+// JSON that says something else than it should. Good bodies pay nothing for that. The parser's tables
+// are kept for the next body: one Body at a time.
 struct Body {
   explicit Body(std::string_view text) : padded(text) {}
+  ~Body() {
+    if (parser.capacity() > kKeptBytes) parser = ondemand::parser();
+  }
+  Body(const Body&) = delete;
+  Body& operator=(const Body&) = delete;
 
   bool open() {
     return parser.iterate(padded).get(document) == simdjson::SUCCESS &&
@@ -42,7 +55,7 @@ struct Body {
   ApiError unreadable() const { return error_or({400, "bad_json", "the body could not be read"}); }
 
   simdjson::padded_string padded;
-  ondemand::parser parser;
+  ondemand::parser& parser = kept_parser();
   ondemand::document document;
   ondemand::object object;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "conf/config.h"
 #include "worker/api/resp_handlers.h"
@@ -86,10 +87,13 @@ class Key {
 };
 
 const RespCommand* row(std::string_view name) {
-  const RespCommand* found =
-      std::lower_bound(std::begin(kCommands), std::end(kCommands), name,
-                       [](const RespCommand& c, std::string_view n) { return c.name < n; });
-  return found != std::end(kCommands) && found->name == name ? found : nullptr;
+  static const auto rows = [] {
+    std::unordered_map<std::string_view, const RespCommand*> by_name;
+    for (const RespCommand& command : kCommands) by_name.emplace(command.name, &command);
+    return by_name;
+  }();
+  auto found = rows.find(name);
+  return found == rows.end() ? nullptr : found->second;
 }
 
 const RespCommand* row(std::string_view command, std::string_view subcommand) {

@@ -2,7 +2,8 @@
 // be in it.
 //
 // Every byte is judged once, when it comes, so that nonsense (TLS at a plain port, among others) is
-// answered at once and not when the limit of a header is reached.
+// answered at once and not when the limit of a header is reached. Within a line most bytes need no
+// more than a look: plain() takes them together.
 #pragma once
 
 #include <cstddef>
@@ -30,27 +31,33 @@ class HeaderScan {
     if (previous_ == '\r' && c != '\n') return {400, "CR without LF in the header"};
     if (c == '\n') return end_line(found);
     if (c != '\r' && is_control_char(c)) return {400, "control character in the header"};
-    if (line_bytes_ == 0 && !first_line_ && (c == ' ' || c == '\t'))
-      return {400, "folded header line"};
-    if (c != '\r') ++line_bytes_;
+    if (!in_line_ && !first_line_ && (c == ' ' || c == '\t')) return {400, "folded header line"};
+    if (c != '\r') in_line_ = true;
     previous_ = c;
     return {};
+  }
+  // How many bytes at the beginning change nothing: take() would say `more` to each of them.
+  size_t plain(std::string_view bytes) const {
+    if (!in_line_ || previous_ == '\r') return 0;
+    size_t n = 0;
+    while (n < bytes.size() && !is_control_char(bytes[n])) ++n;
+    return n;
   }
 
  private:
   Failure end_line(Found* found) {
     if (previous_ != '\r') return {400, "LF without CR in the header"};
     previous_ = '\n';
-    if (line_bytes_ == 0) {
+    if (!in_line_) {
       *found = first_line_ ? Found::empty_line : Found::end;
     } else {
       first_line_ = false;
     }
-    line_bytes_ = 0;
+    in_line_ = false;
     return {};
   }
 
-  size_t line_bytes_ = 0;  // without CR and LF
+  bool in_line_ = false;  // behind its first byte
   char previous_ = '\n';
   bool first_line_ = true;
 };

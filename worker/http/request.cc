@@ -13,6 +13,8 @@ namespace {
 
 namespace beast = boost::beast;
 
+constexpr size_t kUsualHeaders = 8;
+
 std::string_view view(beast::string_view text) {
   return {text.data(), text.size()};
 }
@@ -43,6 +45,7 @@ class HeaderParser final : public beast::http::basic_parser<true> {
       code = beast::http::make_error_code(beast::http::error::header_limit);
       return;
     }
+    if (request_.headers.empty()) request_.headers.reserve(kUsualHeaders);
     request_.headers.push_back({std::string(view(name)), std::string(trimmed(view(value)))});
   }
   void on_response_impl(int, beast::string_view, int, Code&) override {}
@@ -173,7 +176,11 @@ struct RequestReader::Impl {
 size_t RequestReader::Impl::take_header(std::string_view bytes) {
   size_t start = 0;  // where the header, or what comes of it now, begins
   for (size_t i = 0; i < bytes.size(); ++i) {
-    if (raw.size() + i - start == limits.max_header_bytes) {
+    size_t room = limits.max_header_bytes - (raw.size() + i - start);
+    size_t plain = scan.plain(bytes.substr(i, room));
+    i += plain;
+    if (i == bytes.size()) break;
+    if (plain == room) {
       fail({431, "header too large"});
       return i;
     }
@@ -267,7 +274,7 @@ Request& RequestReader::request() {
 }
 
 void RequestReader::reset() {
-  impl_ = std::make_unique<Impl>(RequestLimits(impl_->limits));
+  *impl_ = Impl(RequestLimits(impl_->limits));
 }
 
 int RequestReader::error_status() const {
