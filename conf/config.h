@@ -5,6 +5,7 @@
 // bytes in size_t, time in milliseconds.
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -12,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -33,6 +35,21 @@ struct Address {
 };
 // The answer is empty where `text` is not an address.
 std::optional<Address> parse_address(const std::string& text);
+
+// An IPv4 or IPv6 address without a port. IPv4 is mapped into IPv6 (::ffff:192.0.2.1).
+std::optional<in6_addr> parse_ip(std::string_view text);
+
+// "192.0.2.0/24", "2001:db8::/32" or a single address.
+struct Network {
+  in6_addr address{};   // all behind the prefix is 0
+  unsigned prefix = 0;  // 0..128; an IPv4 network's is 96 more than written
+
+  bool contains(const in6_addr& other) const;
+  bool operator==(const Network& other) const;
+};
+// Empty: not one, or an address with bits behind the prefix.
+std::optional<Network> parse_network(std::string_view text);
+std::string network_text(const Network& network);  // with its prefix, unless it is one address
 
 struct Server {
   // Names the segment and the runtime directory: [a-z0-9_-], 1..32.
@@ -94,6 +111,17 @@ struct Framing {
 // The other policies of the interface: not in this version.
 enum class SlowConsumer : uint8_t { close };
 
+// A certificate with the chain behind it, and its key: PEM files, read at start and at a reload by the master, so their
+// owner may be root.
+struct Certificate {
+  std::string chain_file, key_file;
+  std::string chain, key;  // their contents
+  bool operator==(const Certificate&) const = default;
+};
+
+// The header in which proxies say whom they speak for.
+enum class Forwarded : uint8_t { none, standard, x_forwarded_for };  // standard: RFC 7239
+
 struct Listen {
   Address address;
   Protocol protocol = Protocol::websocket;
@@ -112,6 +140,15 @@ struct Listen {
   unsigned backlog = 1024;  // listen(2)
   // Messages of one session that wait for the backend; then reading pauses.
   unsigned max_pending = 64;
+  std::vector<Certificate> tls;  // empty: none. For a name that no certificate is for, the first
+  // Whom to believe about the client's address; whoever comes by a unix socket is a proxy if `proxies_unix`.
+  std::vector<Network> proxies;
+  bool proxies_unix = false;
+  bool proxy_protocol = false;            // connections of proxies begin with a PROXY header
+  Forwarded forwarded = Forwarded::none;  // requests of proxies may have this header
+
+  // `peer`: all zero for a unix socket.
+  bool trusts(const in6_addr& peer) const;
   bool operator==(const Listen&) const = default;
 };
 

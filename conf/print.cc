@@ -131,6 +131,33 @@ std::string framing_form(const Framing& framing) {
       framing.strip);
 }
 
+std::string tls_form(const Listen& listen) {
+  std::string out = "[\n";
+  for (const Certificate& certificate : listen.tls)
+    out += fmt::format("  {{ certificate = {}, key = {} }},\n", quoted(certificate.chain_file),
+                       quoted(certificate.key_file));
+  return out + "]";
+}
+
+std::vector<std::string> proxy_texts(const Listen& listen) {
+  std::vector<std::string> texts;
+  for (const Network& network : listen.proxies) texts.push_back(network_text(network));
+  if (listen.proxies_unix) texts.emplace_back("unix");
+  return texts;
+}
+
+std::string_view forwarded_name(Forwarded forwarded) {
+  switch (forwarded) {
+    case Forwarded::none:
+      return "none";
+    case Forwarded::standard:
+      return "Forwarded";
+    case Forwarded::x_forwarded_for:
+      return "X-Forwarded-For";
+  }
+  return "";
+}
+
 // Keys that only one protocol has are errors on the other (read_listen.cc).
 void print_listen(Printer& out, const Listen& listen) {
   bool websocket = listen.protocol == Protocol::websocket;
@@ -150,6 +177,10 @@ void print_listen(Printer& out, const Listen& listen) {
   out.text("slow_consumer", "close");
   out.number("backlog", listen.backlog);
   out.number("max_pending", listen.max_pending);
+  if (!listen.tls.empty()) out.line("tls", tls_form(listen));
+  out.line("proxies", quoted(proxy_texts(listen)));
+  out.line("proxy_protocol", listen.proxy_protocol ? "true" : "false");
+  if (websocket) out.text("forwarded", forwarded_name(listen.forwarded));
 }
 
 std::string events_form(const Backend& backend) {

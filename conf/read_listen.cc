@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <tuple>
 
+#include "conf/certificate.h"
 #include "conf/files.h"
 #include "conf/read.h"
 #include "conf/units.h"
@@ -22,7 +25,8 @@ bool has_control(std::string_view text) {
 // Keys that mean something for WebSocket only. All of them are known keys, also where they are out
 // of place.
 void refuse_websocket_keys(Table& table) {
-  for (std::string_view key : {"path", "page", "origins", "ping_interval", "close_timeout"}) {
+  for (std::string_view key :
+       {"path", "page", "origins", "ping_interval", "close_timeout", "forwarded"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -85,6 +89,71 @@ void read_origins(Table& table, Listen& listen) {
           "\"https://example.com\", with a port if it is not the scheme's; or only \"*\"");
     }
   }
+}
+
+void read_certificate(Table& table, Listen& listen, const Reading& reading) {
+  constexpr size_t kMaxPem = 256 * kKiB;
+  Certificate certificate;
+  bool all = true;
+  for (const auto& [key, file, contents] :
+       {std::tuple("certificate", &certificate.chain_file, &certificate.chain),
+        std::tuple("key", &certificate.key_file, &certificate.key)}) {
+    if (!table.has(key)) table.missing(key, "the path of a PEM file");
+    if (!table.text(key, *file)) {
+      all = false;
+      continue;
+    }
+    *file = reading.resolve(*file);
+    Result<WholeFile> read = read_whole(*file, kMaxPem);
+    if (read) {
+      *contents = std::move(read->text);
+    } else {
+      table.wrong(key, read.error().text(), "a readable PEM file");
+      all = false;
+    }
+  }
+  table.finish();
+  if (!all) return;
+  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> scratch(SSL_CTX_new(TLS_server_method()),
+                                                            SSL_CTX_free);
+  if (Result<void> used = use_certificate(scratch.get(), certificate); !used)
+    table.wrong("certificate", used.error().text(),
+                "a chain of certificates, the server's first, and \"key\" without a pass phrase");
+  listen.tls.push_back(std::move(certificate));
+}
+
+void read_tls(Table& table, Listen& listen, const Reading& reading) {
+  if (!table.has("tls")) return;
+  for (Table& item : table.tables("tls", "tls = [{ certificate = \"FILE\", key = \"FILE\" }]"))
+    read_certificate(item, listen, reading);
+}
+
+void read_proxies(Table& table, Listen& listen) {
+  std::vector<const Node*> proxies = table.texts("proxies");
+  for (size_t i = 0; i < proxies.size(); ++i) {
+    const std::string& text = proxies[i]->text;
+    if (text == "unix") {
+      listen.proxies_unix = true;
+    } else if (std::optional<Network> network = parse_network(text)) {
+      listen.proxies.push_back(*network);
+    } else {
+      table.wrong_item("proxies", i, *proxies[i], "not a network",
+                       "\"192.0.2.0/24\", \"2001:db8::/32\" (no bits behind the prefix), a single "
+                       "address, or \"unix\"");
+    }
+  }
+  table.boolean("proxy_protocol", listen.proxy_protocol);
+  if (listen.protocol == Protocol::websocket)
+    table.choice<Forwarded>("forwarded", listen.forwarded,
+                            {{"none", Forwarded::none},
+                             {"Forwarded", Forwarded::standard},
+                             {"X-Forwarded-For", Forwarded::x_forwarded_for}});
+  if (!proxies.empty()) return;
+  constexpr std::string_view kNeeds = "\"proxies\" beside it: the networks whose word is taken";
+  if (listen.proxy_protocol)
+    table.wrong("proxy_protocol", "nobody would be believed", std::string(kNeeds));
+  if (listen.forwarded != Forwarded::none)
+    table.wrong("forwarded", "nobody would be believed", std::string(kNeeds));
 }
 
 void read_liveness(Table& table, Listen& listen) {
@@ -156,8 +225,9 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
 
 // Asks for every key, so that finish() does not call one unknown that is only out of place.
 void know_all(Table& table) {
-  for (std::string_view key : {"path", "page", "origins", "framing", "ping_interval",
-                               "close_timeout", "channels", "idle_timeout"}) {
+  for (std::string_view key :
+       {"path", "page", "origins", "framing", "ping_interval", "close_timeout", "channels",
+        "idle_timeout", "proxies", "proxy_protocol", "forwarded"}) {
     table.has(key);
   }
 }
@@ -172,10 +242,12 @@ void read_listen(Table& table, Listen& listen, Reading& reading) {
       !table.has("protocol");
   read_backend_name(table, listen, reading.config);
   know_all(table);
+  read_tls(table, listen, reading);
   read_channels(table, listen, reading.config.limits);
   if (protocol_known) {
     read_by_protocol(table, listen, reading);
     read_liveness(table, listen);
+    read_proxies(table, listen);
   }
   table.size("send_queue", listen.send_queue, {kKiB, kGiB});
   table.choice<SlowConsumer>("slow_consumer", listen.slow_consumer,

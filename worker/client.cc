@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "simdjson.h"
 #include "worker/addresses.h"
+#include "worker/proxy/forwarded.h"
+#include "worker/proxy/header.h"
+#include "worker/tls_client.h"
 #include "worker/tracer.h"
 #include "worker/ws/encoder.h"
 #include "worker/ws/handshake.h"
@@ -17,6 +21,16 @@ bool is_fresh(const ws::Decoder& decoder) {
 }
 bool is_fresh(const tcp::Framer& framer) {
   return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
+}
+
+// By the header of the proxies, where it comes from one.
+void name_client(shm::SessionOrigin& origin, const http::Request& request,
+                 const conf::Listen& listen) {
+  if (listen.forwarded == conf::Forwarded::none) return;
+  in6_addr client = proxy::client_behind(request, listen, origin.peer);
+  if (IN6_ARE_ADDR_EQUAL(&client, &origin.peer)) return;
+  origin.peer = client;
+  origin.peer_port = 0;  // the header does not say it
 }
 
 std::string retry_after(uint64_t now_ms) {
@@ -33,20 +47,63 @@ Client::Client(const ClientHome& home, UniqueFd fd)
 
 Client::~Client() = default;
 
+std::unique_ptr<Client> Client::make(const ClientHome& home, UniqueFd fd) {
+  if (home.tls != nullptr) return std::make_unique<TlsClient>(home, std::move(fd));
+  return std::make_unique<Client>(home, std::move(fd));
+}
+
 void Client::start(const shm::SessionOrigin& origin) {
   heard();
-  if (!websocket()) {
-    begin_session(origin, nullptr);
-    return;
-  }
-  const conf::Limits& limits = runtime_.config.limits;
-  handshake_ = std::make_unique<Handshake>(
-      Handshake{origin, http::RequestReader({limits.max_header_size, limits.max_headers, 0})});
-  arm(runtime_.now_ms + limits.handshake_timeout_ms);
+  bool proxied = home_.listen.proxy_protocol && home_.listen.trusts(origin.peer);
+  if (!websocket() && !proxied && home_.tls == nullptr) return begin_session(origin, nullptr);
+  handshake_ = make_handshake(origin);
+  arm(runtime_.now_ms + runtime_.config.limits.handshake_timeout_ms);
   read_on(true);
+  if (proxied) {
+    phase_ = Phase::proxied;
+  } else {
+    proceed({});
+  }
+}
+
+std::unique_ptr<Client::Handshake> Client::make_handshake(const shm::SessionOrigin& origin) const {
+  const conf::Limits& limits = runtime_.config.limits;
+  return std::make_unique<Handshake>(
+      Handshake{origin, http::RequestReader({limits.max_header_size, limits.max_headers, 0})});
 }
 
 // ---- hand-shake
+
+void Client::feed_proxy_header(std::string_view bytes) {
+  handshake_->early += bytes;  // what is not whole yet is shorter than a header may be
+  proxy::Header header = proxy::read_header(handshake_->early);
+  if (header.status == proxy::Status::need_more) return;
+  if (header.status == proxy::Status::bad) {
+    runtime_.stats.handshakes_bad_proxy.add();
+    static LogGate gate;
+    if (uint64_t n = gate.pass())
+      log_warn("connection of a proxy does not begin with a PROXY header peer={} times={}",
+               is_unix(handshake_->origin) ? "unix" : address_text(handshake_->origin.peer), n);
+    return retire();
+  }
+  if (header.source) {
+    handshake_->origin.peer = header.source->address;
+    handshake_->origin.peer_port = header.source->port;
+  }
+  std::string rest = handshake_->early.substr(header.used);
+  handshake_->early.clear();
+  proceed(rest);
+}
+
+void Client::proceed(std::string_view early) {
+  if (websocket()) {
+    phase_ = Phase::handshake;
+    if (!early.empty()) feed_handshake(early);
+  } else {
+    handshake_->early = early;
+    begin_session(handshake_->origin, nullptr);
+  }
+}
 
 void Client::feed_handshake(std::string_view bytes) {
   size_t used = 0;
@@ -72,6 +129,7 @@ void Client::answer_request(const http::Request& request) {
     ws::HandshakeVerdict verdict = ws::judge(request, listen.origins);
     if (verdict.status == 101) {
       handshake_->key = *request.header("Sec-WebSocket-Key");
+      name_client(handshake_->origin, request, listen);
       return begin_session(handshake_->origin, &request);
     }
     std::string_view extra;
@@ -122,9 +180,9 @@ void Client::accept(std::string_view extra_headers) {
     std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
     extra += extra_headers;
     enqueue_first(BufferRef::concat(ws::accept_head(handshake_->key, extra)));
-    early = std::move(handshake_->early);
-    handshake_.reset();
   }
+  if (handshake_) early = std::move(handshake_->early);
+  handshake_.reset();
   home_.sessions.opened(*session_);
   heard();
   hold_output(false);
@@ -138,7 +196,10 @@ void Client::refuse(int status, std::string_view body, EndReason reason) {
   drop_output();
   if (session_ != nullptr) end_session(reason, 0);
   hold_output(false);
-  if (!websocket()) return linger();
+  if (!websocket()) {
+    handshake_.reset();
+    return linger();
+  }
   std::string extra = status == 503 ? retry_after(runtime_.now_ms) : std::string();
   answer_and_linger(status, "text/plain", body, extra);
 }
@@ -149,8 +210,11 @@ void Client::on_bytes(std::span<char> bytes) {
   runtime_.stats.bytes_in.add(bytes.size());
   heard();
   switch (phase_) {
+    case Phase::proxied:
+      return feed_proxy_header({bytes.data(), bytes.size()});
     case Phase::handshake:
       return feed_handshake({bytes.data(), bytes.size()});
+    case Phase::securing:
     case Phase::connecting:
     case Phase::half_closed:
       return;  // not read in these phases
@@ -300,9 +364,9 @@ void Client::linger() {
 
 void Client::on_drained() {
   if (phase_ != Phase::lingering || shut_) return;
-  if (!reading()) return retire();  // the other side has ended already
   shut_ = true;
   shut_down_writing();
+  if (!reading()) retire();  // the other side has ended already
 }
 
 void Client::on_end() {
@@ -325,13 +389,18 @@ void Client::on_end_of_input() {
 void Client::all_answered() {
   if (phase_ != Phase::half_closed || home_.backend.busy(*session_)) return;
   end_session(EndReason::client_closed, 1000);
-  if (output_empty()) return retire();
+  if (output_empty()) {
+    shut_down_writing();
+    return retire();
+  }
   linger();
   read_on(false);  // or its end of file would be told again and again
 }
 
 void Client::on_deadline() {
   switch (phase_) {
+    case Phase::proxied:
+    case Phase::securing:
     case Phase::handshake:
       runtime_.stats.handshakes_timed_out.add();
       return retire();
@@ -432,21 +501,27 @@ bool Client::restore_codec(handover::ClientRecord& r) {
 std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
                                         handover::ClientRecord&& r, Session* session) {
   bool sessions_agree = (session != nullptr) == ((r.session_hi | r.session_lo) != 0);
-  if (!sessions_agree || r.phase > uint8_t(Phase::lingering)) return nullptr;
+  if (!sessions_agree || r.phase > uint8_t(Phase::proxied))
+    return nullptr;  // securing does not move
   if (session != nullptr && session->client != nullptr) return nullptr;
   shm::SessionOrigin origin;
   std::memcpy(&origin.peer, r.origin.peer, sizeof r.origin.peer);
   origin.peer_port = r.origin.port;
   origin.listener = home.listener;
-  auto client = std::make_unique<Client>(home, std::move(fd));
+  std::unique_ptr<Client> client;
+  if (r.tls) {
+    client = TlsClient::restore(home, std::move(fd), std::move(*r.tls));
+  } else {
+    client = std::make_unique<Client>(home, std::move(fd));
+  }
   client->phase_ = Phase(r.phase);
   if (!client->restore_codec(r)) return nullptr;
   bool waits = client->phase_ == Phase::handshake || client->phase_ == Phase::connecting;
-  if (client->websocket() && waits) {
-    const conf::Limits& limits = home.runtime.config.limits;
-    client->handshake_ = std::make_unique<Handshake>(
-        Handshake{origin, http::RequestReader({limits.max_header_size, limits.max_headers, 0}),
-                  std::move(r.key), std::move(r.early)});
+  // Of a TCP connection there is one only where a PROXY header comes, or came with something behind it.
+  if (client->phase_ == Phase::proxied || (waits && (client->websocket() || !r.early.empty()))) {
+    client->handshake_ = client->make_handshake(origin);
+    client->handshake_->key = std::move(r.key);
+    client->handshake_->early = std::move(r.early);
     size_t used =
         0;  // not whole there, so not whole here; a smaller limit shows with the next bytes
     (void)client->handshake_->reader.feed(r.handshake, &used);
@@ -480,6 +555,9 @@ void Client::pause_reading(bool pause) {
 
 void Client::wind_up(WindUp what) {
   switch (phase_) {
+    case Phase::proxied:
+    case Phase::securing:
+      return retire();
     case Phase::handshake:
       return answer_and_linger(503, "text/plain", "the server is stopping",
                                retry_after(runtime_.now_ms));

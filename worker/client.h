@@ -1,6 +1,10 @@
 // worker/client.h - the connection of one client: hand-shake, codec, keep-alive, closing. WebSocket or framed TCP.
 //
 //   phase       event                              -> phase        action
+//   proxied     PROXY header complete                 securing, handshake   (TCP: securing, connecting)
+//   proxied     no PROXY header, handshake_timeout    (gone)       counted
+//   securing    TLS hand-shake done                   handshake    (TCP: connecting)
+//   securing    TLS hand-shake fails, handshake_timeout (gone)     counted
 //   handshake   request complete, good                connecting   Sessions::create(), Backend::open(), reading pauses
 //   handshake   the listener's page asked for         lingering    200 and the page
 //   handshake   bad request, other path, full         lingering    4xx or 5xx
@@ -22,7 +26,7 @@
 //   lingering   end of file                           (gone)       when what is queued has gone
 //   closing, lingering   close_timeout                (gone)       -
 //
-// A TCP connection starts in `connecting` and has no close frame: closing is lingering there.
+// A connection of a proxy with proxy_protocol starts in `proxied`; a TCP connection in `connecting`, and it has no close frame: closing is lingering there.
 // `half_closed` has no deadline of its own: it ends when the backend's have passed for what waits
 // there (at most max_pending messages and one read).
 #pragma once
@@ -40,6 +44,10 @@
 #include "worker/tcp/framer.h"
 #include "worker/ws/decoder.h"
 
+namespace holdfast::tls {
+class Context;
+}
+
 namespace holdfast {
 
 // The listener a client came by, resolved once for all its clients.
@@ -50,20 +58,27 @@ struct ClientHome {
   const conf::Listen& listen;
   uint16_t listener;  // index in Config::listens
   Backend& backend;
+  const tls::Context* tls = nullptr;  // null: newcomers speak without TLS
 };
 
-class Client final : public Connection,
-                     public Pooled<Client>,
-                     private ws::FrameSink,
-                     private tcp::MessageSink {
+class Client : public Connection,
+               public Pooled<Client>,
+               private ws::FrameSink,
+               private tcp::MessageSink {
  public:
+  // With TLS where the listener has it.
+  static std::unique_ptr<Client> make(const ClientHome& home, UniqueFd fd);
   Client(const ClientHome& home, UniqueFd fd);
   ~Client() override;
   void start(const shm::SessionOrigin& origin);
 
   // Handover: what travels beside the descriptor, and a client made of it. Null: the record makes no
   // sense here. `session`: what the record names, or null.
-  handover::ClientRecord save() const;
+  virtual handover::ClientRecord save() const;
+  // False: what has begun can only be ended by this process (a TLS hand-shake, and a PROXY header before one).
+  virtual bool can_move() const { return true; }
+  // Ends it here, where it cannot move.
+  void give_up() { retire(); }
   const Session* session() const { return session_; }
   static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,
                                          handover::ClientRecord&& record, Session* session);
@@ -84,24 +99,43 @@ class Client final : public Connection,
   void all_answered();
   void wind_up(WindUp what) override;
 
+ protected:
+  void on_bytes(std::span<char> bytes) override;
+  void on_end_of_input() override;
+  bool before_flush() override;
+  void on_end() override;
+  // What a newcomer sends behind a PROXY header, if there was one; `early`: what has come of it.
+  virtual void proceed(std::string_view early);
+  bool proxied() const { return phase_ == Phase::proxied; }
+  void secure() { phase_ = Phase::securing; }
+  const ClientHome& home() const { return home_; }
+
  private:
-  enum class Phase : uint8_t { handshake, connecting, open, half_closed, closing, lingering };
+  enum class Phase : uint8_t {
+    handshake,
+    connecting,
+    open,
+    half_closed,
+    closing,
+    lingering,
+    proxied,
+    securing
+  };
+  // Before the session is open; of a TCP connection only where a PROXY header came first.
   struct Handshake {
     shm::SessionOrigin origin;
     http::RequestReader reader;
     std::string key = {};    // Sec-WebSocket-Key, once the request is whole
-    std::string early = {};  // what came behind the request
+    std::string early = {};  // proxied: what has come; later: what came behind the request
   };
 
   using Codec = std::variant<ws::Decoder, tcp::Framer>;
 
-  void on_bytes(std::span<char> bytes) override;
-  void on_end() override;
-  void on_end_of_input() override;
   void on_drained() override;
-  bool before_flush() override;
   void on_deadline() override;
 
+  std::unique_ptr<Handshake> make_handshake(const shm::SessionOrigin& origin) const;
+  void feed_proxy_header(std::string_view bytes);
   void feed_handshake(std::string_view bytes);
   void answer_request(const http::Request& request);
   void begin_session(const shm::SessionOrigin& origin, const http::Request* request);

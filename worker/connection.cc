@@ -28,8 +28,11 @@ void Connection::watch(short what) {
 }
 
 void Connection::read_on(bool on) {
+  bool again = on && !want_read_;
   want_read_ = on;
-  if (!retired_) update_watch();
+  if (retired_) return;
+  update_watch();
+  if (again) on_reading_again();
 }
 
 void Connection::on_ready(short what) {
@@ -49,9 +52,9 @@ void Connection::read_once() {
     got = recv(fd_.get(), runtime_.scratch.data(), runtime_.scratch.size(), MSG_DONTWAIT);
   } while (got == -1 && errno == EINTR);
   if (got > 0) {
-    on_bytes(runtime_.scratch.first(size_t(got)));
+    on_read(runtime_.scratch.first(size_t(got)));
   } else if (got == 0) {
-    on_end_of_input();
+    on_end_of_stream();
   } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
     on_end();
   }
@@ -77,12 +80,12 @@ void Connection::drop_output(bool keep_first) {
 
 void Connection::hold_output(bool hold) {
   held_ = hold;
-  if (!held_ && !output_.empty()) runtime_.flush.add(*this, Urgency::urgent);
+  if (!held_ && !output_empty()) runtime_.flush.add(*this, Urgency::urgent);
 }
 
 void Connection::flush() {
   if (retired_ || !before_flush() || held_) return;
-  OutputQueue::Written done = output_.write_to(fd_.get(), kFlushBytes);
+  OutputQueue::Written done = transmit(output_, kFlushBytes);
   wrote_ |= done.bytes > 0;
   runtime_.stats.bytes_out.add(done.bytes);
   runtime_.stats.bytes_unsent.sub(done.bytes);

@@ -52,6 +52,16 @@ class Connection : public Flushable, public Deadline {
   // told again and again.
   virtual void on_end_of_input() { on_end(); }
   virtual void on_drained() {}
+  // Below these: what lies between the socket and the bytes (TLS). What was read:
+  virtual void on_read(std::span<char> bytes) { on_bytes(bytes); }
+  virtual void on_end_of_stream() { on_end_of_input(); }
+  // Sends from the queue, at most about `budget` bytes.
+  virtual OutputQueue::Written transmit(OutputQueue& output, size_t budget) {
+    return output.write_to(fd_.get(), budget);
+  }
+  // Has transmit() taken more from the queue than it could send?
+  virtual bool holds_output() const { return false; }
+  virtual void on_reading_again() {}
   // Before anything is written at the end of a turn; false: nothing is to be written now.
   virtual bool before_flush() { return true; }
 
@@ -65,12 +75,12 @@ class Connection : public Flushable, public Deadline {
   void drop_output(bool keep_first = false);
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
-  bool output_empty() const { return output_.empty(); }
+  bool output_empty() const { return output_.empty() && !holds_output(); }
   void read_on(bool on);
   bool reading() const { return want_read_; }
   void arm(uint64_t at_ms) { runtime_.wheel.arm(*this, at_ms); }
   // After everything queued has gone: no more from us, so the other side sees an end and not a reset.
-  void shut_down_writing();
+  virtual void shut_down_writing();
   void retire();
   // For a successor; the gauges know of it already.
   handover::OutputRecord save_output() const;

@@ -100,10 +100,18 @@ ClientHome& Homes::client_home(size_t index) {
   ClientHome*& home = by_listen_[index];
   if (home == nullptr) {
     const conf::Listen& listen = config_.listens[index];
-    home = &client_homes_.emplace_back(
-        ClientHome{runtime_, connections_, sessions_, listen, uint16_t(index), backend_of(listen)});
+    home = &client_homes_.emplace_back(ClientHome{runtime_, connections_, sessions_, listen,
+                                                  uint16_t(index), backend_of(listen),
+                                                  tls_context(listen)});
   }
   return *home;
+}
+
+const tls::Context* Homes::tls_context(const conf::Listen& listen) {
+  if (listen.tls.empty()) return nullptr;
+  Result<tls::Context> made = tls::Context::make(listen.tls);
+  HF_CHECK(made);  // the configuration was refused otherwise
+  return &tls_contexts_.emplace_back(std::move(*made));
 }
 
 ApiHome& Homes::api_home(size_t index) {

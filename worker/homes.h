@@ -15,6 +15,7 @@
 #include "worker/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/push_router.h"
+#include "worker/tls/context.h"
 
 namespace holdfast {
 
@@ -52,6 +53,7 @@ class Homes {
 
  private:
   std::unique_ptr<Backend> make_backend(const conf::Backend& conf);
+  const tls::Context* tls_context(const conf::Listen& listen);
 
   Runtime& runtime_;
   const Heritage& heritage_;
@@ -63,6 +65,7 @@ class Homes {
   LogGate complaints_;             // of router wire listeners
   handover::ConfigRecord former_;  // of the predecessor; what is still used of it is referred to
   Backends backends_;
+  std::deque<tls::Context> tls_contexts_;
   std::deque<ClientHome> client_homes_;
   std::deque<ApiHome> api_homes_;
   std::vector<ClientHome*> by_listen_;   // by index in Config::listens

@@ -111,6 +111,15 @@ OutputQueue::Written OutputQueue::write_to(int fd, size_t budget) {
   return done;
 }
 
+void OutputQueue::take(std::string& to, size_t most) {
+  while (most > 0 && bytes_ > 0) {
+    std::string_view next = first_.bytes().substr(offset_, most);
+    to += next;
+    most -= next.size();
+    consume(next.size());
+  }
+}
+
 size_t OutputQueue::drop_unsent(bool keep_first) {
   size_t dropped = rest_size();
   rest_.reset();

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "worker/buffer.h"
@@ -28,6 +29,8 @@ class OutputQueue {
   // Sends until the queue is empty (drained), the socket is full (blocked), `budget` bytes went (more) or it
   // failed; errno tells why. Raises no signal.
   Written write_to(int fd, size_t budget);
+  // Takes at most `most` bytes from the front and appends them to `to`, as if they had been sent.
+  void take(std::string& to, size_t most);
   // Throws away all but a partly sent first buffer, and with `keep_first` also that one unsent; returns how many
   // buffers went.
   size_t drop_unsent(bool keep_first = false);

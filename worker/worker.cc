@@ -131,7 +131,7 @@ void Worker::build_listeners() {
     } else {
       ClientHome& home = homes_.client_home(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
-        auto client = std::make_unique<Client>(home, std::move(fd));
+        auto client = Client::make(home, std::move(fd));
         Client& started = *client;
         connections_.add(std::move(client));
         started.start(origin);

@@ -26,7 +26,7 @@ DOORS = [
 ]
 # master/ forks and calls worker_main(): that header is all it knows, and only main.cc and spawn see the function.
 MASTER_SEES_OF_WORKER = "worker/worker.h"
-PURE = ("worker/ws/", "worker/tcp/", "worker/http/")  # codecs: bytes only
+PURE = ("worker/ws/", "worker/tcp/", "worker/http/", "worker/proxy/")  # codecs: bytes only
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 

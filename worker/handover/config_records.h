@@ -25,14 +25,22 @@ void fields(Archive& a, Address& r) {
   a(1, r.text);
 }
 
-// A page is for newcomers only.
+template <class Archive>
+void fields(Archive& a, Network& r) {
+  auto& [address, prefix] = r;
+  a(1, address.s6_addr);
+  a(2, prefix);
+}
+
+// A page and certificates are for newcomers only.
 template <class Archive>
 void fields(Archive& a, Listen& r) {
   auto& [address, protocol, path, page, page_html, backend, origins, channels, framing,
          ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer, backlog,
-         max_pending] = r;
+         max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded] = r;
   static_cast<void>(page);
   static_cast<void>(page_html);
+  static_cast<void>(tls);
   a(1, address);
   a(2, protocol);
   a(3, path);
@@ -47,6 +55,10 @@ void fields(Archive& a, Listen& r) {
   a(12, slow_consumer);
   a(13, backlog);
   a(14, max_pending);
+  a(15, proxies);
+  a(16, proxies_unix);
+  a(17, proxy_protocol);
+  a(18, forwarded);
 }
 
 template <class Archive>

@@ -7,7 +7,37 @@
 
 #include "base/fields.h"
 #include "shm/session_directory.h"
+#include "worker/tls/records.h"
 #include "worker/ws/decoder.h"
+
+namespace holdfast::tls {
+
+template <class Archive>
+void fields(Archive& a, Keys& r) {
+  auto& [secret, key, iv, sequence] = r;
+  a(1, secret);
+  a(2, key);
+  a(3, iv);
+  a(4, sequence);
+}
+template <class Archive>
+void fields(Archive& a, Secrets& r) {
+  auto& [version, cipher, sha384, in, out] = r;
+  a(1, version);
+  a(2, cipher);
+  a(3, sha384);
+  a(4, in);
+  a(5, out);
+}
+template <class Archive>
+void fields(Archive& a, RecordsState& r) {
+  auto& [secrets, partial, idle_updates] = r;
+  a(1, secrets);
+  a(2, partial);
+  a(3, idle_updates);
+}
+
+}  // namespace holdfast::tls
 
 namespace holdfast::handover {
 
@@ -64,6 +94,20 @@ void fields(Archive& a, OriginRecord& r) {
   a(2, port);
 }
 
+// What TLS adds to a client.
+struct TlsRecord {
+  tls::RecordsState records;
+  std::string sealed;  // ciphertext that has not gone
+  std::string unread;  // ciphertext that was kept while nothing was read
+};
+template <class Archive>
+void fields(Archive& a, TlsRecord& r) {
+  auto& [records, sealed, unread] = r;
+  a(1, records);
+  a(2, sealed);
+  a(3, unread);
+}
+
 // A client: one descriptor.
 struct ClientRecord {
   uint16_t listener = 0;    // index in the predecessor's Config::listens
@@ -83,11 +127,12 @@ struct ClientRecord {
   bool reading = false;
   bool slow = false;
   bool shut = false;
+  std::optional<TlsRecord> tls;  // empty: it speaks without
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
-         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut] = r;
+         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -105,6 +150,7 @@ void fields(Archive& a, ClientRecord& r) {
   a(15, slow);
   a(16, shut);
   a(17, key);
+  a(18, tls);
 }
 
 struct MembershipRecord {

@@ -10,13 +10,15 @@ struct LetterRecord {
   uint16_t to = 0;
   uint32_t kind = 0;
   std::string body;
+  uint32_t restarts = 0;  // of that slot when it began to wait, plus one; 0: not said
 };
 template <class Archive>
 void fields(Archive& a, LetterRecord& r) {
-  auto& [to, kind, body] = r;
+  auto& [to, kind, body, restarts] = r;
   a(1, to);
   a(2, kind);
   a(3, body);
+  a(4, restarts);
 }
 
 struct PublishedRecord {

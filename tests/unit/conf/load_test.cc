@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "tests/harness/openssl_client.h"
 #include "tests/unit/conf/temp_dir.h"
 #include "tests/unit/conf/wrong.h"
 
@@ -350,6 +351,39 @@ TEST(TokenFile, NeverLeaksATokenIntoAMessage) {
   Loaded loaded = load_text(kTokenApi, dir / "h.toml");
   EXPECT_EQ(loaded.problems.size(), 4u);
   EXPECT_EQ(all_of(loaded).find("secret"), std::string::npos) << all_of(loaded);
+}
+
+TEST(Load, CertificatesAreReadAndJudged) {
+  TempDir dir;
+  Certificate good = test::make_certificate({"one.example"}),
+              other = test::make_certificate({"two.example"});
+  dir.write("chain.pem", good.chain);
+  dir.write("key.pem", good.key);
+  dir.write("other.pem", other.key);
+  std::string listen = "[[listen]]\naddress = '127.0.0.1:8080'\nbackend = 'echo'\n";
+  auto with = [&](const std::string& tls) {
+    return load_text(listen + "tls = [" + tls + "]\n", dir.path() + "/h.toml");
+  };
+  Loaded loaded = with("{ certificate = 'chain.pem', key = 'key.pem' }");
+  ASSERT_TRUE(loaded) << all_of(loaded);
+  ASSERT_EQ(loaded.config.listens[0].tls.size(), 1u);
+  EXPECT_EQ(loaded.config.listens[0].tls[0].chain, good.chain);
+  EXPECT_EQ(loaded.config.listens[0].tls[0].key, good.key);
+  EXPECT_NE(print_config(loaded.config)
+                .find("{ certificate = \"" + dir.path() + "/chain.pem\", key = \""),
+            std::string::npos);
+  const std::pair<std::string, std::string> wrong[] = {
+      {"{ certificate = 'chain.pem', key = 'other.pem' }", "listen[0].tls[0].certificate"},
+      {"{ certificate = 'key.pem', key = 'key.pem' }", "no PEM chain"},
+      {"{ certificate = 'chain.pem', key = 'gone.pem' }", "listen[0].tls[0].key"},
+      {"{ certificate = 'chain.pem' }", "listen[0].tls[0].key: required, but missing"},
+      {"{ certificate = 'chain.pem', key = 'key.pem', password = 'x' }", "unknown key"}};
+  for (const auto& [tls, words] : wrong) {
+    Loaded refused = with(tls);
+    EXPECT_FALSE(refused) << tls;
+    EXPECT_NE(all_of(refused).find(words), std::string::npos) << all_of(refused);
+    EXPECT_EQ(all_of(refused).find("PRIVATE"), std::string::npos);
+  }
 }
 
 }  // namespace

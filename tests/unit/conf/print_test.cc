@@ -48,6 +48,9 @@ close_timeout = "1ms"
 send_queue = "3 MiB"
 backlog = 5
 max_pending = 1
+proxies = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1", "unix"]
+proxy_protocol = true
+forwarded = "Forwarded"
 [[listen]]
 address = "unix:/run/shop/tcp.sock"
 protocol = "tcp"

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/openssl_client.h"
 #include "tests/unit/worker/room.h"
 #include "tests/unit/ws/client_frames.h"
+#include "worker/addresses.h"
+#include "worker/tls/context.h"
 
 namespace holdfast {
 namespace {
@@ -117,6 +120,75 @@ TEST_F(ClientHandover, LinesMoveAtEveryByte) {
     peer.send(all.substr(at));
     std::vector<std::string> expected = {"first", "second line", "", "last"};
     ASSERT_TRUE(room().turn_until([&] { return room().backend.messages == expected; })) << at;
+    peer.close();
+    ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+  }
+}
+
+// A connection of a proxy moves at every byte of its PROXY header, and of what came with it.
+TEST_F(ClientHandover, ProxiedClientsMoveAtEveryByte) {
+  for (conf::Listen* listen : {&room().web, &room().lines})
+    listen->proxies_unix = listen->proxy_protocol = true;
+  const std::string header = "PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
+  for (bool web : {false, true}) {
+    std::string all = header + (web ? handshake_bytes() + test::frame(1, "one") : "one\n");
+    for (size_t at = 1; at < all.size(); ++at) {
+      SCOPED_TRACE(testing::Message() << (web ? "web" : "line") << " moved after byte " << at);
+      room().backend.messages.clear();
+      Peer peer = room().connect(web ? room().web : room().lines, room().backend);
+      peer.send(all.substr(0, at));
+      for (int i = 0; i < 3; ++i) room().turn();
+      move({&peer});
+      ASSERT_FALSE(HasFatalFailure());
+      peer.send(all.substr(at));
+      ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
+      ASSERT_EQ(room().backend.messages[0], "one");
+      Session* session = room().session_of(peer);
+      ASSERT_NE(session, nullptr);
+      auto view = instance_.segment.directory().view(session->id.index());
+      ASSERT_EQ(address_text(view->origin.peer), "192.0.2.7");
+      ASSERT_EQ(view->origin.peer_port, 4711);
+      peer.close();
+      ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+    }
+  }
+}
+
+// A TLS client moves at every byte of the records that come: keys, counters and half a record go with it.
+TEST_F(ClientHandover, TlsMovesAtEveryByte) {
+  static const tls::Context context =
+      std::move(*tls::Context::make({test::make_certificate({"one.example"})}));
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    test::OpensslClient ssl({.version = version});
+    Peer peer = room().connect(room().lines, room().backend, &context);
+    EXPECT_FALSE(peer.client->can_move());
+    size_t given = 0;
+    auto hear = [&] {
+      const std::string& all = peer.received();
+      ssl.give(std::string_view(all).substr(given));
+      given = all.size();
+      if (std::string bytes = ssl.take(); !bytes.empty()) peer.send(bytes);
+      return ssl.shaken() ? ssl.hear() : "";
+    };
+    ASSERT_TRUE(room().turn_until(
+        [&] { return hear(), ssl.shaken() && room().session_of(peer) != nullptr; }));
+    EXPECT_TRUE(peer.client->can_move());
+    room().backend.messages.clear();
+    std::vector<std::string> expected;
+    for (int message = 0; message < 8; ++message) {
+      expected.push_back("message " + std::to_string(message));
+      ssl.say(expected.back() + "\n");
+      for (char byte : ssl.take()) {
+        peer.send({&byte, 1});
+        for (int i = 0; i < 2; ++i) room().turn();
+        move({&peer});
+        ASSERT_FALSE(HasFatalFailure());
+      }
+      ASSERT_TRUE(room().turn_until([&] { return room().backend.messages == expected; }));
+      Payload payload("answer", false);
+      ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+      ASSERT_TRUE(room().turn_until([&] { return hear() == "answer\n"; }));
+    }
     peer.close();
     ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
   }

@@ -171,10 +171,10 @@ class Room {
     });
   }
 
-  Peer connect(const conf::Listen& listen, Backend& to) {
-    homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to});
+  Peer connect(const conf::Listen& listen, Backend& to, const tls::Context* tls = nullptr) {
+    homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to, tls});
     auto [near, far] = socket_pair();
-    auto made = std::make_unique<Client>(homes.back(), std::move(near));
+    auto made = Client::make(homes.back(), std::move(near));
     Client& started = *made;
     connections.add(std::move(made));
     started.start(shm::SessionOrigin{});

@@ -1,0 +1,14 @@
+// conf/certificate.h - a certificate and its key, as OpenSSL wants them.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include "base/result.h"
+#include "conf/config.h"
+
+namespace holdfast::conf {
+
+// Errc::bad_input: the chain or the key cannot be used, and why. A key must not need a pass phrase.
+Result<void> use_certificate(SSL_CTX* context, const Certificate& certificate);
+
+}  // namespace holdfast::conf

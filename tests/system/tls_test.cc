@@ -1,0 +1,168 @@
+// TLS listeners of a real server: a client by OpenSSL, over reloads, upgrades and changed certificates.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "tests/harness/gateway.h"
+#include "tests/harness/openssl_client.h"
+#include "tests/harness/wait.h"
+
+namespace holdfast::test {
+namespace {
+
+class TlsStream {
+ public:
+  explicit TlsStream(const std::string& address, const ClientWishes& wishes = {})
+      : ssl_(wishes), stream_(address) {
+    while (!ssl_.shaken()) {
+      send_out();
+      if (!stream_.read_more()) throw std::runtime_error("ended in the TLS hand-shake");
+      take_in();
+    }
+    send_out();
+  }
+  void write(std::string_view text) {
+    ssl_.say(text);
+    send_out();
+  }
+  std::string read_until(std::string_view end) {
+    while (heard_.find(end) == std::string::npos) {
+      if (!stream_.read_more()) throw std::runtime_error("ended behind: " + heard_);
+      take_in();
+    }
+    size_t size = heard_.find(end) + end.size();
+    std::string taken = heard_.substr(0, size);
+    heard_.erase(0, size);
+    return taken;
+  }
+  OpensslClient& ssl() { return ssl_; }
+
+ private:
+  void send_out() {
+    std::string bytes = ssl_.take();
+    if (!bytes.empty()) stream_.write(bytes);
+  }
+  void take_in() {
+    ssl_.give(std::exchange(stream_.buffer(), {}));
+    if (ssl_.shaken()) heard_ += ssl_.hear();
+    send_out();
+  }
+
+  OpensslClient ssl_;
+  Stream stream_;
+  std::string heard_;
+};
+
+// An open WebSocket at an echo backend.
+class SecureEcho : public TlsStream {
+ public:
+  explicit SecureEcho(const std::string& address, const ClientWishes& wishes = {})
+      : TlsStream(address, wishes) {
+    write(
+        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    EXPECT_TRUE(read_until("\r\n\r\n").starts_with("HTTP/1.1 101 "));
+  }
+  void expect_echo(const std::string& text) {
+    // A short text frame; the mask is zeros.
+    write(std::string("\x81") + char(0x80 | text.size()) + std::string(4, '\0') + text);
+    EXPECT_NE(read_until(text), "");
+  }
+};
+
+void write_certificate(const std::string& dir, const std::string& name) {
+  conf::Certificate made = make_certificate({name});
+  write_file(dir + "/chain.pem", made.chain);
+  write_file(dir + "/key.pem", made.key);
+}
+
+const std::string kTables = R"(
+[[listen]]
+address = "127.0.0.1:0"
+path = "/ws"
+backend = "echo"
+origins = ["*"]
+tls = [{ certificate = "@DIR@/chain.pem", key = "@DIR@/key.pem" }]
+)";
+
+// A gateway whose certificate lies in a directory of the test's.
+struct Place {
+  explicit Place(const std::string& more = {}) {
+    write_certificate(dir.path(), "first.example");
+    std::string text = kTables;
+    for (size_t at; (at = text.find("@DIR@")) != std::string::npos;)
+      text.replace(at, 5, dir.path());
+    tables = text + more;
+  }
+  TempDir dir;
+  std::string tables;
+};
+
+void reload(Gateway& gw) {
+  uint64_t next = gw.generation() + 1;
+  gw.signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return gw.generation() == next; })) << gw.log();
+}
+
+TEST(Tls, ConnectionsLiveOverReloadsAndAnUpgrade) {
+  Place place;
+  Gateway gw({.tables = place.tables});
+  std::deque<SecureEcho> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.emplace_back(gw.listener(),
+                         ClientWishes{.version = i % 2 == 0 ? TLS1_3_VERSION : TLS1_2_VERSION});
+    clients.back().expect_echo("before");
+  }
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_NO_FATAL_FAILURE(reload(gw));
+    for (SecureEcho& client : clients) client.expect_echo("round " + std::to_string(round));
+  }
+  EXPECT_EQ(gw.ctl({"upgrade"}).status, 0);
+  gw.attach();
+  for (SecureEcho& client : clients) client.expect_echo("upgraded");
+  EXPECT_EQ(gw.counter("sessions.opened"), 10u);
+  EXPECT_EQ(gw.counter("sessions.online"), 10u);
+  EXPECT_EQ(gw.counter("tls.failed"), 0u);
+}
+
+TEST(Tls, AReloadTakesNewCertificatesAndRefusesBadOnes) {
+  Place place;
+  Gateway gw({.tables = place.tables});
+  SecureEcho old(gw.listener());
+  EXPECT_EQ(old.ssl().certificate_name(), "first.example");
+  write_certificate(place.dir.path(), "second.example");
+  ASSERT_NO_FATAL_FAILURE(reload(gw));
+  EXPECT_EQ(SecureEcho(gw.listener()).ssl().certificate_name(), "second.example");
+  old.expect_echo("still here");
+  write_file(place.dir.path() + "/key.pem", "no key");
+  Finished refused = gw.ctl({"reload"});
+  EXPECT_NE(refused.status, 0);
+  EXPECT_NE((refused.output).find("tls[0].certificate"), std::string::npos) << refused.output;
+  EXPECT_EQ(SecureEcho(gw.listener()).ssl().certificate_name(), "second.example");
+  old.expect_echo("and now");
+}
+
+// A hand-shake that is half done cannot move; its client comes again.
+TEST(Tls, AHalfDoneHandshakeIsCutAndCounted) {
+  Place place;
+  Gateway gw({.tables = place.tables});
+  OpensslClient ssl;
+  Stream stream(gw.listener());
+  stream.write(ssl.take());
+  ASSERT_TRUE(stream.read_more());
+  ASSERT_NO_FATAL_FAILURE(reload(gw));
+  EXPECT_EQ(gw.counter_becomes("tls.cut", 1), 1u);
+  EXPECT_EQ(gw.counter_becomes("connections.open", 0), 0u);
+}
+
+TEST(Tls, SpeakingWithoutItIsRefused) {
+  Place place;
+  Gateway gw({.tables = place.tables});
+  Stream stream(gw.listener());
+  stream.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(stream.at_end());
+  EXPECT_EQ(gw.counter_becomes("tls.failed", 1), 1u);
+}
+
+}  // namespace
+}  // namespace holdfast::test

@@ -1,0 +1,62 @@
+// worker/tls_client.h - a client whose bytes go through TLS.
+//
+//   of the stream                          does
+//   PROXY header                           Client's; it comes before TLS
+//   hand-shake                             Accepting, which is gone when it is done
+//   records, while the client reads        opened one by one, each for Client::on_bytes()
+//   records, while it does not             kept: at most one read
+//   close_notify                           end of input
+//   end without it                         the connection is lost: anybody may have cut it
+//   what cannot be opened                  an alert, and the connection is lost
+//
+// Invariants
+//   I1  What is sealed is sent: no more is taken from the queue before it has gone. At most kSealed bytes of it.
+//   I2  Idle: no memory beyond the object.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "worker/client.h"
+#include "worker/tls/accepting.h"
+#include "worker/tls/records.h"
+
+namespace holdfast {
+
+class TlsClient final : public Client {
+ public:
+  TlsClient(const ClientHome& home, UniqueFd fd);
+  ~TlsClient() override;
+
+  handover::ClientRecord save() const override;
+  bool can_move() const override { return records_.has_value(); }
+  void resume() override;
+  static std::unique_ptr<TlsClient> restore(const ClientHome& home, UniqueFd fd,
+                                            handover::TlsRecord&& record);
+
+ private:
+  static constexpr size_t kSealed = 64 * 1024;
+
+  void proceed(std::string_view early) override;
+  void on_read(std::span<char> bytes) override;
+  void on_end_of_stream() override;
+  OutputQueue::Written transmit(OutputQueue& output, size_t budget) override;
+  bool holds_output() const override { return !sealed_.empty(); }
+  void on_reading_again() override;
+  bool before_flush() override;
+  void shut_down_writing() override;
+
+  void shake_hands(std::string_view bytes);
+  void open(std::span<char> bytes);
+  void owe(std::string_view ciphertext);
+  // Of sealed_; false: it failed.
+  bool send_sealed(OutputQueue::Written* done);
+
+  std::unique_ptr<tls::Accepting> accepting_;  // before records_
+  std::optional<tls::Records> records_;
+  std::string sealed_;  // ciphertext that has not gone
+  std::string unread_;  // ciphertext that came while nothing was read
+};
+
+}  // namespace holdfast
