@@ -80,9 +80,14 @@ struct Limits {
   unsigned filter_buckets = 65'536;  // power of two
   // Idempotency keys the instance remembers for five minutes: a power of two; 0: none are taken.
   unsigned idempotency_keys = 65'536;
-  unsigned max_connections_per_ip = 0;  // only 0 (no limit) in this version
-  unsigned connect_rate_per_ip = 0;     // likewise
-  unsigned message_rate = 0;            // likewise
+  // Of an IPv4 address, or the first 64 bits of an IPv6 one, over all listeners for clients; 0: no limit.
+  unsigned max_connections_per_ip = 0;
+  unsigned connect_rate_per_ip = 0;  // new ones a second
+  // What a session may send in a second; 0: no limit.
+  unsigned message_rate = 0;
+  size_t byte_rate = 0;
+  // What a worker may owe its clients: beyond it those who owe most are closed. 0: no bound.
+  size_t max_unsent_per_worker = 1024 * 1024 * 1024;
   bool operator==(const Limits&) const = default;
 };
 
@@ -108,8 +113,13 @@ struct Framing {
   bool operator==(const Framing&) const = default;
 };
 
-// The other policies of the interface: not in this version.
-enum class SlowConsumer : uint8_t { close };
+// What happens to a session whose unsent bytes would pass send_queue.
+enum class SlowConsumer : uint8_t {
+  close,        // 1008
+  drop_newest,  // it does not get this message
+  drop_oldest,  // messages that wait longest go, until an eighth of send_queue is free
+  keep_latest,  // all that wait go: it gets this one next
+};
 
 // A certificate with the chain behind it, and its key: PEM files, read at start and at a reload by the master, so their
 // owner may be root.
@@ -121,6 +131,18 @@ struct Certificate {
 
 // The header in which proxies say whom they speak for.
 enum class Forwarded : uint8_t { none, standard, x_forwarded_for };  // standard: RFC 7239
+
+enum class TokenAlgorithm : uint8_t { hs256, rs256, es256 };  // RFC 7518 section 3.1
+
+// What the JSON Web Token of a hand-shake must be signed with.
+struct ConnectToken {
+  TokenAlgorithm algorithm = TokenAlgorithm::hs256;
+  std::string key_file;
+  std::string key;       // its contents: a secret, or a public key in PEM
+  std::string audience;  // "": any
+  bool required = true;  // a hand-shake without one is refused
+  bool operator==(const ConnectToken&) const = default;
+};
 
 struct Listen {
   Address address;
@@ -146,6 +168,7 @@ struct Listen {
   bool proxies_unix = false;
   bool proxy_protocol = false;            // connections of proxies begin with a PROXY header
   Forwarded forwarded = Forwarded::none;  // requests of proxies may have this header
+  std::optional<ConnectToken> token;      // websocket
 
   // `peer`: all zero for a unix socket.
   bool trusts(const in6_addr& peer) const;

@@ -118,6 +118,8 @@ void print_limits(Printer& out, const Limits& limits) {
   out.number("max_connections_per_ip", limits.max_connections_per_ip);
   out.number("connect_rate_per_ip", limits.connect_rate_per_ip);
   out.number("message_rate", limits.message_rate);
+  out.size("byte_rate", limits.byte_rate);
+  out.size("max_unsent_per_worker", limits.max_unsent_per_worker);
 }
 
 std::string framing_form(const Framing& framing) {
@@ -146,6 +148,20 @@ std::vector<std::string> proxy_texts(const Listen& listen) {
   return texts;
 }
 
+std::string_view policy_name(SlowConsumer policy) {
+  switch (policy) {
+    case SlowConsumer::close:
+      return "close";
+    case SlowConsumer::drop_newest:
+      return "drop-newest";
+    case SlowConsumer::drop_oldest:
+      return "drop-oldest";
+    case SlowConsumer::keep_latest:
+      return "keep-latest";
+  }
+  return "";
+}
+
 std::string_view forwarded_name(Forwarded forwarded) {
   switch (forwarded) {
     case Forwarded::none:
@@ -156,6 +172,14 @@ std::string_view forwarded_name(Forwarded forwarded) {
       return "X-Forwarded-For";
   }
   return "";
+}
+
+std::string token_form(const ConnectToken& token) {
+  std::string_view algorithm = token.algorithm == TokenAlgorithm::hs256   ? "HS256"
+                               : token.algorithm == TokenAlgorithm::rs256 ? "RS256"
+                                                                          : "ES256";
+  return fmt::format("{{ algorithm = \"{}\", key = {}, audience = {}, required = {} }}", algorithm,
+                     quoted(token.key_file), quoted(token.audience), token.required);
 }
 
 // Keys that only one protocol has are errors on the other (read_listen.cc).
@@ -174,10 +198,11 @@ void print_listen(Printer& out, const Listen& listen) {
   out.duration("idle_timeout", listen.idle_timeout_ms);
   if (websocket) out.duration("close_timeout", listen.close_timeout_ms);
   out.size("send_queue", listen.send_queue);
-  out.text("slow_consumer", "close");
+  out.text("slow_consumer", policy_name(listen.slow_consumer));
   out.number("backlog", listen.backlog);
   out.number("max_pending", listen.max_pending);
   if (!listen.tls.empty()) out.line("tls", tls_form(listen));
+  if (listen.token) out.line("token", token_form(*listen.token));
   out.line("proxies", quoted(proxy_texts(listen)));
   out.line("proxy_protocol", listen.proxy_protocol ? "true" : "false");
   if (websocket) out.text("forwarded", forwarded_name(listen.forwarded));

@@ -45,6 +45,7 @@ bool read_address(Table& table, Address& out);
 // An optional key that must be an absolute path.
 bool read_absolute(Table& table, std::string_view key, std::string& out);
 void read_framing(Table& listen, Listen& out);
+void read_connect_token(Table& listen, Listen& out, const Reading& reading);
 // What this machine must have: server.user, a folder for log.target.
 void check_user(Table& server, const std::string& user);
 void check_log_target(Table& log, const std::string& target);

@@ -26,7 +26,7 @@ bool has_control(std::string_view text) {
 // of place.
 void refuse_websocket_keys(Table& table) {
   for (std::string_view key :
-       {"path", "page", "origins", "ping_interval", "close_timeout", "forwarded"}) {
+       {"path", "page", "origins", "ping_interval", "close_timeout", "forwarded", "token"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -209,6 +209,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
   if (listen.protocol == Protocol::websocket) {
     read_path_and_page(table, listen, reading);
     read_origins(table, listen);
+    read_connect_token(table, listen, reading);
     table.misplaced("framing", "only for protocol = \"tcp\"", "not on a websocket listener");
     return;
   }
@@ -227,7 +228,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
 void know_all(Table& table) {
   for (std::string_view key :
        {"path", "page", "origins", "framing", "ping_interval", "close_timeout", "channels",
-        "idle_timeout", "proxies", "proxy_protocol", "forwarded"}) {
+        "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token"}) {
     table.has(key);
   }
 }
@@ -251,8 +252,10 @@ void read_listen(Table& table, Listen& listen, Reading& reading) {
   }
   table.size("send_queue", listen.send_queue, {kKiB, kGiB});
   table.choice<SlowConsumer>("slow_consumer", listen.slow_consumer,
-                             {{"close", SlowConsumer::close}},
-                             {"drop-newest", "drop-oldest", "keep-latest"});
+                             {{"close", SlowConsumer::close},
+                              {"drop-newest", SlowConsumer::drop_newest},
+                              {"drop-oldest", SlowConsumer::drop_oldest},
+                              {"keep-latest", SlowConsumer::keep_latest}});
   table.number("backlog", listen.backlog, {1, 65'535});
   table.number("max_pending", listen.max_pending, {1, 100'000});
   table.finish();

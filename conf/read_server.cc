@@ -151,15 +151,15 @@ void read_idempotency_keys(Table& table, Limits& limits) {
   }
 }
 
-// Keys the interface names whose work is not done yet: only "no limit" is accepted, so that nobody
-// relies on a limit that is not kept.
-void read_no_limit(Table& table, std::string_view key, unsigned& out) {
-  const Node* value = table.find(key);
-  if (value != nullptr && value->kind == Node::Kind::integer && value->number > 0) {
-    table.wrong(key, "known, but not part of this version", "only 0 (no limit)");
-  } else {
-    table.number(key, out, {0, 0});
-  }
+// One message of the largest size must fit.
+void read_byte_rate(Table& table, Limits& limits) {
+  size_t rate = 0;
+  if (!table.size("byte_rate", rate, {0, 64 * kGiB})) return;
+  if (rate != 0 && rate < limits.max_message_size)
+    return table.wrong(
+        "byte_rate", "less than one message of max_message_size",
+        fmt::format("0 (no limit), or at least {}", format_size(limits.max_message_size)));
+  limits.byte_rate = rate;
 }
 
 }  // namespace
@@ -216,9 +216,11 @@ void read_limits(Table& root, Reading& reading) {
   table.size("mailbox_overflow", limits.mailbox_overflow, {0, 64 * kGiB});
   read_filter_buckets(table, limits);
   read_idempotency_keys(table, limits);
-  read_no_limit(table, "max_connections_per_ip", limits.max_connections_per_ip);
-  read_no_limit(table, "connect_rate_per_ip", limits.connect_rate_per_ip);
-  read_no_limit(table, "message_rate", limits.message_rate);
+  table.number("max_connections_per_ip", limits.max_connections_per_ip, {0, 100'000'000});
+  table.number("connect_rate_per_ip", limits.connect_rate_per_ip, {0, 10'000});
+  table.number("message_rate", limits.message_rate, {0, 1'000'000});
+  read_byte_rate(table, limits);
+  table.size("max_unsent_per_worker", limits.max_unsent_per_worker, {0, 1024 * kGiB});
   table.finish();
 }
 

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "shm/addresses.h"
 #include "shm/channel_filter.h"
 #include "shm/mailbox.h"
 #include "shm/receipts.h"
@@ -46,7 +47,10 @@ Layout Layout::of(const Capacities& c) {
   layout.receipts =
       layout.filter + page_up(workers * c.filter_buckets * sizeof(std::atomic<uint16_t>));
   layout.mailboxes = layout.receipts + page_up(c.receipts * sizeof(ReceiptEntry));
-  layout.directory = layout.mailboxes + workers * workers * layout.ring_stride;
+  layout.addresses = layout.mailboxes + workers * workers * layout.ring_stride;
+  layout.directory =
+      layout.addresses +
+      page_up(workers * AddressTable::entries_for(c.max_sessions) * sizeof(AddressEntry));
   layout.total = layout.directory + page_up(workers * c.max_sessions * sizeof(DirectoryEntry));
   return layout;
 }

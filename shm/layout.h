@@ -15,7 +15,7 @@
 // either. So nobody walks a part without a bound (see Slab's high water).
 //
 //   header | slot heads | stats blocks | channel filter | receipts | mailbox rings |
-//   session directory
+//   client addresses | session directory
 //
 // After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as
 // it left them at its last publishing store. The master marks the slot dead and clears its filter
@@ -32,7 +32,7 @@
 namespace holdfast::shm {
 
 inline constexpr uint64_t kMagic = 0x31'54'53'41'46'44'4c'48;  // "HLDFAST1" in memory
-inline constexpr uint32_t kLayoutVersion = 3;
+inline constexpr uint32_t kLayoutVersion = 4;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t kPage = 4096;
 
@@ -56,6 +56,7 @@ struct Header {
   std::atomic<uint32_t> generation;  // counts successful (re)loads, from 1
   std::atomic<uint64_t> started_wall_ms;
   std::atomic<uint64_t> reloaded_wall_ms;
+  uint64_t address_seed;  // addresses.h
   char build[48];         // version, NUL-ended
   char instance[40];      // NUL-ended
   char runtime_dir[256];  // NUL-ended: where holdfastctl finds the sockets
@@ -73,6 +74,7 @@ struct alignas(kCacheLine) SlotHead {
   std::atomic<uint32_t> restarts;      // crashes of this slot so far; master only
   std::atomic<uint64_t> heartbeat_ms;  // monotonic_ms() of the worker's last turn
   std::atomic<uint64_t> started_wall_ms;
+  std::atomic<uint32_t> address_epoch;  // 0: nobody has served it yet (addresses.h)
   // 1: ring the doorbell after writing to a mailbox (mailbox.h).
   alignas(kCacheLine) std::atomic<uint32_t> sleeping;
 };
@@ -81,7 +83,7 @@ static_assert(sizeof(SlotHead) == 2 * kCacheLine);
 // Offsets from the segment's first byte.
 struct Layout {
   Capacities capacities;
-  size_t slot_heads, stats, filter, receipts, mailboxes, directory, total;
+  size_t slot_heads, stats, filter, receipts, mailboxes, addresses, directory, total;
   size_t
       ring_stride;  // ring (from, to) lies at mailboxes + (from * max_workers + to) * ring_stride
 

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/random.h"
 
 namespace holdfast::shm {
 
@@ -104,6 +105,7 @@ void fill_header(Header& header, const SegmentIdentity& identity, const Layout& 
   header.generation.store(1, std::memory_order_relaxed);
   header.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   header.reloaded_wall_ms.store(0, std::memory_order_relaxed);
+  fill_random(&header.address_seed, sizeof header.address_seed);
   copy_text(header.build, sizeof header.build, HOLDFAST_VERSION);
   copy_text(header.instance, sizeof header.instance, identity.instance);
   copy_text(header.runtime_dir, sizeof header.runtime_dir, identity.runtime_dir);
@@ -340,6 +342,13 @@ ReceiptTable Segment::receipts() const {
   return {reinterpret_cast<ReceiptEntry*>(impl_->at(impl_->layout.receipts)), capacities().receipts,
           reinterpret_cast<const SlotHead*>(impl_->at(impl_->layout.slot_heads)),
           capacities().max_workers};
+}
+
+AddressTable Segment::addresses() const {
+  return {reinterpret_cast<AddressEntry*>(impl_->at(impl_->layout.addresses)),
+          reinterpret_cast<SlotHead*>(impl_->at(impl_->layout.slot_heads)),
+          capacities().max_workers, AddressTable::entries_for(capacities().max_sessions),
+          header().address_seed};
 }
 
 MailboxRing Segment::ring(uint32_t from, uint32_t to) const {

@@ -21,6 +21,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "shm/addresses.h"
 #include "shm/channel_filter.h"
 #include "shm/layout.h"
 #include "shm/mailbox.h"
@@ -69,6 +70,7 @@ class Segment {
   SessionDirectory directory() const;
   ChannelFilter filter() const;
   ReceiptTable receipts() const;
+  AddressTable addresses() const;
   // The ring written by `from` and read by `to`.
   MailboxRing ring(uint32_t from, uint32_t to) const;
   // Is a living master holding the lock? (attach() side; a read-only opener can ask.)

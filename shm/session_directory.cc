@@ -26,6 +26,7 @@ void copy_fields(const DirectoryEntry& entry, SessionView* view) {
   view->connected_wall_s = connected >> 32;
   view->origin.listener = uint16_t(connected >> 16);
   view->origin.peer_port = uint16_t(connected);
+  view->origin.address_place = entry.address_place.load(kRelaxed);
   uint64_t peer[2] = {entry.peer_hi.load(kRelaxed), entry.peer_lo.load(kRelaxed)};
   std::memcpy(&view->origin.peer, peer, sizeof peer);
   view->messages_in = entry.messages_in.load(kRelaxed);
@@ -50,6 +51,7 @@ void write_fields(DirectoryEntry& e, const SessionView& view) {
   std::memcpy(peer, &view.origin.peer, sizeof peer);
   e.peer_hi.store(peer[0], kRelaxed);
   e.peer_lo.store(peer[1], kRelaxed);
+  e.address_place.store(view.origin.address_place, kRelaxed);
   e.messages_in.store(view.messages_in, kRelaxed);
   e.messages_out.store(view.messages_out, kRelaxed);
   e.unsent_bytes.store(view.unsent_bytes, kRelaxed);
@@ -250,6 +252,10 @@ void Slab::set_user(const SessionId& id, std::string_view user) {
   c = load_control(e, kRelaxed);
   c.user_bytes = uint8_t(user.size());
   store(e, c);
+}
+
+uint32_t Slab::take_address_place(const SessionId& id) {
+  return mine(id).address_place.exchange(kNoPlace, kRelaxed);
 }
 
 void Slab::set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out,

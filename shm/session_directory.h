@@ -39,6 +39,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shm/addresses.h"
 #include "shm/session_id.h"
 
 namespace holdfast::shm {
@@ -69,7 +70,7 @@ struct alignas(128) DirectoryEntry {
   // IPv6 address, or IPv4-mapped, network order; 0 for unix.
   std::atomic<uint64_t> peer_hi, peer_lo;
   std::atomic<uint32_t> messages_in, messages_out, unsent_bytes;
-  std::atomic<uint32_t> reserved;
+  std::atomic<uint32_t> address_place;  // where it is counted (addresses.h)
   std::atomic<uint64_t> user[kMaxUserBytes / 8];
 };
 static_assert(sizeof(DirectoryEntry) == 128);
@@ -90,6 +91,7 @@ struct SessionOrigin {
   in6_addr peer{};  // IPv4 mapped (::ffff:a.b.c.d), all zero for a unix socket
   uint16_t peer_port = 0;
   uint16_t listener = 0;  // index in Config::listens
+  uint32_t address_place = kNoPlace;
 };
 
 // A consistent copy of one entry, for reading.
@@ -160,6 +162,8 @@ class Slab {
   void set_listener(const SessionId& id, uint16_t listener);
   // At most kMaxUserBytes; "" takes the user away. // I4
   void set_user(const SessionId& id, std::string_view user);
+  // Where its address is counted, which the entry forgets.
+  uint32_t take_address_place(const SessionId& id);
   void set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out,
                   uint32_t unsent_bytes);
   // The entry becomes free, its index the next to be claimed. No call here knows the id any more.

@@ -1,5 +1,7 @@
 #include "worker/builtin_backends.h"
 
+#include <algorithm>
+
 #include "worker/client.h"
 
 namespace holdfast {
@@ -14,15 +16,25 @@ void EchoBackend::message(Session& session, bool binary, std::string_view data) 
   sessions_.deliver(session, payload, Urgency::urgent);
 }
 
+namespace {
+bool is_member(const Session& session, std::string_view channel) {
+  return std::any_of(session.memberships.begin(), session.memberships.end(),
+                     [&](const auto& m) { return m.channel->name == channel; });
+}
+}  // namespace
+
 void RelayBackend::open(Session& session, const Opening& opening) {
   std::optional<std::vector<std::string>> named(std::in_place);
   if (opening.request != nullptr) named = http::query_values(opening.request->query(), "channel");
   if (!named) return session.client->refuse(400, "malformed percent escape in ?channel=");
-  bool from_url = !named->empty();
+  bool from_url = !named->empty() || !session.memberships.empty();  // or by the token
   for (const std::string& channel : *named) {
     if (!valid_channel(channel))
       return session.client->refuse(
           400, "a channel's name is 1 to 255 bytes without control characters");
+    // Where tokens say who may hear what, they say it alone.
+    if (session.listen->token && !is_member(session, channel))
+      return session.client->refuse(403, "the token does not name this channel");
     if (sessions_.join(session, channel, true) == Hub::Joined::too_many)
       return session.client->refuse(400, "too many channels");
   }

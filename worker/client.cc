@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "simdjson.h"
 #include "worker/addresses.h"
 #include "worker/proxy/forwarded.h"
 #include "worker/proxy/header.h"
 #include "worker/tls_client.h"
+#include "worker/token/connect_token.h"
 #include "worker/tracer.h"
 #include "worker/ws/encoder.h"
 #include "worker/ws/handshake.h"
@@ -55,8 +57,14 @@ std::unique_ptr<Client> Client::make(const ClientHome& home, UniqueFd fd) {
 void Client::start(const shm::SessionOrigin& origin) {
   heard();
   bool proxied = home_.listen.proxy_protocol && home_.listen.trusts(origin.peer);
-  if (!websocket() && !proxied && home_.tls == nullptr) return begin_session(origin, nullptr);
+  shm::SessionOrigin counted = origin;
+  bool known = !home_.listen.trusts(origin.peer);  // a proxy is not counted, but whom it speaks for
+  if (!websocket() && !proxied && home_.tls == nullptr) {
+    if (!known || admit(counted, false)) begin_session(counted, nullptr);
+    return;
+  }
   handshake_ = make_handshake(origin);
+  if (known && !admit(handshake_->origin, tells())) return;
   arm(runtime_.now_ms + runtime_.config.limits.handshake_timeout_ms);
   read_on(true);
   if (proxied) {
@@ -92,7 +100,45 @@ void Client::feed_proxy_header(std::string_view bytes) {
   }
   std::string rest = handshake_->early.substr(header.used);
   handshake_->early.clear();
+  if (!home_.listen.trusts(handshake_->origin.peer) && !admit(handshake_->origin, tells())) return;
   proceed(rest);
+}
+
+// False: it has been refused. Before a TLS hand-shake nothing can be told: it is what the limit saves.
+bool Client::admit(shm::SessionOrigin& origin, bool can_tell) {
+  Admission& admission = home_.sessions.admission();
+  Admission::Verdict verdict = admission.enter(origin);
+  if (verdict == Admission::Verdict::admitted) return true;
+  if (can_tell && admission.begin_farewell()) {
+    turn_away(verdict);
+  } else {
+    retire();
+  }
+  return false;
+}
+
+void Client::turn_away(Admission::Verdict why) {
+  handshake_->refused = true;
+  runtime_.stats.handshakes_refused.add();
+  std::string_view text = why == Admission::Verdict::too_many
+                              ? "too many connections from your address\n"
+                              : "too many new connections from your address\n";
+  enqueue(BufferRef::concat(
+              http::make_response(429, "text/plain", text, false, retry_after(runtime_.now_ms))),
+          Urgency::urgent);
+  linger();
+}
+
+void Client::on_retire() {
+  if (handshake_) end_handshake();
+}
+
+// What is counted for it now is its session's, or nobody's.
+void Client::end_handshake() {
+  Admission& admission = home_.sessions.admission();
+  admission.leave(handshake_->origin.address_place);
+  if (handshake_->refused) admission.farewell_done();
+  handshake_.reset();
 }
 
 void Client::proceed(std::string_view early) {
@@ -130,7 +176,12 @@ void Client::answer_request(const http::Request& request) {
     if (verdict.status == 101) {
       handshake_->key = *request.header("Sec-WebSocket-Key");
       name_client(handshake_->origin, request, listen);
-      return begin_session(handshake_->origin, &request);
+      bool counted = handshake_->origin.address_place != shm::kNoPlace;
+      if (!counted && !listen.trusts(handshake_->origin.peer) && !admit(handshake_->origin, true))
+        return;
+      std::optional<token::Claims> claims;
+      if (!read_token(request, &claims)) return;
+      return begin_session(handshake_->origin, &request, claims ? &*claims : nullptr);
     }
     std::string_view extra;
     if (verdict.status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
@@ -147,6 +198,31 @@ void Client::answer_request(const http::Request& request) {
   answer_and_linger(404, "text/plain", "nothing here", {});
 }
 
+// False: it has been refused.
+bool Client::read_token(const http::Request& request, std::optional<token::Claims>* claims) {
+  const conf::Listen& listen = home_.listen;
+  if (!listen.token) return true;
+  std::string text = token::token_of(request);
+  if (text.empty() && !listen.token->required) return true;
+  Result<token::Claims> read = token::verify(*listen.token, text, wall_ms() / 1000,
+                                             runtime_.config.limits.max_channels_per_session);
+  if (read) {
+    claims->emplace(*std::move(read));
+    return true;
+  }
+  runtime_.stats.tokens_refused.add();
+  answer_and_linger(401, "text/plain", read.error().text(),
+                    "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
+  return false;
+}
+
+// Before the application is asked, so that it sees them.
+void Client::apply(const token::Claims& claims) {
+  home_.sessions.set_user(*session_, claims.user);
+  for (const std::string& channel : claims.channels) home_.sessions.join(*session_, channel, true);
+  home_.sessions.set_expiry(*session_, claims.expires_wall_s);
+}
+
 void Client::answer_and_linger(int status, std::string_view type, std::string_view body,
                                std::string_view extra) {
   if (status >= 400) runtime_.stats.handshakes_refused.add();
@@ -154,18 +230,25 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
   if (type == "text/plain" && !text.empty()) text += '\n';
   enqueue(BufferRef::concat(http::make_response(status, type, text, false, extra)),
           Urgency::urgent);
-  handshake_.reset();
+  end_handshake();
   linger();
 }
 
-void Client::begin_session(const shm::SessionOrigin& origin, const http::Request* request) {
+// What `origin` counts for passes to the session, if there is one.
+void Client::begin_session(shm::SessionOrigin& origin, const http::Request* request,
+                           const token::Claims* claims) {
   phase_ = Phase::connecting;
   disarm();
   read_on(false);
   hold_output(true);
-  if (runtime_.stopping) return refuse(503, "the server is stopping");
-  session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin);
-  if (session_ == nullptr) return refuse(503, "the server is full");
+  if (!runtime_.stopping)
+    session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin);
+  if (session_ == nullptr) {
+    if (!handshake_) home_.sessions.admission().leave(origin.address_place);
+    return refuse(503, runtime_.stopping ? "the server is stopping" : "the server is full");
+  }
+  origin.address_place = shm::kNoPlace;
+  if (claims != nullptr) apply(*claims);
   Opening opening{request, {}, {}, origin.peer_port, 0};
   if (!is_unix(origin)) opening.remote_address = address_text(origin.peer);
   local_address(fd(), &opening.server_address, &opening.server_port);
@@ -182,7 +265,7 @@ void Client::accept(std::string_view extra_headers) {
     enqueue_first(BufferRef::concat(ws::accept_head(handshake_->key, extra)));
   }
   if (handshake_) early = std::move(handshake_->early);
-  handshake_.reset();
+  if (handshake_) end_handshake();
   home_.sessions.opened(*session_);
   heard();
   hold_output(false);
@@ -197,7 +280,7 @@ void Client::refuse(int status, std::string_view body, EndReason reason) {
   if (session_ != nullptr) end_session(reason, 0);
   hold_output(false);
   if (!websocket()) {
-    handshake_.reset();
+    if (handshake_) end_handshake();
     return linger();
   }
   std::string extra = status == 503 ? retry_after(runtime_.now_ms) : std::string();
@@ -259,6 +342,10 @@ void Client::feed(Codec& codec, std::span<char> bytes) {
 
 bool Client::received(bool binary, std::string_view data) {
   if (phase_ != Phase::open) return phase_ == Phase::closing;
+  if (!home_.sessions.within_rate(*session_, data.size())) {
+    close(1008, "too many messages", EndReason::limit);
+    return !retired();
+  }
   ++session_->messages_in;
   runtime_.stats.messages_in.add();
   home_.sessions.publish_counts(*session_);
@@ -314,14 +401,44 @@ void Client::on_error(uint16_t close_code, std::string_view why) {
 
 bool Client::deliver(const BufferRef& framed, Urgency urgency) {
   if (!has_session() && phase_ != Phase::connecting) return false;
-  if (slow_ || unsent() + framed.size() > home_.listen.send_queue) {
+  if (slow_ || (unsent() + framed.size() > home_.listen.send_queue && !make_room(framed.size()))) {
     runtime_.stats.messages_dropped.add();
-    slow_ = true;
-    flush_soon();
     return false;
   }
   enqueue(framed, urgency);
   return true;
+}
+
+// For a message of so many bytes that passes the bound. False: it is the one that goes.
+bool Client::make_room(size_t bytes) {
+  // Control frames stay, and so does the answer to the hand-shake: the fourth bit of an `H` is set, too.
+  auto is_data = [](std::string_view frame) { return (frame[0] & 0x08) == 0; };
+  auto any = [](std::string_view) { return true; };
+  size_t bound = home_.listen.send_queue, most = 0;
+  switch (home_.listen.slow_consumer) {
+    case conf::SlowConsumer::close:
+      slow_ = true;
+      flush_soon();
+      return false;
+    case conf::SlowConsumer::drop_oldest:
+      most = bound - bound / 8 - std::min(bytes, bound - bound / 8);
+      break;
+    case conf::SlowConsumer::keep_latest:
+      break;
+    case conf::SlowConsumer::drop_newest:
+      runtime_.stats.messages_dropped_slow.add();
+      return false;
+  }
+  if (bytes <= bound) {
+    if (websocket()) {
+      drop_oldest_output(most, is_data);
+    } else {
+      drop_oldest_output(most, any);
+    }
+  }
+  bool room = unsent() + bytes <= bound;
+  if (!room) runtime_.stats.messages_dropped_slow.add();
+  return room;
 }
 
 bool Client::before_flush() {
@@ -463,6 +580,7 @@ handover::ClientRecord Client::save() const {
   if (handshake_) {
     std::memcpy(r.origin.peer, &handshake_->origin.peer, sizeof r.origin.peer);
     r.origin.port = handshake_->origin.peer_port;
+    r.origin.address_place = handshake_->origin.address_place;
     if (phase_ == Phase::handshake) r.handshake = handshake_->reader.replay();
     r.key = handshake_->key;
     r.early = handshake_->early;
@@ -508,6 +626,7 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   std::memcpy(&origin.peer, r.origin.peer, sizeof r.origin.peer);
   origin.peer_port = r.origin.port;
   origin.listener = home.listener;
+  origin.address_place = r.origin.address_place;
   std::unique_ptr<Client> client;
   if (r.tls) {
     client = TlsClient::restore(home, std::move(fd), std::move(*r.tls));

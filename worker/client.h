@@ -7,7 +7,8 @@
 //   securing    TLS hand-shake fails, handshake_timeout (gone)     counted
 //   handshake   request complete, good                connecting   Sessions::create(), Backend::open(), reading pauses
 //   handshake   the listener's page asked for         lingering    200 and the page
-//   handshake   bad request, other path, full         lingering    4xx or 5xx
+//   handshake   bad request, other path, token no good, full  lingering  4xx or 5xx
+//   (any before the session)  its address has too many  lingering  429 (WebSocket without TLS), counted
 //   handshake   handshake_timeout                     (gone)       408 nowhere to be read: closed, counted
 //   connecting  accept()                              open         101 (WebSocket), queued pushes follow
 //   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
@@ -46,6 +47,9 @@
 
 namespace holdfast::tls {
 class Context;
+}
+namespace holdfast::token {
+struct Claims;
 }
 
 namespace holdfast {
@@ -88,8 +92,8 @@ class Client : public Connection,
   void accept(std::string_view extra_headers);
   void refuse(int status, std::string_view body, EndReason reason = EndReason::refused);
 
-  // False: closing, or the bound of unsent bytes was passed; then the session is closed at the end of this turn (not at
-  // once: the caller may be walking a channel's members).
+  // False: closing, or the bound of unsent bytes was passed, and what then happens is the listener's slow_consumer. To be
+  // closed, the session waits for the end of this turn: the caller may be walking a channel's members.
   bool deliver(const BufferRef& framed, Urgency urgency);
   // Ends the session, says why, and goes.
   void close(uint16_t code, std::string_view text, EndReason reason);
@@ -127,23 +131,32 @@ class Client : public Connection,
     http::RequestReader reader;
     std::string key = {};    // Sec-WebSocket-Key, once the request is whole
     std::string early = {};  // proxied: what has come; later: what came behind the request
+    bool refused = false;    // told that its address has too many connections
   };
 
   using Codec = std::variant<ws::Decoder, tcp::Framer>;
 
   void on_drained() override;
+  void on_retire() override;
+  void end_handshake();
   void on_deadline() override;
 
   std::unique_ptr<Handshake> make_handshake(const shm::SessionOrigin& origin) const;
   void feed_proxy_header(std::string_view bytes);
   void feed_handshake(std::string_view bytes);
   void answer_request(const http::Request& request);
-  void begin_session(const shm::SessionOrigin& origin, const http::Request* request);
+  bool admit(shm::SessionOrigin& origin, bool can_tell);
+  void turn_away(Admission::Verdict why);
+  void begin_session(shm::SessionOrigin& origin, const http::Request* request,
+                     const token::Claims* claims = nullptr);
+  void apply(const token::Claims& claims);
+  bool read_token(const http::Request& request, std::optional<token::Claims>* claims);
   void answer_and_linger(int status, std::string_view type, std::string_view body,
                          std::string_view extra);
   void feed_codec(std::span<char> bytes);
   void feed(Codec& codec, std::span<char> bytes);
   void linger();
+  bool make_room(size_t bytes);
   bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
   void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();
@@ -162,6 +175,8 @@ class Client : public Connection,
   bool on_message(std::string_view message) override;  // tcp
 
   bool pings() const { return websocket() && home_.listen.ping_interval_ms != 0; }
+  // Before its request: can it be told that it is refused?
+  bool tells() const { return websocket() && home_.tls == nullptr; }
   bool websocket() const { return home_.listen.protocol == conf::Protocol::websocket; }
 
   const ClientHome& home_;

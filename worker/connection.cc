@@ -78,6 +78,13 @@ void Connection::drop_output(bool keep_first) {
   runtime_.stats.bytes_unsent.sub(before - output_.bytes());
 }
 
+void Connection::drop_oldest_output(size_t most, bool (*may_go)(std::string_view)) {
+  size_t before = output_.bytes(), dropped = output_.drop_oldest(most, may_go);
+  runtime_.stats.messages_dropped.add(dropped);
+  runtime_.stats.messages_dropped_slow.add(dropped);
+  runtime_.stats.bytes_unsent.sub(before - output_.bytes());
+}
+
 void Connection::hold_output(bool hold) {
   held_ = hold;
   if (!held_ && !output_empty()) runtime_.flush.add(*this, Urgency::urgent);
@@ -154,6 +161,7 @@ void ConnectionTable::restore(std::unique_ptr<Connection> connection) {
 
 void ConnectionTable::retire(Connection& connection) {
   if (connection.retired_) return;
+  connection.on_retire();
   connection.retired_ = true;
   connection.watch(0);
   connection.disarm();

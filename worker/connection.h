@@ -62,6 +62,8 @@ class Connection : public Flushable, public Deadline {
   // Has transmit() taken more from the queue than it could send?
   virtual bool holds_output() const { return false; }
   virtual void on_reading_again() {}
+  // It ends: what is counted for it elsewhere.
+  virtual void on_retire() {}
   // Before anything is written at the end of a turn; false: nothing is to be written now.
   virtual bool before_flush() { return true; }
 
@@ -73,6 +75,9 @@ class Connection : public Flushable, public Deadline {
   // Throws away queued buffers, all but a partly sent one, and with `keep_first` the first that ever was; counts them
   // as messages.dropped.
   void drop_output(bool keep_first = false);
+  // Throws away whole unsent buffers that `may_go` says yes to, oldest first, until at most `most` bytes are queued; counts
+  // them as messages.dropped and messages.dropped_slow.
+  void drop_oldest_output(size_t most, bool (*may_go)(std::string_view));
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
   bool output_empty() const { return output_.empty() && !holds_output(); }

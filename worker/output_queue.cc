@@ -54,6 +54,15 @@ void OutputQueue::advance() {
   }
 }
 
+void OutputQueue::settle() {
+  if (!rest_) return;
+  if (rest_->head == rest_->buffers.size()) {
+    rest_.reset();
+  } else if (!first_) {
+    advance();
+  }
+}
+
 void OutputQueue::consume(size_t sent) {
   bytes_ -= uint32_t(sent);
   while (sent > 0) {

@@ -6,6 +6,7 @@
 //   I3  Buffers leave whole and in order; only the first can be partly sent.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,6 +35,27 @@ class OutputQueue {
   // Throws away all but a partly sent first buffer, and with `keep_first` also that one unsent; returns how many
   // buffers went.
   size_t drop_unsent(bool keep_first = false);
+  // Throws away buffers that `may_go` says yes to, oldest first, a partly sent one never, until at most `most` bytes are
+  // left or nothing more may go; returns how many went.
+  template <class F>
+  size_t drop_oldest(size_t most, F&& may_go) {
+    size_t dropped = 0;
+    auto goes = [&](const BufferRef& buffer) {
+      if (bytes_ <= most || !may_go(buffer.bytes())) return false;
+      bytes_ -= uint32_t(buffer.size());
+      ++dropped;
+      return true;
+    };
+    bool first_goes = first_ && offset_ == 0 && goes(first_);
+    if (rest_) {
+      auto begin = rest_->buffers.begin() + std::ptrdiff_t(rest_->head);
+      // In order, each asked once.
+      rest_->buffers.erase(std::remove_if(begin, rest_->buffers.end(), goes), rest_->buffers.end());
+    }
+    if (first_goes) first_ = BufferRef();
+    settle();
+    return dropped;
+  }
   // How many bytes of the first buffer have been sent.
   uint32_t sent() const { return offset_; }
   // The buffers, in order; of the first, sent() bytes have gone.
@@ -56,6 +78,7 @@ class OutputQueue {
   size_t rest_size() const { return rest_ ? rest_->buffers.size() - rest_->head : 0; }
   void consume(size_t sent);
   void advance();  // the first buffer is done: the next becomes first
+  void settle();   // buffers went from amid the queue: I1 again
 
   BufferRef first_;
   std::unique_ptr<Rest> rest_;

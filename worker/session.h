@@ -42,6 +42,8 @@ enum class EndReason : uint8_t {
   reload,
   refused,
   crashed,
+  limit,
+  expired,
 };
 std::string_view end_reason_text(EndReason reason);
 

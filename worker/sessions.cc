@@ -1,5 +1,9 @@
 #include "worker/sessions.h"
 
+#include <algorithm>
+#include <functional>
+
+#include "base/log.h"
 #include "worker/backend.h"
 #include "worker/client.h"
 #include "worker/tracer.h"
@@ -30,6 +34,10 @@ std::string_view end_reason_text(EndReason reason) {
       return "refused";
     case EndReason::crashed:
       return "worker crashed";
+    case EndReason::limit:
+      return "limit";
+    case EndReason::expired:
+      return "token expired";
   }
   return "unknown";
 }
@@ -50,6 +58,10 @@ shm::Cell* counter_of(shm::StatsBlock& stats, EndReason reason) {
     case EndReason::stop:
     case EndReason::reload:
       return &stats.sessions_closed_stop;
+    case EndReason::limit:
+      return &stats.limits_message_rate;
+    case EndReason::expired:
+      return &stats.tokens_expired;
     default:
       return nullptr;
   }
@@ -63,8 +75,11 @@ Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
       hub_(hub),
       slab_(segment.directory(), runtime.slot, runtime.config.server.node_id,
             runtime.stats.slab_high_water, predecessor),
-      first_index_(runtime.slot * segment.capacities().max_sessions) {
+      first_index_(runtime.slot * segment.capacities().max_sessions),
+      admission_(runtime, segment.addresses()),
+      rate_(runtime.config.limits) {
   if (predecessor == shm::Slab::Predecessor::living) return;
+  segment.addresses().begin(runtime.slot);
   // By the counters, which a death cannot have stopped half-way, and not by the entries' states.
   shm::StatsBlock& stats = runtime_.stats;
   stats.sessions_crashed.add(stats.sessions_opened.get() - stats.sessions_closed.get() -
@@ -98,6 +113,7 @@ Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend
   session->listener = listener;
   session->backend = &backend;
   session->client = &client;
+  rate_.begin(id->index() - first_index_);
   ++size_;
   ++live_;
   std::unique_ptr<Session>& place = at(*id);
@@ -153,6 +169,8 @@ handover::SessionRecord Sessions::save(const Session& session) const {
   record.messages_in = session.messages_in;
   record.messages_out = session.messages_out;
   record.backend_state = session.backend->save(session);
+  if (auto it = expiries_.find(session.id.index() - first_index_); it != expiries_.end())
+    record.expires_wall_s = it->second;
   record.user = session.user.view();
   if (session.data) record.data.assign(session.data->begin(), session.data->end());
   record.memberships.reserve(session.memberships.size());
@@ -185,6 +203,7 @@ Session* Sessions::restore(handover::SessionRecord&& record, const conf::Listen&
   for (const handover::MembershipRecord& m : record.memberships)
     hub_.restore(*session, m.channel, m.from_url);
   if (!backend.restore(*session, record.backend_state)) return nullptr;
+  set_expiry(*session, record.expires_wall_s);
   ++size_;
   live_ += session->phase != SessionPhase::ended;
   return (at(id) = std::move(session)).get();
@@ -222,13 +241,38 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   trace(runtime_.tracer,
         {.event = "close", .session = &session, .detail = end_reason_text(reason)});
   hub_.leave_all(session);
+  admission_.leave(slab_.take_address_place(session.id));
   slab_.set_state(session.id, shm::SessionState::closing);
   session.backend->gone(session);  // may forget() it
+}
+
+// The largest first, until an eighth of the bound is free again.
+void Sessions::shed() {
+  uint64_t bound = runtime_.config.limits.max_unsent_per_worker;
+  if (bound == 0 || runtime_.stats.bytes_unsent.get() <= bound) return;
+  std::vector<std::pair<size_t, Session*>> debtors;
+  for_each_live([&](Session& session) {
+    if (session.client != nullptr && session.client->backlog() > 0)
+      debtors.emplace_back(session.client->unsent(), &session);
+  });
+  std::sort(debtors.begin(), debtors.end(), std::greater<>());
+  size_t before = debtors.size(), shed = 0;
+  for (auto& [bytes, session] : debtors) {
+    if (runtime_.stats.bytes_unsent.get() <= bound - bound / 8) break;
+    session->client->close(1008, "slow consumer", EndReason::slow);
+    runtime_.stats.limits_shed.add();
+    ++shed;
+  }
+  static LogGate gate;
+  if (uint64_t n = gate.pass())
+    log_warn("max_unsent_per_worker reached slot={} closed={} of={} times={}", runtime_.slot, shed,
+             before, n);
 }
 
 void Sessions::forget(Session& session) {
   HF_CHECK(session.phase == SessionPhase::ended);
   shm::SessionId id = session.id;
+  expiries_.erase(id.index() - first_index_);
   at(id).reset();
   slab_.release(id);
   --size_;
@@ -268,6 +312,21 @@ bool Sessions::leave(Session& session, std::string_view channel) {
   if (!hub_.leave(session, channel)) return false;
   trace(runtime_.tracer, {.event = "leave", .session = &session, .channel = channel});
   return true;
+}
+
+void Sessions::set_expiry(const Session& session, uint64_t wall_s) {
+  if (wall_s != 0) expiries_[session.id.index() - first_index_] = wall_s;
+}
+
+void Sessions::end_expired(uint64_t now_wall_s) {
+  if (expiries_.empty() || now_wall_s == expired_until_s_) return;
+  expired_until_s_ = now_wall_s;
+  std::vector<Session*> over;
+  for (auto [index, wall_s] : expiries_)
+    if (wall_s <= now_wall_s) over.push_back(by_index_[index].get());
+  for (Session* session : over)
+    if (session->client != nullptr)
+      session->client->close(4401, "token expired", EndReason::expired);
 }
 
 void Sessions::set_user(Session& session, std::string_view user) {

@@ -7,12 +7,15 @@
 //   I3  Every Session ends exactly once (end()) and is forgotten exactly once (forget(), by its backend).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "shm/segment.h"
+#include "worker/admission.h"
 #include "worker/handover/connection_records.h"
 #include "worker/hub.h"
+#include "worker/message_rate.h"
 #include "worker/runtime.h"
 #include "worker/session.h"
 
@@ -48,6 +51,13 @@ class Sessions {
   // Any -> ended; the client is on its own from here. Calls backend.gone().
   void end(Session& session, EndReason reason, uint16_t code);
   void forget(Session& session);
+  Admission& admission() { return admission_; }
+  // False: with this message the session has sent too much in this second.
+  bool within_rate(const Session& session, size_t bytes) {
+    return rate_.allows(session.id.index() - first_index_, bytes, runtime_.now_ms);
+  }
+  // Where this worker owes its clients more than max_unsent_per_worker, who owes most of it is closed.
+  void shed();
 
   // Queues one message for the session. False: it is ending, or its output passed the bound and it is closed now
   // (slow consumer); counted.
@@ -55,6 +65,10 @@ class Sessions {
   // As Hub's, for a session; traced.
   Hub::Joined join(Session& session, std::string_view channel, bool from_url = false);
   bool leave(Session& session, std::string_view channel);
+  // Its token ends then: it is closed, 4401. 0: never.
+  void set_expiry(const Session& session, uint64_t wall_s);
+  // Closes those whose time has come; ten times a second.
+  void end_expired(uint64_t now_wall_s);
   // Binds to a user ("" unbinds); valid_user() or "".
   void set_user(Session& session, std::string_view user);
   // Sets keys of the session's data ("" takes one away); without `merge` all others go. False: it would be more than
@@ -89,6 +103,10 @@ class Sessions {
   Hub& hub_;
   shm::Slab slab_;
   uint32_t first_index_;
+  Admission admission_;
+  MessageRate rate_;
+  std::map<uint32_t, uint64_t> expiries_;  // wall seconds, by index in the slab
+  uint64_t expired_until_s_ = 0;
   std::vector<std::unique_ptr<Session>> by_index_;  // by index in this slot's slab
   size_t size_ = 0;
   size_t live_ = 0;

@@ -231,6 +231,8 @@ void Worker::on_tick() {
   runtime_.now_ms = monotonic_ms();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
+  sessions_.shed();
+  sessions_.end_expired(wall_ms() / 1000);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
   if (!heritage_.accepts && !parting_ && nothing_left()) {

@@ -32,15 +32,16 @@ void fields(Archive& a, Network& r) {
   a(2, prefix);
 }
 
-// A page and certificates are for newcomers only.
+// A page, certificates and the key of tokens are for newcomers only.
 template <class Archive>
 void fields(Archive& a, Listen& r) {
   auto& [address, protocol, path, page, page_html, backend, origins, channels, framing,
          ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer, backlog,
-         max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded] = r;
+         max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded, token] = r;
   static_cast<void>(page);
   static_cast<void>(page_html);
   static_cast<void>(tls);
+  static_cast<void>(token);
   a(1, address);
   a(2, protocol);
   a(3, path);

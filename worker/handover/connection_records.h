@@ -86,12 +86,14 @@ void fields(Archive& a, FramerRecord& r) {
 struct OriginRecord {
   uint8_t peer[16]{};  // network order
   uint16_t port = 0;
+  uint32_t address_place = shm::kNoPlace;
 };
 template <class Archive>
 void fields(Archive& a, OriginRecord& r) {
-  auto& [peer, port] = r;
+  auto& [peer, port, address_place] = r;
   a(1, peer);
   a(2, port);
+  a(3, address_place);
 }
 
 // What TLS adds to a client.
@@ -179,11 +181,12 @@ struct SessionRecord {
   std::string user;
   std::vector<std::pair<std::string, std::string>> data;
   std::vector<MembershipRecord> memberships;
+  uint64_t expires_wall_s = 0;  // 0: never
 };
 template <class Archive>
 void fields(Archive& a, SessionRecord& r) {
   auto& [id_hi, id_lo, phase, ended_by, ended_code, listener, messages_in, messages_out, backend,
-         backend_state, user, data, memberships] = r;
+         backend_state, user, data, memberships, expires_wall_s] = r;
   a(1, id_hi);
   a(2, id_lo);
   a(3, phase);
@@ -197,6 +200,7 @@ void fields(Archive& a, SessionRecord& r) {
   a(11, user);
   a(12, data);
   a(13, memberships);
+  a(14, expires_wall_s);
 }
 
 }  // namespace holdfast::handover

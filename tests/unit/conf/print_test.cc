@@ -35,6 +35,11 @@ mailbox_size = "4 MiB"
 mailbox_overflow = 0
 filter_buckets = 1024
 idempotency_keys = 256
+max_connections_per_ip = 11
+connect_rate_per_ip = 12
+message_rate = 13
+byte_rate = "1 MiB"
+max_unsent_per_worker = "14 MiB"
 [[listen]]
 address = "[::1]:8080"
 path = "/a/b"

@@ -150,14 +150,16 @@ INSTANTIATE_TEST_SUITE_P(
               "limits.idempotency_keys", "out of range", "0 to 16777216"},
         Wrong{"KeysNegative", "[limits]\nidempotency_keys = -64\n", 2, 20,
               "limits.idempotency_keys", "out of range", "0 to 16777216"},
-        Wrong{"PerIpIsForLater", "[limits]\nmax_connections_per_ip = 10\n", 2, 26,
-              "limits.max_connections_per_ip", "known, but not part of this version", "only 0"},
-        Wrong{"RateIsForLater", "[limits]\nconnect_rate_per_ip = 1\n", 2, 23,
-              "limits.connect_rate_per_ip", "known, but not part of this version", "only 0"},
-        Wrong{"MessageRateIsForLater", "[limits]\nmessage_rate = 1\n", 2, 16, "limits.message_rate",
-              "known, but not part of this version", "only 0"},
+        Wrong{"PerIpMany", "[limits]\nmax_connections_per_ip = 100_000_001\n", 2, 26,
+              "limits.max_connections_per_ip", "out of range", "0 to 100000000"},
+        Wrong{"ConnectRateMany", "[limits]\nconnect_rate_per_ip = 10_001\n", 2, 23,
+              "limits.connect_rate_per_ip", "out of range", "0 to 10000"},
+        Wrong{"ByteRateSmall", "[limits]\nbyte_rate = \"63 KiB\"\n", 2, 13, "limits.byte_rate",
+              "less than one message of max_message_size", "0 (no limit), or at least 64 KiB"},
+        Wrong{"UnsentNegative", "[limits]\nmax_unsent_per_worker = -1\n", 2, 25,
+              "limits.max_unsent_per_worker", "", ""},
         Wrong{"RateNegative", "[limits]\nmessage_rate = -1\n", 2, 16, "limits.message_rate",
-              "out of range", "only 0"}),
+              "out of range", "0 to 1000000"}),
     row_name);
 
 }  // namespace

@@ -90,7 +90,7 @@ TEST_F(Seg, ALargeOneCostsNothingUntilItIsUsed) {
   ASSERT_TRUE(segment) << segment.error().text();
   EXPECT_GT(file().st_size, int64_t{8'000'000'000});
   EXPECT_LE(file().st_blocks * 512, 64 * 1024);
-  segment->directory().entry(63'999'999).reserved = 1;  // the last one is there
+  segment->directory().entry(63'999'999).address_place = 1;  // the last one is there
 }
 
 // Ids come from outside; a lookup of one must not make memory of a hole.

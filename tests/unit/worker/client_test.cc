@@ -108,6 +108,94 @@ TEST_F(ClientTest, SlowOneLosesItsQueueAndIsTold1008) {
   expect_nothing_left();
 }
 
+// What a slow reader gets by each policy: always whole messages in order, the pong between them, and the last bound's worth
+// or less.
+class SlowPolicies : public ClientTest {
+ protected:
+  // Messages "0" ... "19" of 100,000 bytes, the first taken by the kernel in part; a ping of the client after the tenth.
+  // What was heard of them: "0 1 pong 19".
+  std::string heard_with(conf::SlowConsumer policy) {
+    room_.web.send_queue = 500'000;
+    room_.web.slow_consumer = policy;
+    Peer peer = open_web_client();
+    Session& session = *room_.session_of(peer);
+    int small = 4096;
+    setsockopt(session.client->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    for (int i = 0; i < 20; ++i) {
+      delivered_ += send(session, std::string(1, char('A' + i)) + std::string(99'999, 'x'));
+      room_.turn();
+      if (i != 10) continue;
+      peer.send(test::frame(9, "beat"));
+      EXPECT_TRUE(room_.turn_until([&] { return stats().bytes_in.get() > 0; }));
+      for (int n = 0; n < 3; ++n) room_.turn();
+    }
+    EXPECT_LE(stats().bytes_unsent.get(), 600'000u);
+    EXPECT_TRUE(
+        room_.turn_until([&] { return (void)peer.received(), session.client->unsent() == 0; }));
+    std::string heard, all = behind_101(peer);
+    while (!all.empty()) {
+      bool pong = all.starts_with(
+          "\x8a\x04"
+          "beat");
+      EXPECT_TRUE(pong || (all.starts_with(std::string("\x81\x7f\0\0\0\0\0\x01\x86\xa0", 10)) &&
+                           all.size() >= 100'010 &&
+                           all.compare(11, 99'999, std::string(99'999, 'x')) == 0));
+      heard += pong ? '!' : all[10];
+      all.erase(0, pong ? 6 : 100'010);
+    }
+    EXPECT_EQ(stats().bytes_unsent.get(), 0u);
+    return heard;
+  }
+  int delivered_ = 0;
+};
+
+TEST_F(SlowPolicies, DropNewestKeepsWhatCameFirst) {
+  std::string heard = heard_with(conf::SlowConsumer::drop_newest);
+  EXPECT_TRUE(heard.starts_with("ABCD")) << heard;
+  EXPECT_EQ(heard.find('T'), heard.npos);
+  EXPECT_NE(heard.find('!'), heard.npos);
+  EXPECT_EQ(stats().messages_dropped_slow.get(), 20 - (heard.size() - 1));
+  EXPECT_EQ(size_t(delivered_), heard.size() - 1);
+}
+
+TEST_F(SlowPolicies, DropOldestKeepsWhatCameLast) {
+  std::string heard = heard_with(conf::SlowConsumer::drop_oldest);
+  EXPECT_TRUE(heard.starts_with("A")) << heard;  // sent in part before the bound was reached
+  EXPECT_TRUE(heard.ends_with("RST")) << heard;
+  EXPECT_NE(heard.find('!'), heard.npos);
+  EXPECT_TRUE(std::is_sorted(heard.begin() + 1, heard.begin() + std::ptrdiff_t(heard.find('!'))));
+  EXPECT_EQ(stats().messages_dropped_slow.get(), 20 - (heard.size() - 1));
+  EXPECT_EQ(delivered_, 20);
+}
+
+TEST_F(SlowPolicies, KeepLatestKeepsTheLast) {
+  std::string heard = heard_with(conf::SlowConsumer::keep_latest);
+  EXPECT_TRUE(heard.starts_with("A")) << heard;
+  EXPECT_TRUE(heard.ends_with("T")) << heard;
+  EXPECT_LT(heard.size(), 10u);
+  EXPECT_NE(heard.find('!'), heard.npos);
+  EXPECT_EQ(stats().messages_dropped_slow.get(), 20 - (heard.size() - 1));
+}
+
+TEST_F(SlowPolicies, AMessageLargerThanTheBoundDisturbsNoOther) {
+  room_.web.send_queue = 1000;
+  for (auto policy : {conf::SlowConsumer::drop_newest, conf::SlowConsumer::drop_oldest,
+                      conf::SlowConsumer::keep_latest}) {
+    room_.web.slow_consumer = policy;
+    Peer peer = open_web_client();
+    Session& session = *room_.session_of(peer);
+    EXPECT_TRUE(send(session, "before"));
+    EXPECT_FALSE(send(session, std::string(2000, 'x')));
+    EXPECT_TRUE(send(session, "after"));
+    EXPECT_TRUE(room_.turn_until([&] {
+      return behind_101(peer) == std::string(
+                                     "\x81\x06"
+                                     "before\x81\x05"
+                                     "after");
+    }));
+  }
+}
+
 // Too much for its bound in the very turn it was let in: it still learns who is speaking.
 TEST_F(ClientTest, SlowOneIsNotSentACloseFrameInPlaceOfThe101) {
   room_.web.send_queue = 1000;

@@ -169,6 +169,34 @@ TEST(OutputQueue, DropTakesAllThatIsUnsent) {
   EXPECT_EQ(pair.read(), "d");
 }
 
+TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
+  auto no_capitals = [](std::string_view bytes) { return bytes[0] >= 'a'; };
+  for (size_t most = 0; most <= 7; ++most) {
+    OutputQueue queue;
+    for (const char* text : {"a", "B", "c", "d", "E", "f", "g"}) queue.push(buffer(text));
+    size_t dropped = queue.drop_oldest(most, no_capitals);
+    EXPECT_EQ(dropped, std::min<size_t>(7 - most, 5)) << most;
+    EXPECT_EQ(queue.bytes(), 7 - dropped);
+    std::string left;
+    queue.for_each([&](const BufferRef& b) { left += b.bytes(); });
+    const std::string expected[] = {"BE", "BE", "BE", "BEg", "BEfg", "BdEfg", "BcdEfg", "aBcdEfg"};
+    EXPECT_EQ(left, expected[most]);
+    Pair pair;
+    queue.push(buffer("z"));
+    queue.write_to(pair.near.get(), kAll);
+    EXPECT_EQ(pair.read(), expected[most] + "z");
+    EXPECT_TRUE(queue.empty());
+  }
+}
+
+TEST(OutputQueue, OfThoseDroppedNoneIsPartlySent) {  // I3
+  Pair pair;
+  OutputQueue queue;
+  size_t sent = block(queue, pair.near.get());
+  EXPECT_EQ(queue.drop_oldest(0, [](std::string_view) { return true; }), 2u);
+  EXPECT_EQ(queue.bytes(), 4'000'000 - sent);
+}
+
 TEST(OutputQueue, DropKeepsTheFirstWhereAsked) {
   OutputQueue queue;
   EXPECT_EQ(queue.drop_unsent(true), 0u);

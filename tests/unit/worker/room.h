@@ -171,13 +171,14 @@ class Room {
     });
   }
 
-  Peer connect(const conf::Listen& listen, Backend& to, const tls::Context* tls = nullptr) {
+  Peer connect(const conf::Listen& listen, Backend& to, const tls::Context* tls = nullptr,
+               const shm::SessionOrigin& origin = {}) {
     homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to, tls});
     auto [near, far] = socket_pair();
     auto made = Client::make(homes.back(), std::move(near));
     Client& started = *made;
     connections.add(std::move(made));
-    started.start(shm::SessionOrigin{});
+    started.start(origin);
     return {std::move(far), &started};
   }
   Peer connect() { return connect(lines, backend); }  // messages are lines

@@ -1,0 +1,82 @@
+// shm/addresses.h - how many connections each client address has, and how fast it makes new ones, over all workers.
+//
+// Every slot has a table of its own: buckets of kWays entries, found by a keyed hash of the address. An address is a whole
+// IPv4 address or the first 64 bits of an IPv6 one: what one customer of a provider has. What an address has altogether is
+// summed over the slots when a connection comes; nobody else asks.
+//
+// Who writes
+//   an entry, SlotHead::address_epoch   the process serving the slot
+// Who reads: any worker, at any time, without waiting.
+//
+// Invariants
+//   I1  An entry says something only if its epoch is that of its slot. A process that begins a slot anew (its predecessor
+//       died) begins a new epoch, so a crash leaves nothing to be cleaned up. A successor in a handover keeps the epoch.
+//   I2  Who enters counts itself before it looks at the others: of two that come at once none overlooks the other, so a
+//       limit is never passed. Both may be refused.
+//   I3  An entry with connections stays where it is: its place is what the connection remembers.
+//   I4  Nothing of a slot that never began is read: a load would allocate the page.
+//   I5  A bucket that is full of others leaves the newcomer uncounted (place kNoPlace): too many addresses never refuse one.
+//
+// The rate is that of a sliding window of a second: those of this second of the clock, and of the former second's as much
+// as the window still covers.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "shm/layout.h"
+
+namespace holdfast::shm {
+
+inline constexpr uint32_t kNoPlace = UINT32_MAX;
+
+// 24 bytes.
+struct AddressEntry {
+  std::atomic<uint64_t> address;      // see key_of() in addresses.cc
+  std::atomic<uint32_t> epoch;        // 0: free; stored last  // I1
+  std::atomic<uint32_t> connections;  // now
+  std::atomic<uint32_t> second;       // of the monotonic clock
+  std::atomic<uint32_t> came;  // in the second before it : 16 | in it : 16, as far as that counts
+};
+static_assert(sizeof(AddressEntry) == 24);
+
+class AddressTable {
+ public:
+  static constexpr uint32_t kWays = 8;
+  // Entries of each slot for so many sessions.
+  static uint32_t entries_for(uint32_t max_sessions);
+
+  AddressTable(AddressEntry* entries, SlotHead* heads, uint32_t slots, uint32_t per_slot,
+               uint64_t seed)
+      : entries_(entries), heads_(heads), slots_(slots), per_slot_(per_slot), seed_(seed) {}
+
+  // The slot has no connections any more. // I1
+  void begin(uint16_t slot) const;
+
+  struct Seen {
+    uint32_t place = kNoPlace;
+    uint32_t connections = 0;  // of the address, this one included
+    uint32_t rate = 0;         // new ones in the last second, this one included
+  };
+  // A connection of the address comes to the slot. // I2, I5
+  Seen enter(uint16_t slot, const in6_addr& address, uint64_t now_ms) const;
+  // It is gone.
+  void leave(uint16_t slot, uint32_t place) const;
+  // It was refused: as if it had never come.
+  void refuse(uint16_t slot, uint32_t place, uint64_t now_ms) const;
+
+ private:
+  AddressEntry* bucket(uint32_t slot, uint64_t key) const;
+  AddressEntry* place_for(uint16_t slot, uint64_t key, uint64_t now_ms) const;
+  void add(uint32_t slot, uint64_t key, uint64_t now_ms, uint64_t* connections,
+           uint64_t* thousandths) const;
+
+  AddressEntry* entries_;
+  SlotHead* heads_;
+  uint32_t slots_, per_slot_;
+  uint64_t seed_;
+};
+
+}  // namespace holdfast::shm

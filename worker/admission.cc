@@ -1,0 +1,32 @@
+#include "worker/admission.h"
+
+#include "base/log.h"
+#include "worker/addresses.h"
+
+namespace holdfast {
+
+Admission::Verdict Admission::enter(shm::SessionOrigin& origin) {
+  const conf::Limits& limits = runtime_.config.limits;
+  bool unlimited = limits.max_connections_per_ip == 0 && limits.connect_rate_per_ip == 0;
+  if (unlimited || is_unix(origin)) return Verdict::admitted;
+  shm::AddressTable::Seen seen = table_.enter(runtime_.slot, origin.peer, runtime_.now_ms);
+  if (seen.place == shm::kNoPlace) runtime_.stats.limits_address_untracked.add();
+  auto beyond = [](uint32_t n, unsigned limit) { return limit != 0 && n > limit; };
+  Verdict verdict = Verdict::admitted;
+  if (beyond(seen.rate, limits.connect_rate_per_ip)) verdict = Verdict::too_fast;
+  if (beyond(seen.connections, limits.max_connections_per_ip)) verdict = Verdict::too_many;
+  if (verdict == Verdict::admitted) {
+    origin.address_place = seen.place;
+    return verdict;
+  }
+  table_.refuse(runtime_.slot, seen.place, runtime_.now_ms);
+  bool many = verdict == Verdict::too_many;
+  (many ? runtime_.stats.limits_address_connections : runtime_.stats.limits_address_rate).add();
+  static LogGate gate;
+  if (uint64_t n = gate.pass())
+    log_warn("address refused peer={} limit={} times={}", address_text(origin.peer),
+             many ? "max_connections_per_ip" : "connect_rate_per_ip", n);
+  return verdict;
+}
+
+}  // namespace holdfast

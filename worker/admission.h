@@ -1,0 +1,43 @@
+// worker/admission.h - may an address have one more connection? The limits max_connections_per_ip and connect_rate_per_ip.
+//
+// A connection is counted from its first byte of sense (accept, or its PROXY header, or the request that a proxy forwards)
+// until its session has ended, or it has gone without one; the place of its address travels in its SessionOrigin. Proxies
+// and unix sockets are not counted themselves. Counts are exact over all workers (shm/addresses.h); who came before a
+// limit was set is not among them.
+//
+// Who is refused on a WebSocket without TLS is told so (429), and lingers for it; at most kPolite of them at a time, so
+// that one address cannot use up the descriptors with its refusals. All others are closed without a word.
+#pragma once
+
+#include "shm/addresses.h"
+#include "shm/session_directory.h"
+#include "worker/runtime.h"
+
+namespace holdfast {
+
+class Admission {
+ public:
+  static constexpr unsigned kPolite = 256;
+  enum class Verdict : uint8_t { admitted, too_many, too_fast };
+
+  Admission(Runtime& runtime, shm::AddressTable table) : runtime_(runtime), table_(table) {}
+
+  // Admitted: counted, where there is a limit. Refusals are counted by reason.
+  Verdict enter(shm::SessionOrigin& origin);
+  void leave(uint32_t place) { table_.leave(runtime_.slot, place); }
+
+  // May one more of the refused be told? Then until farewell_done().
+  bool begin_farewell() {
+    if (farewells_ == kPolite) return false;
+    ++farewells_;
+    return true;
+  }
+  void farewell_done() { --farewells_; }
+
+ private:
+  Runtime& runtime_;
+  shm::AddressTable table_;
+  unsigned farewells_ = 0;
+};
+
+}  // namespace holdfast

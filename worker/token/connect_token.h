@@ -1,0 +1,34 @@
+// worker/token/connect_token.h - the token of a hand-shake: a JSON Web Token (RFC 7519), signed by who knows the user.
+//
+// So a hand-shake needs no request to the application: `sub` becomes the session's user, `channels` (an array of strings)
+// what it joins, `exp` when it ends. Signatures are verified by libjwt with the one algorithm and key of the listener;
+// whatever algorithm the token itself names counts for nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "conf/config.h"
+#include "worker/http/request.h"
+
+namespace holdfast::token {
+
+inline constexpr size_t kMaxTokenBytes = 8 * 1024;
+
+struct Claims {
+  std::string user;  // "": none
+  std::vector<std::string> channels;
+  uint64_t expires_wall_s = 0;  // 0: never
+};
+
+// "Authorization: Bearer TOKEN", or else ?token=TOKEN, for browsers cannot send that header with a hand-shake; "": none.
+std::string token_of(const http::Request& request);
+
+// Claims that may be used at that time; or one sentence that says why not, without anything of the token.
+Result<Claims> verify(const conf::ConnectToken& by, const std::string& token, uint64_t now_wall_s,
+                      size_t max_channels);
+
+}  // namespace holdfast::token
