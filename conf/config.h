@@ -51,6 +51,9 @@ struct Network {
 std::optional<Network> parse_network(std::string_view text);
 std::string network_text(const Network& network);  // with its prefix, unless it is one address
 
+// What a worker's system call that is on no list does: end it, be logged by the kernel, nothing.
+enum class Seccomp : uint8_t { on, log, off };
+
 struct Server {
   // Names the segment and the runtime directory: [a-z0-9_-], 1..32.
   std::string instance = "holdfast";
@@ -63,6 +66,7 @@ struct Server {
   // Old workers after a reload: their sessions are closed (1012) evenly over it.
   uint64_t drain_timeout_ms = 30'000;
   uint64_t stop_timeout_ms = 10'000;  // how long a stop waits for output and close events
+  Seccomp seccomp = Seccomp::on;
   uint64_t hang_timeout_ms = 10'000;  // a worker whose loop stands still so long is aborted
   bool operator==(const Server&) const = default;
 };

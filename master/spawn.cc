@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "master/sandbox.h"
 
 namespace holdfast::master {
 namespace {
@@ -98,7 +99,8 @@ Result<void> Spawner::become_worker(const SpawnOrder& order) {
   // stays.
   auto log = open_log(config.log, fmt::format("worker {}", order.slot));
   if (!log) log_warn("log not opened error=\"{}\"; writing to the master's", log.error().text());
-  return take_rights(order.generation->rights);
+  if (auto taken = take_rights(order.generation->rights); !taken) return taken;
+  return enter_sandbox(config.server.seccomp);
 }
 
 }  // namespace holdfast::master

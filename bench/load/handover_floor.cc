@@ -160,7 +160,7 @@ void receive_all(const Plan& plan, const UniqueFd& channel, unsigned count) {
   }
   HF_CHECK(write(channel.get(), "R", 1) == 1);
   char end;
-  static_cast<void>(read(channel.get(), &end, 1));  // closing is not timed
+  HF_CHECK(read(channel.get(), &end, 1) == 0);  // closing is not timed
 }
 
 // Nanoseconds in which one slot's connections have moved.

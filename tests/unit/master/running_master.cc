@@ -84,7 +84,8 @@ void RunningMaster::write_config(const MasterOptions& options) {
   for (std::string key : {"drain_timeout", "stop_timeout"})
     if (options.server.find(key) == std::string::npos) times += key + " = \"1s\"\n";
   write_config_text(fmt::format(
-      "[server]\ninstance = \"{}\"\nruntime_dir = \"{}\"\nworkers = {}\nmax_workers = 8\n"
+      "[server]\nseccomp = \"off\"\ninstance = \"{}\"\nruntime_dir = \"{}\"\nworkers = "
+      "{}\nmax_workers = 8\n"
       "{}{}\n[log]\ntarget = \"{}\"\n"
       "[limits]\nmax_sessions = 100\n{}\n{}",
       instance_, run_dir(), options.workers, times, options.server,

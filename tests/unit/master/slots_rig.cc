@@ -48,6 +48,7 @@ SlotsRig::~SlotsRig() {
 
 const master::Generation& SlotsRig::new_generation(unsigned workers) {
   conf::Config config;
+  config.server.seccomp = conf::Seccomp::off;  // fake workers do other things than real ones
   config.server.instance = instance_;
   config.server.runtime_dir = dir_ / "run";
   config.server.workers = workers;
