@@ -122,6 +122,15 @@ struct Certificate {
 // The header in which proxies say whom they speak for.
 enum class Forwarded : uint8_t { none, standard, x_forwarded_for };  // standard: RFC 7239
 
+// What permessage-deflate (RFC 7692) is negotiated to. Our own side never takes its context over.
+struct PermessageDeflate {
+  int level = 6;          // 1..9, zlib's
+  size_t min_size = 256;  // shorter messages go as they are
+  bool client_no_context_takeover = true;
+  unsigned client_max_window_bits = 15;  // 8..15; with takeover 2^bits bytes of memory a client
+  bool operator==(const PermessageDeflate&) const = default;
+};
+
 struct Listen {
   Address address;
   Protocol protocol = Protocol::websocket;
@@ -146,6 +155,7 @@ struct Listen {
   bool proxies_unix = false;
   bool proxy_protocol = false;            // connections of proxies begin with a PROXY header
   Forwarded forwarded = Forwarded::none;  // requests of proxies may have this header
+  std::optional<PermessageDeflate> permessage_deflate;  // websocket; empty: not spoken
 
   // `peer`: all zero for a unix socket.
   bool trusts(const in6_addr& peer) const;

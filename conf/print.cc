@@ -158,6 +158,14 @@ std::string_view forwarded_name(Forwarded forwarded) {
   return "";
 }
 
+std::string deflate_form(const PermessageDeflate& deflate) {
+  return fmt::format(
+      "{{ level = {}, min_size = {}, client_no_context_takeover = {}, client_max_window_bits = {} "
+      "}}",
+      deflate.level, quoted(format_size(deflate.min_size)), deflate.client_no_context_takeover,
+      deflate.client_max_window_bits);
+}
+
 // Keys that only one protocol has are errors on the other (read_listen.cc).
 void print_listen(Printer& out, const Listen& listen) {
   bool websocket = listen.protocol == Protocol::websocket;
@@ -181,6 +189,8 @@ void print_listen(Printer& out, const Listen& listen) {
   out.line("proxies", quoted(proxy_texts(listen)));
   out.line("proxy_protocol", listen.proxy_protocol ? "true" : "false");
   if (websocket) out.text("forwarded", forwarded_name(listen.forwarded));
+  if (listen.permessage_deflate)
+    out.line("permessage_deflate", deflate_form(*listen.permessage_deflate));
 }
 
 std::string events_form(const Backend& backend) {
