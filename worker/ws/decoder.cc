@@ -84,7 +84,7 @@ bool Decoder::restore(DecoderRecord&& record) {
 }
 
 size_t Decoder::held_bytes() const {
-  size_t bytes = window_ == nullptr ? 0 : sizeof *window_ + window_->capacity();
+  size_t bytes = window_ == nullptr ? 0 : sizeof(std::string) + window_->capacity();
   if (partial_ == nullptr) return bytes;
   return bytes + sizeof *partial_ + partial_->message.capacity() + partial_->control.capacity();
 }

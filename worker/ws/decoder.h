@@ -2,7 +2,7 @@
 // RFC 7692, section 6.2). Pure bytes.
 //
 // State is small while idle (no allocation between messages) and complete: DecoderState and the two
-// strings of DecoderPartial are all there is to save and restore in the middle of a frame.
+// strings of DecoderPartial are all there is to save and restore in the middle of a frame, beside what a client refers back to.
 //
 // Rules enforced, each with the close code it costs:
 //   1002  RSV bit without extension, RSV1 elsewhere than on the first frame of a message,
