@@ -148,6 +148,15 @@ struct ConnectToken {
   bool operator==(const ConnectToken&) const = default;
 };
 
+// What permessage-deflate (RFC 7692) is negotiated to. Our own side never takes its context over.
+struct PermessageDeflate {
+  int level = 6;          // 1..9, zlib's
+  size_t min_size = 256;  // shorter messages go as they are
+  bool client_no_context_takeover = true;
+  unsigned client_max_window_bits = 15;  // 8..15; with takeover 2^bits bytes of memory a client
+  bool operator==(const PermessageDeflate&) const = default;
+};
+
 struct Listen {
   Address address;
   Protocol protocol = Protocol::websocket;
@@ -173,6 +182,7 @@ struct Listen {
   bool proxy_protocol = false;            // connections of proxies begin with a PROXY header
   Forwarded forwarded = Forwarded::none;  // requests of proxies may have this header
   std::optional<ConnectToken> token;      // websocket
+  std::optional<PermessageDeflate> permessage_deflate;  // websocket; empty: not spoken
 
   // `peer`: all zero for a unix socket.
   bool trusts(const in6_addr& peer) const;

@@ -185,6 +185,14 @@ std::string token_form(const ConnectToken& token) {
                      quoted(token.key_file), quoted(token.audience), token.required);
 }
 
+std::string deflate_form(const PermessageDeflate& deflate) {
+  return fmt::format(
+      "{{ level = {}, min_size = {}, client_no_context_takeover = {}, client_max_window_bits = {} "
+      "}}",
+      deflate.level, quoted(format_size(deflate.min_size)), deflate.client_no_context_takeover,
+      deflate.client_max_window_bits);
+}
+
 // Keys that only one protocol has are errors on the other (read_listen.cc).
 void print_listen(Printer& out, const Listen& listen) {
   bool websocket = listen.protocol == Protocol::websocket;
@@ -209,6 +217,8 @@ void print_listen(Printer& out, const Listen& listen) {
   out.line("proxies", quoted(proxy_texts(listen)));
   out.line("proxy_protocol", listen.proxy_protocol ? "true" : "false");
   if (websocket) out.text("forwarded", forwarded_name(listen.forwarded));
+  if (listen.permessage_deflate)
+    out.line("permessage_deflate", deflate_form(*listen.permessage_deflate));
 }
 
 std::string events_form(const Backend& backend) {

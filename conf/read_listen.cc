@@ -25,8 +25,8 @@ bool has_control(std::string_view text) {
 // Keys that mean something for WebSocket only. All of them are known keys, also where they are out
 // of place.
 void refuse_websocket_keys(Table& table) {
-  for (std::string_view key :
-       {"path", "page", "origins", "ping_interval", "close_timeout", "forwarded", "token"}) {
+  for (std::string_view key : {"path", "page", "origins", "ping_interval", "close_timeout",
+                               "forwarded", "token", "permessage_deflate"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -174,6 +174,19 @@ void read_liveness(Table& table, Listen& listen) {
               "a ping_interval shorter than idle_timeout, or \"0s\" for one of them");
 }
 
+void read_permessage_deflate(Table& listen, Listen& out) {
+  if (!listen.has("permessage_deflate")) return;
+  std::optional<Table> table =
+      listen.table("permessage_deflate", "permessage_deflate = { level = 6, ... }, or {}");
+  if (!table) return;
+  PermessageDeflate& deflate = out.permessage_deflate.emplace();
+  table->number("level", deflate.level, {1, 9});
+  table->size("min_size", deflate.min_size, {0, kGiB});
+  table->boolean("client_no_context_takeover", deflate.client_no_context_takeover);
+  table->number("client_max_window_bits", deflate.client_max_window_bits, {8, 15});
+  table->finish();
+}
+
 void read_channels(Table& table, Listen& listen, const Limits& limits) {
   std::vector<const Node*> channels = table.texts("channels");
   for (size_t i = 0; i < channels.size(); ++i) {
@@ -210,6 +223,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
     read_path_and_page(table, listen, reading);
     read_origins(table, listen);
     read_connect_token(table, listen, reading);
+    read_permessage_deflate(table, listen);
     table.misplaced("framing", "only for protocol = \"tcp\"", "not on a websocket listener");
     return;
   }
@@ -228,7 +242,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
 void know_all(Table& table) {
   for (std::string_view key :
        {"path", "page", "origins", "framing", "ping_interval", "close_timeout", "channels",
-        "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token"}) {
+        "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token", "permessage_deflate"}) {
     table.has(key);
   }
 }

@@ -12,6 +12,7 @@
 #include "worker/token/connect_token.h"
 #include "worker/tracer.h"
 #include "worker/ws/encoder.h"
+#include "worker/ws/extensions.h"
 #include "worker/ws/handshake.h"
 
 namespace holdfast {
@@ -19,7 +20,7 @@ namespace {
 
 // As one that is newly made.
 bool is_fresh(const ws::Decoder& decoder) {
-  return !decoder.mid_message() && !decoder.finished();
+  return !decoder.mid_message() && !decoder.finished() && decoder.window_bytes() == 0;
 }
 bool is_fresh(const tcp::Framer& framer) {
   return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
@@ -35,6 +36,14 @@ void name_client(shm::SessionOrigin& origin, const http::Request& request,
   origin.peer_port = 0;  // the header does not say it
 }
 
+// Empty: the request's extensions cannot be read.
+std::optional<ws::DeflateTerms> deflate_terms(const http::Request& request,
+                                              const conf::Listen& listen) {
+  if (!listen.permessage_deflate) return ws::DeflateTerms();
+  return ws::negotiate(request, {!listen.permessage_deflate->client_no_context_takeover,
+                                 listen.permessage_deflate->client_max_window_bits});
+}
+
 std::string retry_after(uint64_t now_ms) {
   // Spread by the clock's low digits, so that a crowd does not come back at one instant.
   return "Retry-After: " + std::to_string(1 + now_ms % 5) + "\r\n";
@@ -47,7 +56,9 @@ Client::Client(const ClientHome& home, UniqueFd fd)
       home_(home),
       phase_(websocket() ? Phase::handshake : Phase::connecting) {}
 
-Client::~Client() = default;
+Client::~Client() {
+  if (size_t bytes = window_bytes(); bytes != 0) runtime_.stats.ws_window_bytes.sub(bytes);
+}
 
 std::unique_ptr<Client> Client::make(const ClientHome& home, UniqueFd fd) {
   if (home.tls != nullptr) return std::make_unique<TlsClient>(home, std::move(fd));
@@ -173,7 +184,10 @@ void Client::answer_request(const http::Request& request) {
   if (request.path() == listen.path &&
       (wants_upgrade || listen.page.empty() || listen.path != "/")) {
     ws::HandshakeVerdict verdict = ws::judge(request, listen.origins);
+    std::optional<ws::DeflateTerms> terms = deflate_terms(request, listen);
+    if (verdict.status == 101 && !terms) verdict = {400, "Sec-WebSocket-Extensions cannot be read"};
     if (verdict.status == 101) {
+      deflate_ = *terms;
       handshake_->key = *request.header("Sec-WebSocket-Key");
       name_client(handshake_->origin, request, listen);
       bool counted = handshake_->origin.address_place != shm::kNoPlace;
@@ -261,7 +275,9 @@ void Client::accept(std::string_view extra_headers) {
   std::string early;
   if (websocket()) {
     std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
+    extra += ws::extensions_line(deflate_);
     extra += extra_headers;
+    if (deflate_.on()) runtime_.stats.ws_negotiated.add();
     enqueue_first(BufferRef::concat(ws::accept_head(handshake_->key, extra)));
   }
   if (handshake_) early = std::move(handshake_->early);
@@ -309,21 +325,34 @@ void Client::on_bytes(std::span<char> bytes) {
   }
 }
 
-Client::Codec Client::make_codec(const ClientHome& home) {
-  auto max = uint32_t(home.runtime.config.limits.max_message_size);
-  if (home.listen.protocol == conf::Protocol::websocket) return ws::Decoder(max);
-  return tcp::Framer(*home.listen.framing, max);
+Client::Codec Client::make_codec() const {
+  auto max = uint32_t(runtime_.config.limits.max_message_size);
+  if (websocket()) return Codec(std::in_place_type<ws::Decoder>, max, deflate_, &runtime_.inflater);
+  return Codec(std::in_place_type<tcp::Framer>, *home_.listen.framing, max);
+}
+
+size_t Client::window_bytes() const {
+  if (!deflate_.client_takeover() || !codec_) return 0;
+  return std::get<ws::Decoder>(*codec_).window_bytes();
+}
+
+void Client::feed_codec(std::span<char> bytes) {
+  if (!deflate_.client_takeover()) return feed_and_keep(bytes);
+  size_t before = window_bytes();
+  feed_and_keep(bytes);
+  if (size_t after = window_bytes(); after != before)
+    runtime_.stats.ws_window_bytes.add(after - before);
 }
 
 // Most messages come whole, and between two of them a codec has nothing to remember.
-void Client::feed_codec(std::span<char> bytes) {
+void Client::feed_and_keep(std::span<char> bytes) {
   auto fresh = [](const auto& codec) { return is_fresh(codec); };
   if (codec_) {
     feed(*codec_, bytes);
     if (std::visit(fresh, *codec_)) codec_.reset();
     return;
   }
-  Codec codec = make_codec(home_);
+  Codec codec = make_codec();
   feed(codec, bytes);
   if (!std::visit(fresh, codec)) codec_ = std::make_unique<Codec>(std::move(codec));
 }
@@ -397,6 +426,15 @@ void Client::on_error(uint16_t close_code, std::string_view why) {
   // The stream cannot be trusted any more, so the other side's close frame is not waited for (RFC 6455 section 7.1.7).
   if (phase_ == Phase::open) close(close_code, why, EndReason::protocol);
   linger();
+}
+
+void Client::on_inflated(ws::Inflated outcome, size_t from, size_t to) {
+  shm::StatsBlock& stats = runtime_.stats;
+  if (outcome == ws::Inflated::broken) return stats.ws_inflate_failed.add();
+  if (outcome == ws::Inflated::too_long) return stats.ws_inflate_too_long.add();
+  stats.ws_inflated.add();
+  stats.ws_inflated_from.add(from);
+  stats.ws_inflated_to.add(to);
 }
 
 bool Client::deliver(const BufferRef& framed, Urgency urgency) {
@@ -585,7 +623,7 @@ handover::ClientRecord Client::save() const {
     r.key = handshake_->key;
     r.early = handshake_->early;
   }
-  Codec fresh = make_codec(home_);
+  Codec fresh = make_codec();
   const Codec& codec = codec_ ? *codec_ : fresh;
   if (const auto* decoder = std::get_if<ws::Decoder>(&codec)) {
     r.decoder = decoder->save();
@@ -599,11 +637,12 @@ handover::ClientRecord Client::save() const {
   r.reading = reading();
   r.slow = slow_;
   r.shut = shut_;
+  r.deflate = deflate_.packed();
   return r;
 }
 
 bool Client::restore_codec(handover::ClientRecord& r) {
-  auto codec = std::make_unique<Codec>(make_codec(home_));
+  auto codec = std::make_unique<Codec>(make_codec());
   if (auto* decoder = std::get_if<ws::Decoder>(codec.get())) {
     if (!r.decoder || !decoder->restore(std::move(*r.decoder))) return false;
     if (!is_fresh(*decoder)) codec_ = std::move(codec);
@@ -634,6 +673,9 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
     client = std::make_unique<Client>(home, std::move(fd));
   }
   client->phase_ = Phase(r.phase);
+  std::optional<ws::DeflateTerms> terms = ws::DeflateTerms::unpack(r.deflate);
+  if (!terms || (terms->on() && !client->websocket())) return nullptr;
+  client->deflate_ = *terms;
   if (!client->restore_codec(r)) return nullptr;
   bool waits = client->phase_ == Phase::handshake || client->phase_ == Phase::connecting;
   // Of a TCP connection there is one only where a PROXY header comes, or came with something behind it.

@@ -84,6 +84,8 @@ class Client : public Connection,
   // Ends it here, where it cannot move.
   void give_up() { retire(); }
   const Session* session() const { return session_; }
+  // Whether, and how, it takes deflated messages.
+  ws::DeflateTerms deflate() const { return deflate_; }
   static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,
                                          handover::ClientRecord&& record, Session* session);
   void resume() override;
@@ -154,6 +156,7 @@ class Client : public Connection,
   void answer_and_linger(int status, std::string_view type, std::string_view body,
                          std::string_view extra);
   void feed_codec(std::span<char> bytes);
+  void feed_and_keep(std::span<char> bytes);
   void feed(Codec& codec, std::span<char> bytes);
   void linger();
   bool make_room(size_t bytes);
@@ -161,7 +164,8 @@ class Client : public Connection,
   void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();
   void heard();
-  static Codec make_codec(const ClientHome& home);
+  Codec make_codec() const;
+  size_t window_bytes() const;
   uint64_t next_check() const;
   bool restore_codec(handover::ClientRecord& record);
   void send_frame(ws::Opcode opcode, std::string_view payload);
@@ -172,6 +176,7 @@ class Client : public Connection,
   bool on_pong(std::string_view payload) override;
   void on_close(uint16_t code, std::string_view reason) override;
   void on_error(uint16_t close_code, std::string_view why) override;
+  void on_inflated(ws::Inflated outcome, size_t from, size_t to) override;
   bool on_message(std::string_view message) override;  // tcp
 
   bool pings() const { return websocket() && home_.listen.ping_interval_ms != 0; }
@@ -182,12 +187,14 @@ class Client : public Connection,
   const ClientHome& home_;
   Session* session_ = nullptr;
   std::unique_ptr<Handshake> handshake_;
-  std::unique_ptr<Codec> codec_;  // in the middle of a message, and behind the last one
+  // In the middle of a message, behind the last one, and while something is kept that the client may refer back to.
+  std::unique_ptr<Codec> codec_;
   uint64_t last_in_ms_ = 0;
   uint32_t pinged_after_ms_ = 0;  // how long after it; 0: not since
   Phase phase_;
   bool slow_ = false;  // passed its bound: closed at the end of the turn
   bool shut_ = false;  // our direction is closed
+  ws::DeflateTerms deflate_;
 };
 
 }  // namespace holdfast

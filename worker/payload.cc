@@ -1,6 +1,9 @@
 #include "worker/payload.h"
 
+#include <algorithm>
+
 #include "worker/resp/reply_writer.h"
+#include "worker/runtime.h"
 #include "worker/tcp/framer.h"
 #include "worker/ws/encoder.h"
 
@@ -21,6 +24,39 @@ const BufferRef& Payload::framed(const conf::Listen& listen) {
   std::string bytes = tcp::encode(*listen.framing, data_);
   tcp_.emplace_back(&listen, bytes.empty() ? BufferRef() : BufferRef::concat(bytes));
   return tcp_.back().second;
+}
+
+const BufferRef& Payload::deflated(const conf::Listen& listen, ws::DeflateTerms terms,
+                                   Runtime& runtime) {
+  const auto& wanted = listen.permessage_deflate;
+  bool fits = data_.size() <= size_t{1} << terms.server_bits() ||
+              terms.server_bits() == ws::DeflateTerms::kMaxBits;
+  if (!wanted || data_.size() < wanted->min_size || !fits) return framed(listen);
+  auto same_level = [&](const auto& entry) { return entry.first == wanted->level; };
+  auto known = std::find_if(deflated_.begin(), deflated_.end(), same_level);
+  if (known == deflated_.end())
+    known = deflated_.insert(known, {wanted->level, deflate(wanted->level, runtime)});
+  return known->second ? known->second : framed(listen);
+}
+
+// Empty: it goes as it is.
+BufferRef Payload::deflate(int level, Runtime& runtime) const {
+  if (data_.size() > kLongestDeflated) {
+    runtime.stats.ws_deflate_too_long.add();
+    return {};
+  }
+  std::string_view shorter = runtime.deflater.deflate(data_, level);
+  if (shorter.empty()) {
+    runtime.stats.ws_deflate_vain.add();
+    return {};
+  }
+  runtime.stats.ws_deflated.add();
+  runtime.stats.ws_deflated_from.add(data_.size());
+  runtime.stats.ws_deflated_to.add(shorter.size());
+  char head[10];
+  auto opcode = binary_ ? ws::Opcode::binary : ws::Opcode::text;
+  size_t n = ws::write_header(head, opcode, shorter.size(), true);
+  return BufferRef::concat({head, n}, shorter);
 }
 
 const BufferRef& Payload::resp(std::string_view channel, int version) {

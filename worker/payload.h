@@ -8,8 +8,11 @@
 
 #include "conf/config.h"
 #include "worker/buffer.h"
+#include "worker/ws/deflate.h"
 
 namespace holdfast {
+
+struct Runtime;
 
 // Valid while the data it was made of is. `binary` decides the frame's opcode on WebSockets.
 class Payload {
@@ -18,6 +21,10 @@ class Payload {
   // The message as bytes for connections of this listener; empty where it cannot be framed (longer than the
   // length field can say).
   const BufferRef& framed(const conf::Listen& listen);
+  // The same for a connection with permessage-deflate: deflated once for all of them (ws/deflate.h, W), and as framed()
+  // where the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
+  // where it would not become shorter, and where the listener has no permessage-deflate any more.
+  const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
   // The message as a RESP subscriber of `channel` gets it, in version 2 or 3. Kept for one channel at a
   // time.
   const BufferRef& resp(std::string_view channel, int version);
@@ -25,9 +32,15 @@ class Payload {
   bool binary() const { return binary_; }
 
  private:
+  // What is deflated in one turn: some 30 ms.
+  static constexpr size_t kLongestDeflated = 1024 * 1024;
+
+  BufferRef deflate(int level, Runtime& runtime) const;
+
   std::string_view data_;
   bool binary_;
   BufferRef websocket_;
+  std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_;
   BufferRef resp_[2];  // version 2, version 3

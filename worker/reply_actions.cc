@@ -93,7 +93,7 @@ bool ReplyActions::too_long(const Session& session, size_t bytes, uint64_t limit
 
 bool ReplyActions::deliver(Session& session, std::string_view body, bool binary) {
   Payload payload(body, binary);
-  if (!payload.framed(*session.listen))
+  if (session.listen->framing && !payload.framed(*session.listen))
     return too_long(session, body.size(), longest_of(*session.listen->framing));
   sessions_.deliver(session, payload, Urgency::urgent);
   return true;

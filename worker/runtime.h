@@ -9,6 +9,7 @@
 #include "shm/stats.h"
 #include "worker/flush_queue.h"
 #include "worker/timing_wheel.h"
+#include "worker/ws/deflate.h"
 
 namespace holdfast {
 
@@ -30,6 +31,8 @@ struct Runtime {
   bool stopping = false;     // draining, and hand-shakes under way are refused as well
   Tracer* tracer = nullptr;  // told of events by trace() of tracer.h
   handover::Shelf* shelf = nullptr;  // of shared buffers, while a slot is handed over
+  ws::Deflater deflater = {};        // no memory before a message needs them
+  ws::Inflater inflater = {};
 };
 
 }  // namespace holdfast

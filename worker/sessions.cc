@@ -283,7 +283,9 @@ bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
-  const BufferRef& framed = payload.framed(*session.listen);
+  ws::DeflateTerms terms = session.client->deflate();
+  const BufferRef& framed = terms.on() ? payload.deflated(*session.listen, terms, runtime_)
+                                       : payload.framed(*session.listen);
   if (!framed) {
     runtime_.stats.messages_dropped.add();
     return false;

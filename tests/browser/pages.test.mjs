@@ -96,6 +96,7 @@ address = "127.0.0.1:0"
 path = "/ws"
 page = "${root}/examples/relay/index.html"
 backend = "relay"
+permessage_deflate = { min_size = "1 B" }
 [[api]]
 address = "127.0.0.1:0"
 protocol = "http"
@@ -121,6 +122,24 @@ protocol = "http"
     for (const page of [ann, bob]) await page.locator("#log li.outside", { hasText: "from a program" }).waitFor();
     await bob.screenshot({ path: path.join(artifacts, "relay.png") });
     for (const page of [ann, bob]) await page.context().close();
+  });
+
+  test("speaks permessage-deflate with the browser, both ways", async () => {
+    const page = await open(web);
+    const text = "said again and again, ".repeat(500);
+    const heard = await page.evaluate(text => new Promise((resolve, reject) => {
+      const socket = new WebSocket(`ws://${location.host}/ws?channel=deflate`);
+      socket.onopen = () => socket.send(text);
+      socket.onmessage = ({ data }) => resolve({ extensions: socket.extensions, data });
+      socket.onclose = ({ code }) => reject(new Error("closed " + code));
+    }), text);
+    assert.equal(heard.extensions, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+    assert.equal(heard.data, text);
+    const metrics = await (await fetch(`http://${api}/metrics`)).text();
+    const sum = name => metrics.split("\n").filter(l => l.startsWith(`holdfast_${name}_total`)).reduce((n, l) => n + Number(l.split(" ").at(-1)), 0);
+    assert.ok(sum("ws_inflated_to") - sum("ws_inflated_from") > text.length / 2, "it came deflated");
+    assert.ok(sum("ws_deflated_from") - sum("ws_deflated_to") > text.length / 2, "it went deflated");
+    await page.context().close();
   });
 
   test("comes back by itself after its connection was closed", async () => {

@@ -184,7 +184,8 @@ std::optional<WsFrame> WsClient::next_frame() {
     if (second == 126) size = load_be16(in.data() + 2);
     if (second == 127) size = size_t(load_be64(in.data() + 2));
     if (!have(head + size)) return {};
-    WsFrame frame{uint8_t(in[0] & 0x0f), (in[0] & 0x80) != 0, in.substr(head, size)};
+    WsFrame frame{uint8_t(in[0] & 0x0f), (in[0] & 0x80) != 0, in.substr(head, size),
+                  (in[0] & 0x40) != 0};
     in.erase(0, head + size);
     if (frame.opcode != 9) return frame;
     send_frame(10, frame.payload);

@@ -71,6 +71,7 @@ struct WsFrame {
   uint8_t opcode = 0;  // 1 text, 2 binary, 8 close, 9 ping, 10 pong
   bool fin = true;
   std::string payload;
+  bool deflated = false;  // RSV1
   uint16_t close_code() const;
 };
 
@@ -89,6 +90,7 @@ class WsClient {
   const HttpAnswer& handshake() const { return handshake_; }
   void send_text(std::string_view text) { send_frame(1, text); }
   void send_binary(std::string_view bytes) { send_frame(2, bytes); }
+  // 0x41 and 0x42: with RSV1, deflated.
   void send_frame(uint8_t opcode, std::string_view payload, bool fin = true);
   void send_raw(std::string_view bytes) { stream_.write(bytes); }
   // The next frame; pings are answered and left out. Empty: the connection ended.

@@ -19,6 +19,15 @@ void fields(Archive& a, Framing& r) {
   a(7, delimiter);
 }
 
+template <class Archive>
+void fields(Archive& a, PermessageDeflate& r) {
+  auto& [level, min_size, client_no_context_takeover, client_max_window_bits] = r;
+  a(1, level);
+  a(2, min_size);
+  a(3, client_no_context_takeover);
+  a(4, client_max_window_bits);
+}
+
 // An address is its text.
 template <class Archive>
 void fields(Archive& a, Address& r) {
@@ -37,7 +46,8 @@ template <class Archive>
 void fields(Archive& a, Listen& r) {
   auto& [address, protocol, path, page, page_html, backend, origins, channels, framing,
          ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer, backlog,
-         max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded, token] = r;
+         max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded, token,
+         permessage_deflate] = r;
   static_cast<void>(page);
   static_cast<void>(page_html);
   static_cast<void>(tls);
@@ -60,6 +70,7 @@ void fields(Archive& a, Listen& r) {
   a(16, proxies_unix);
   a(17, proxy_protocol);
   a(18, forwarded);
+  a(19, permessage_deflate);
 }
 
 template <class Archive>

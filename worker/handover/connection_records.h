@@ -130,11 +130,12 @@ struct ClientRecord {
   bool slow = false;
   bool shut = false;
   std::optional<TlsRecord> tls;  // empty: it speaks without
+  uint8_t deflate = 0;           // ws::DeflateTerms
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
-         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls] = r;
+         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -153,6 +154,8 @@ void fields(Archive& a, ClientRecord& r) {
   a(16, shut);
   a(17, key);
   a(18, tls);
+  // Without it the client's next message would be a protocol error.
+  a(19 | kNeeded, deflate);
 }
 
 struct MembershipRecord {
@@ -209,7 +212,8 @@ namespace holdfast::ws {
 
 template <class Archive>
 void fields(Archive& a, DecoderState& r) {
-  auto& [payload_left, key, head, head_bytes, frame, message, utf8, in_frame, fin, finished] = r;
+  auto& [payload_left, key, head, head_bytes, frame, message, utf8, in_frame, fin, finished,
+         deflated] = r;
   a(1, payload_left);
   a(2, key);
   a(3, head);
@@ -220,13 +224,15 @@ void fields(Archive& a, DecoderState& r) {
   a(8, in_frame);
   a(9, fin);
   a(10, finished);
+  a(11, deflated);
 }
 template <class Archive>
 void fields(Archive& a, DecoderRecord& r) {
-  auto& [state, message, control] = r;
+  auto& [state, message, control, window] = r;
   a(1, state);
   a(2, message);
   a(3, control);
+  a(4, window);
 }
 
 }  // namespace holdfast::ws

@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint8_t kFin = 0x80;
 constexpr uint8_t kRsv = 0x70;
+constexpr uint8_t kRsv1 = 0x40;
 constexpr uint8_t kOpcode = 0x0F;
 constexpr uint8_t kMasked = 0x80;
 constexpr uint8_t kLength = 0x7F;
@@ -51,11 +52,12 @@ void Decoder::feed(std::span<char> bytes, FrameSink& sink) {
 }
 
 // Whoever adds a member to the decoder adds it to DecoderState, or says here why it need not travel:
-// max_message_ is the configuration's.
-static_assert(sizeof(Decoder) == 48);
+// max_message_ is the configuration's, terms_ the client's (ClientRecord), inflater_ the process's.
+static_assert(sizeof(Decoder) == 64);
 
 DecoderRecord Decoder::save() const {
-  DecoderRecord record{state_, {}, {}};
+  DecoderRecord record{state_, {}, {}, {}};
+  if (window_ != nullptr) record.window = *window_;
   if (partial_ != nullptr) {
     record.message = partial_->message;
     record.control = partial_->control;
@@ -67,17 +69,24 @@ bool Decoder::restore(DecoderRecord&& record) {
   const DecoderState& s = record.state;
   bool sense = s.head_bytes <= sizeof s.head && s.utf8 <= Utf8::wrong && s.frame <= Opcode::pong &&
                s.message <= Opcode::binary && record.control.size() <= 125;
-  if (!sense) return false;
+  bool agreed =
+      (!s.deflated || (terms_.on() && s.message != Opcode::continuation)) &&
+      (record.window.empty() ||
+       (terms_.client_takeover() && record.window.size() <= size_t{1} << terms_.client_bits()));
+  if (!sense || !agreed) return false;
   state_ = record.state;
   partial_.reset();
+  window_.reset();
+  if (!record.window.empty()) window_ = std::make_unique<std::string>(std::move(record.window));
   if (record.message.empty() && record.control.empty()) return true;
   partial() = {std::move(record.message), std::move(record.control)};
   return true;
 }
 
 size_t Decoder::held_bytes() const {
-  if (partial_ == nullptr) return 0;
-  return sizeof *partial_ + partial_->message.capacity() + partial_->control.capacity();
+  size_t bytes = window_ == nullptr ? 0 : sizeof(std::string) + window_->capacity();
+  if (partial_ == nullptr) return bytes;
+  return bytes + sizeof *partial_ + partial_->message.capacity() + partial_->control.capacity();
 }
 
 // ---- header
@@ -101,7 +110,10 @@ bool Decoder::judge_head(FrameSink& sink) {
   uint8_t first = state_.head[0], second = state_.head[1];
   auto opcode = Opcode(first & kOpcode);
   bool fin = (first & kFin) != 0;
-  if ((first & kRsv) != 0) return fail(sink, 1002, "reserved bit set");
+  // RSV1: the message that begins here is deflated.
+  bool may_deflate = terms_.on() && !is_control(opcode) && opcode != Opcode::continuation;
+  if ((first & kRsv) != 0 && ((first & kRsv) != kRsv1 || !may_deflate))
+    return fail(sink, 1002, "reserved bit set");
   if (!is_known(first & kOpcode)) return fail(sink, 1002, "unknown opcode");
   if (is_control(opcode)) {
     if (!fin) return fail(sink, 1002, "fragmented control frame");
@@ -128,9 +140,13 @@ bool Decoder::begin_frame(FrameSink& sink) {
   }
   auto opcode = Opcode(head[0] & kOpcode);
   if (!is_control(opcode)) {
+    if (opcode != Opcode::continuation) {
+      state_.message = opcode;
+      state_.deflated = (head[0] & kRsv1) != 0;
+    }
     size_t before = partial_ == nullptr ? 0 : partial_->message.size();
-    if (length > max_message_ - before) return fail(sink, 1009, "message too long");
-    if (opcode != Opcode::continuation) state_.message = opcode;
+    uint32_t most = state_.deflated ? deflated_bound(max_message_) : max_message_;
+    if (before > most || length > most - before) return fail(sink, 1009, "message too long");
   }
   state_.frame = opcode;
   state_.fin = (head[0] & kFin) != 0;
@@ -170,6 +186,7 @@ void Decoder::take_control(std::string_view piece, bool last, FrameSink& sink) {
 }
 
 void Decoder::take_data(std::string_view piece, bool last, FrameSink& sink) {
+  if (state_.deflated) return take_deflated(piece, last, sink);
   bool whole = last && state_.fin;
   bool text = state_.message == Opcode::text;
   if (whole && partial_ == nullptr) {  // all of the message lies in `piece`
@@ -192,12 +209,49 @@ void Decoder::take_data(std::string_view piece, bool last, FrameSink& sink) {
   tell_message(done->message, sink);
 }
 
+void Decoder::take_deflated(std::string_view piece, bool last, FrameSink& sink) {
+  bool whole = last && state_.fin;
+  if (whole && partial_ == nullptr) return tell_deflated(piece, sink);
+  if (!piece.empty()) bounded_append(partial().message, piece, deflated_bound(max_message_));
+  if (!whole) return;
+  std::unique_ptr<DecoderPartial> done = std::move(partial_);
+  tell_deflated(done->message, sink);
+}
+
 // ---- telling: the state is that of the next frame before the sink is called
 
 void Decoder::tell_message(std::string_view payload, FrameSink& sink) {
   Opcode opcode = state_.message;
   state_.message = Opcode::continuation;
   if (!sink.on_message(opcode, payload)) finish();
+}
+
+void Decoder::tell_deflated(std::string_view payload, FrameSink& sink) {
+  std::string message;
+  std::string_view before = window_ == nullptr ? std::string_view() : *window_;
+  Inflated outcome = inflater_->inflate(payload, before, max_message_, message);
+  sink.on_inflated(outcome, payload.size(), message.size());
+  if (outcome == Inflated::too_long) {
+    fail(sink, 1009, "message too long");
+  } else if (outcome == Inflated::broken) {
+    fail(sink, 1007, "message cannot be inflated");
+  } else if (state_.message == Opcode::text && !is_utf8(message)) {
+    fail(sink, 1007, "text is not UTF-8");
+  } else {
+    state_.deflated = false;
+    if (terms_.client_takeover() && !message.empty()) remember(message);
+    tell_message(message, sink);
+  }
+}
+
+// The end of all messages that were deflated, as much as the client's window is.
+void Decoder::remember(std::string_view message) {
+  size_t most = size_t{1} << terms_.client_bits();
+  if (message.size() > most) message.remove_prefix(message.size() - most);
+  if (window_ == nullptr) window_ = std::make_unique<std::string>();
+  size_t keep = std::min(window_->size(), most - message.size());
+  window_->erase(0, window_->size() - keep);
+  bounded_append(*window_, message, most);
 }
 
 void Decoder::tell_control(std::string_view payload, FrameSink& sink) {
@@ -245,6 +299,7 @@ DecoderPartial& Decoder::partial() {
 void Decoder::finish() {
   state_.finished = true;  // I3
   partial_.reset();
+  window_.reset();
 }
 
 // Always false, for callers that answer "go on?".

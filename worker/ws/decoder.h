@@ -1,24 +1,32 @@
-// worker/ws/decoder.h - WebSocket frames from clients to messages (RFC 6455, sections 5, 7.4, 8.1).
-// Pure bytes.
+// worker/ws/decoder.h - WebSocket frames from clients to messages (RFC 6455, sections 5, 7.4, 8.1;
+// RFC 7692, section 6.2). Pure bytes.
 //
 // State is small while idle (no allocation between messages) and complete: DecoderState and the two
-// strings of DecoderPartial are all there is to save and restore in the middle of a frame.
+// strings of DecoderPartial are all there is to save and restore in the middle of a frame, beside what a client refers back to.
 //
 // Rules enforced, each with the close code it costs:
-//   1002  RSV bit without extension, unknown opcode, client frame without mask,
+//   1002  RSV bit without extension, RSV1 elsewhere than on the first frame of a message,
+//         unknown opcode, client frame without mask,
 //         control frame longer than 125 or fragmented, continuation without a start,
 //         new message inside a fragmented one, length not in its shortest form,
 //         64-bit length with the top bit, close payload of 1 byte, close code not
 //         allowed on the wire
 //   1007  text that is not UTF-8, as soon as the first wrong byte is there ("failed
-//         fast"), or a close reason that is not, when its frame is whole
+//         fast"), or a close reason that is not, when its frame is whole; a deflated message
+//         that cannot be inflated, or is such text then, when it is whole
 //   1009  message longer than max_message, judged by the frame's header before any
-//         memory is taken
+//         memory is taken; a deflated message, longer than one of max_message can be, judged
+//         likewise, or longer than max_message while it is inflated
+//
+// A deflated message is kept as it comes and inflated when it is whole: so its state can be saved
+// at every byte, and zlib's own, which cannot, is one for all connections.
 //
 // Invariants
 //   I1  feed() called with any division of the same bytes produces the same calls on the sink.
-//   I2  Memory held between calls: only the bytes of an unfinished message (at most max_message) or
-//       control frame (at most 125) that have come. What a header announces takes none.
+//   I2  Memory held between calls: only the bytes of an unfinished message (at most max_message;
+//       deflated, deflated_bound() of it) or control frame (at most 125) that have come, and, where
+//       the client takes its context over, what it may refer back to (at most its window). What a
+//       header announces takes none.
 //   I3  After an error, a close frame or a sink's `false` the decoder is done: further feed() calls
 //       consume and report nothing.
 #pragma once
@@ -31,6 +39,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "worker/ws/deflate.h"
 #include "worker/ws/mask.h"
 #include "worker/ws/utf8.h"
 
@@ -56,6 +65,8 @@ class FrameSink {
   // code 1005 where the close frame had none (RFC 6455 7.1.5).
   virtual void on_close(uint16_t code, std::string_view reason) = 0;
   virtual void on_error(uint16_t close_code, std::string_view why) = 0;
+  // For those who count: a message of `from` bytes was inflated to `to`. It is told, or its error, next.
+  virtual void on_inflated(Inflated, size_t /*from*/, size_t /*to*/) {}
 
  protected:
   ~FrameSink() = default;
@@ -73,6 +84,7 @@ struct DecoderState {
   bool in_frame = false;                  // header whole, payload not
   bool fin = false;                       // of the current frame
   bool finished = false;                  // I3
+  bool deflated = false;                  // the unfinished message is
 };
 static_assert(std::is_trivially_copyable_v<DecoderState>);
 
@@ -86,11 +98,14 @@ struct DecoderPartial {
 struct DecoderRecord {
   DecoderState state;
   std::string message, control;  // as in DecoderPartial
+  std::string window;            // what the client may refer back to
 };
 
 class Decoder {
  public:
-  explicit Decoder(uint32_t max_message) : max_message_(max_message) {}
+  // `inflater`: needed where messages may be deflated; used within feed() only.
+  explicit Decoder(uint32_t max_message, DeflateTerms terms = {}, Inflater* inflater = nullptr)
+      : max_message_(max_message), terms_(terms), inflater_(inflater) {}
   // Takes all of `bytes`, unmasking in place. A frame that lies whole in them is told without a
   // copy.
   void feed(std::span<char> bytes, FrameSink& sink);
@@ -99,10 +114,12 @@ class Decoder {
   bool mid_message() const {
     return !state_.finished && (state_.in_frame || state_.head_bytes > 0 || inside_message());
   }
+  // Bytes of earlier messages that are kept, because the client may refer back to them.
+  size_t window_bytes() const { return window_ == nullptr ? 0 : window_->size(); }
   DecoderRecord save() const;
   // False: no decoder can be in such a state.
   bool restore(DecoderRecord&& record);
-  // Bytes allocated for what mid_message() speaks of.
+  // Bytes allocated for what mid_message() and window_bytes() speak of.
   size_t held_bytes() const;
 
  private:
@@ -114,16 +131,22 @@ class Decoder {
   void take_payload(std::span<char>& bytes, FrameSink& sink);
   void take_control(std::string_view piece, bool last, FrameSink& sink);
   void take_data(std::string_view piece, bool last, FrameSink& sink);
+  void take_deflated(std::string_view piece, bool last, FrameSink& sink);
   void tell_control(std::string_view payload, FrameSink& sink);
   void tell_close(std::string_view payload, FrameSink& sink);
   void tell_message(std::string_view payload, FrameSink& sink);
+  void tell_deflated(std::string_view payload, FrameSink& sink);
+  void remember(std::string_view message);
   DecoderPartial& partial();
   void finish();
   bool fail(FrameSink& sink, uint16_t code, std::string_view why);
 
   uint32_t max_message_;
   DecoderState state_;
+  DeflateTerms terms_;
   std::unique_ptr<DecoderPartial> partial_;
+  std::unique_ptr<std::string> window_;
+  Inflater* inflater_;
 };
 static_assert(sizeof(Decoder) <= 64, "there is one for every connection");
 

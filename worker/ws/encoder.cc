@@ -12,9 +12,9 @@ size_t header_bytes(size_t payload_bytes) {
   return payload_bytes <= UINT16_MAX ? 4 : 10;
 }
 
-size_t write_header(char* out, Opcode opcode, size_t payload_bytes) {
+size_t write_header(char* out, Opcode opcode, size_t payload_bytes, bool deflated) {
   size_t size = header_bytes(payload_bytes);
-  out[0] = char(0x80 | uint8_t(opcode));
+  out[0] = char(0x80 | (deflated ? 0x40 : 0) | uint8_t(opcode));
   if (size == 2) {
     out[1] = char(payload_bytes);
   } else if (size == 4) {

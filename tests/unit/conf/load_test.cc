@@ -353,6 +353,20 @@ TEST(TokenFile, NeverLeaksATokenIntoAMessage) {
   EXPECT_EQ(all_of(loaded).find("secret"), std::string::npos) << all_of(loaded);
 }
 
+TEST(Load, PermessageDeflateIsOffUnlessItIsThere) {
+  auto with = [](const std::string& line) {
+    Loaded loaded =
+        load_text("[[listen]]\naddress = '127.0.0.1:8080'\nbackend = 'echo'\n" + line, "/h.toml");
+    EXPECT_TRUE(loaded) << all_of(loaded);
+    return loaded.config.listens.at(0).permessage_deflate;
+  };
+  EXPECT_FALSE(with(""));
+  EXPECT_EQ(with("permessage_deflate = {}"), PermessageDeflate());
+  EXPECT_EQ(with("permessage_deflate = { level = 9, min_size = '1 KiB', "
+                 "client_no_context_takeover = false, client_max_window_bits = 10 }"),
+            (PermessageDeflate{9, 1024, false, 10}));
+}
+
 TEST(Load, CertificatesAreReadAndJudged) {
   TempDir dir;
   Certificate good = test::make_certificate({"one.example"}),

@@ -57,6 +57,7 @@ max_pending = 1
 proxies = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1", "unix"]
 proxy_protocol = true
 forwarded = "Forwarded"
+permessage_deflate = { level = 1, min_size = 0, client_no_context_takeover = false, client_max_window_bits = 8 }
 [[listen]]
 address = "unix:/run/shop/tcp.sock"
 protocol = "tcp"

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/deflate_peer.h"
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/worker/room.h"
 #include "tests/unit/ws/client_frames.h"
@@ -74,9 +75,10 @@ class ClientHandover : public ::testing::Test {
   std::vector<std::unique_ptr<Room>> left_;
 };
 
-std::string handshake_bytes() {
+std::string handshake_bytes(const std::string& more = {}) {
   return "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+         more + "\r\n";
 }
 
 // Hand-shake, a message, a fragmented one with a ping between its parts, a long one: the client moves at every
@@ -106,6 +108,81 @@ TEST_F(ClientHandover, WebSocketMovesAtEveryByte) {
     ASSERT_EQ(stats().connections_open.get(), 0u);
     ASSERT_EQ(stats().bytes_unsent.get(), 0u);
   }
+}
+
+// Terms, the window and half a message move at every byte of a deflated conversation; each message refers back to the
+// one before, also over the move.
+TEST_F(ClientHandover, DeflatedConversationMovesAtEveryByte) {
+  for (bool takeover : {true, false}) {
+    room().web.permessage_deflate =
+        conf::PermessageDeflate{.min_size = 1, .client_no_context_takeover = !takeover};
+    test::PeerDeflater peer_deflater(12);
+    auto deflated = [&](std::string_view text) {
+      if (!takeover) peer_deflater = test::PeerDeflater(12);
+      return peer_deflater.message(text);
+    };
+    auto whole = [](unsigned opcode, const std::string& payload) {
+      return test::frame(opcode, payload, {.rsv = 4});
+    };
+    std::string first = deflated("the first message of this client");
+    std::string second = deflated("the second message of this client");
+    std::string third = deflated("the third message of this client");
+    const std::string offer =
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12; "
+        "server_max_window_bits=10\r\n";
+    std::string all = handshake_bytes(offer) + whole(1, first) +
+                      test::frame(1, second.substr(0, 5), {.fin = false, .rsv = 4}) +
+                      test::frame(9, "beat") + test::frame(0, second.substr(5)) +
+                      test::frame(1, "plain") + whole(2, third);
+    std::vector<std::string> expected = {"the first message of this client",
+                                         "the second message of this client", "plain",
+                                         "the third message of this client"};
+    for (size_t at = 1; at < all.size(); ++at) {
+      SCOPED_TRACE(testing::Message() << "moved after byte " << at << ", takeover " << takeover);
+      room().backend.messages.clear();
+      Peer peer = room().connect(room().web, room().backend);
+      peer.send(all.substr(0, at));
+      for (int i = 0; i < 3; ++i) room().turn();
+      uint64_t kept = stats().ws_window_bytes.get();
+      move({&peer});
+      ASSERT_FALSE(HasFatalFailure());
+      ASSERT_EQ(stats().ws_window_bytes.get(), kept);
+      peer.send(all.substr(at));
+      ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 4; }))
+          << peer.received();
+      ASSERT_EQ(room().backend.messages, expected);
+      ASSERT_EQ(stats().ws_window_bytes.get(),
+                takeover ? expected[0].size() + expected[1].size() + expected[3].size() : 0);
+      ASSERT_TRUE(room().turn_until([&] {
+        return test::behind_101(peer) == std::string("\x8a\x04") + "beat";
+      })) << peer.received();
+      ASSERT_EQ(peer.client->deflate(), ws::DeflateTerms(10, 12, takeover));
+      std::string text(100, 'x');
+      Payload payload(text, false);
+      ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+      ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).size() > 8; }));
+      std::string pushed = test::behind_101(peer).substr(6);
+      ASSERT_EQ(pushed[0], '\xc1');
+      ASSERT_EQ(test::peer_inflate(pushed.substr(2), 10), text);
+      peer.close();
+      ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+      ASSERT_TRUE(room().turn_until([&] { return stats().connections_open.get() == 0; }));
+      ASSERT_EQ(stats().ws_window_bytes.get(), 0u);
+    }
+  }
+}
+
+// A message may come in with the reload that takes its listener's setting away.
+TEST_F(ClientHandover, DeflatedClientsAreUnderstoodWithoutTheSetting) {
+  room().web.permessage_deflate.emplace();
+  Peer peer = room().connect(room().web, room().backend);
+  test::shake_hands(peer, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).empty(); }));
+  room().web.permessage_deflate.reset();
+  move({&peer});
+  peer.send(test::frame(1, test::PeerDeflater().message("still read"), {.rsv = 4}));
+  ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
+  EXPECT_EQ(room().backend.messages[0], "still read");
 }
 
 TEST_F(ClientHandover, LinesMoveAtEveryByte) {
@@ -374,6 +451,10 @@ TEST_F(ClientHandover, RecordsThatMakeNoSenseAreRefused) {
   EXPECT_TRUE(refused([](auto& r) { r.framer->error = 9; }, session));
   EXPECT_TRUE(refused([](auto&) {}, nullptr)) << "it names a session";
   EXPECT_TRUE(refused([](auto& r) { r.session_hi = r.session_lo = 0; }, session));
+  EXPECT_TRUE(refused([](auto& r) { r.deflate = 3; }, session)) << "no terms";
+  EXPECT_TRUE(
+      refused([](auto& r) { r.deflate = ws::DeflateTerms({}, 15, true).packed(); }, session))
+      << "not on TCP";
   session->client = peer.client;
   EXPECT_TRUE(refused([](auto&) {}, session)) << "the session has its client";
 }

@@ -149,6 +149,9 @@ TEST(HandoverFields, TheFirstVersionsClientIsStillRead) {
   EXPECT_TRUE(client.reading);
   EXPECT_FALSE(client.framer);
   EXPECT_EQ(client.key, "") << "a field of a later version";
+  EXPECT_EQ(client.deflate, 0);
+  EXPECT_FALSE(client.decoder->state.deflated);
+  EXPECT_EQ(client.decoder->window, "");
 }
 
 TEST(HandoverFields, ListenersAndBackendsComeBackWithTheirZeros) {
@@ -159,7 +162,11 @@ TEST(HandoverFields, ListenersAndBackendsComeBackWithTheirZeros) {
   listen.framing = conf::Framing{.offset = 2, .size = 2, .big_endian = false, .strip = false};
   listen.ping_interval_ms = 0;
   listen.channels = {"a", "b"};
-  config.listens = {listen};
+  conf::Listen web;
+  web.address = *conf::parse_address("127.0.0.1:9006");
+  web.permessage_deflate = conf::PermessageDeflate{
+      .level = 1, .min_size = 0, .client_no_context_takeover = false, .client_max_window_bits = 9};
+  config.listens = {listen, web};
   conf::Backend backend;
   backend.name = "app";
   backend.servers = {{*conf::parse_address("unix:/run/fpm.sock"), 3}};
@@ -169,8 +176,9 @@ TEST(HandoverFields, ListenersAndBackendsComeBackWithTheirZeros) {
   config.backends = {backend};
   ConfigRecord back;
   ASSERT_TRUE(load(save(config), back));
-  ASSERT_EQ(back.listens.size(), 1u);
+  ASSERT_EQ(back.listens.size(), 2u);
   EXPECT_EQ(back.listens[0], listen);
+  EXPECT_EQ(back.listens[1], web);
   ASSERT_EQ(back.backends.size(), 1u);
   EXPECT_EQ(back.backends[0], backend);
 }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/deflate_peer.h"
+#include "tests/unit/worker/room.h"
+
 namespace holdfast {
 namespace {
 
@@ -51,6 +54,24 @@ TEST(Payload, LongerThanTheLengthFieldCanSayIsNotFramed) {
 TEST(Payload, EmptyMessageIsAFrameToo) {
   conf::Listen listen = web();
   EXPECT_EQ(Payload("", false).framed(listen).bytes(), std::string_view("\x81\0", 2));
+}
+
+TEST(Payload, BinaryOneHasTheBinaryOpcodeAndTheFirstReservedBitWhenItIsDeflated) {
+  test::Instance instance;
+  test::Room room(instance);
+  conf::Listen listen = web();
+  listen.permessage_deflate.emplace();
+  std::string text(1000, 'x');
+  for (bool binary : {false, true}) {
+    Payload payload(text, binary);
+    const BufferRef& first =
+        payload.deflated(listen, ws::DeflateTerms({}, 15, false), room.runtime);
+    EXPECT_EQ(uint8_t(first.bytes()[0]), binary ? 0xc2 : 0xc1);
+    EXPECT_EQ(test::peer_inflate(std::string(first.bytes().substr(2))), text);
+    const BufferRef& again = payload.deflated(listen, ws::DeflateTerms(10, 9, true), room.runtime);
+    EXPECT_EQ(again.bytes().data(), first.bytes().data());
+    EXPECT_EQ(payload.framed(listen).size(), 1004u);
+  }
 }
 
 }  // namespace

@@ -97,30 +97,34 @@ inline void feed(ws::Decoder& decoder, std::string bytes, ws::FrameSink& sink) {
 }
 
 // A decoder that goes on where the other one stands, as in another process.
-inline ws::Decoder moved(const ws::Decoder& from, uint32_t max_message) {
+inline ws::Decoder moved(const ws::Decoder& from, uint32_t max_message, ws::DeflateTerms terms = {},
+                         ws::Inflater* inflater = nullptr) {
   ws::DecoderRecord record;
   EXPECT_TRUE(handover::load(handover::save(from.save()), record));
-  ws::Decoder to(max_message);
+  ws::Decoder to(max_message, terms, inflater);
   EXPECT_TRUE(to.restore(std::move(record)));
   return to;
 }
 
 // Whichever way the bytes are cut, and whether or not the decoder moves at each cut: the same is told.
-inline Told decode(const Pieces& pieces, uint32_t max_message = 1 << 20) {
-  ws::Decoder decoder(max_message), mover(max_message);
+inline Told decode(const Pieces& pieces, uint32_t max_message = 1 << 20,
+                   ws::DeflateTerms terms = {}) {
+  ws::Inflater inflater, other_process;
+  ws::Decoder decoder(max_message, terms, &inflater), mover(max_message, terms, &other_process);
   Notebook notebook, moving;
   for (const std::string& piece : pieces) {
     feed(decoder, piece, notebook);
     feed(mover, piece, moving);
-    mover = moved(mover, max_message);
+    mover = moved(mover, max_message, terms, &other_process);
   }
   EXPECT_EQ(moving.told, notebook.told) << "moved at each cut";
   return notebook.told;
 }
 
 inline void expect_decoded(const std::string& bytes, const Told& expected,
-                           uint32_t max_message = 1 << 20) {
-  expect_told(bytes, expected, [=](const Pieces& pieces) { return decode(pieces, max_message); });
+                           uint32_t max_message = 1 << 20, ws::DeflateTerms terms = {}) {
+  expect_told(bytes, expected,
+              [=](const Pieces& pieces) { return decode(pieces, max_message, terms); });
 }
 
 }  // namespace holdfast::test
