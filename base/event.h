@@ -10,14 +10,18 @@
 //   I2  A callback never destroys its own object: it gives it to Loop::defer_delete(), and the object dies
 //       after the turn, in the order of retirement.
 //   I3  No exception leaves a callback (trampolines are noexcept, a stray one ends the process).
-//   I4  After fork the child must not use the parent's Loop: abandon_after_fork(), then a Loop of its own.
+//   I4  Where the kernel has no room for what is to be watched (ENOMEM, ENOSPC: fs.epoll.max_user_watches), it is tried
+//       again every kAgainMs until there is; Loop::unwatched() counts. The owner just hears nothing meanwhile.
+//   I5  After fork the child must not use the parent's Loop: abandon_after_fork(), then a Loop of its own.
 #pragma once
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -63,30 +67,36 @@ class Loop {
   void bury();
 
   event_base* raw() { return base_; }
+  // Descriptors that had to wait for room, ever. // I4
+  uint64_t unwatched() const { return unwatched_; }
 
  private:
+  friend class IoEvent;
+  friend class Poller;
   struct Grave {
     void* object;
     void (*destroy)(void*);
   };
   event_base* base_;
   bool stopped_ = false;
+  uint64_t unwatched_ = 0;
   std::vector<Grave> graveyard_;
 };
 
+inline constexpr unsigned kAgainMs = 10;
 inline constexpr short kRead = EV_READ;
 inline constexpr short kWrite = EV_WRITE;
 
 // Calls `(owner.*Member)(short ready)` while `fd` is ready for what watch() named (level-triggered). Not
-// movable: libevent keeps its address. 128 bytes, embedded, nothing allocated here.
+// movable: libevent keeps its address. Embedded, nothing allocated here.
 class IoEvent {
  public:
   template <auto Member, class Owner>
-  IoEvent(Loop& loop, int fd, Owner& owner, Call<Member>) : loop_(loop.raw()) {
+  IoEvent(Loop& loop, int fd, Owner& owner, Call<Member>) : loop_(loop), owner_(&owner) {
     call_ = [](evutil_socket_t, short ready, void* self) noexcept {
       (static_cast<Owner*>(self)->*Member)(ready);
     };
-    event_assign(&event_, loop_, fd, 0, call_, &owner);
+    event_assign(&event_, loop.raw(), fd, 0, call_, &owner);
   }
   IoEvent(const IoEvent&) = delete;
   IoEvent& operator=(const IoEvent&) = delete;
@@ -97,43 +107,13 @@ class IoEvent {
   short watching() const { return watching_; }
 
  private:
+  void begin();
+
   event event_;
-  event_base* loop_;
+  Loop& loop_;
+  void* owner_;
   event_callback_fn call_;
   short watching_ = 0;
-};
-
-// An epoll set that the loop watches as one descriptor: with the loop's own events each of them would cost 200 bytes, in
-// the owner and in libevent's tables. Level-triggered, one epoll_wait(2) of at most kTurnEvents a turn.
-class Poller {
- public:
-  static constexpr int kTurnEvents = 512;
-
-  // Calls `(owner.*Member)(short ready)` with what is ready of that which is watched (see watch()).
-  template <class Owner, void (Owner::*Member)(short)>
-  struct To {};
-  template <class Owner, void (Owner::*Member)(short)>
-  Poller(Loop& loop, To<Owner, Member>)
-      : call_([](void* owner, short ready) noexcept {
-          (static_cast<Owner*>(owner)->*Member)(ready);
-        }),
-        epoll_(make_epoll()),
-        ready_(loop, epoll_.get(), *this, Call<&Poller::on_ready>{}) {
-    ready_.watch(EV_READ);
-  }
-
-  // Watches `fd` for exactly `what` (kRead, kWrite, both, 0 for nothing) from now on. `watching` is the owner's note of
-  // what is watched, 0 at first. To be back at 0 before the owner or its descriptor goes: a descriptor that another
-  // process holds too would stay in the set.
-  void watch(int fd, void* owner, uint8_t& watching, short what);
-
- private:
-  static UniqueFd make_epoll();
-  void on_ready(short);
-
-  void (*call_)(void* owner, short ready) noexcept;
-  UniqueFd epoll_;
-  IoEvent ready_;  // dies before epoll_
 };
 
 // Calls `(owner.*Member)(int signal)` from the loop, never from the handler.
@@ -176,6 +156,51 @@ class Ticker {
 
  private:
   event event_;
+};
+
+// An epoll set that the loop watches as one descriptor: with the loop's own events each of them would cost 200 bytes, in
+// the owner and in libevent's tables. Level-triggered, one epoll_wait(2) of at most kTurnEvents a turn.
+class Poller {
+ public:
+  static constexpr int kTurnEvents = 512;
+
+  // Calls `(owner.*Member)(short ready)` with what is ready of that which is watched (see watch()).
+  template <class Owner, void (Owner::*Member)(short)>
+  struct To {};
+  template <class Owner, void (Owner::*Member)(short)>
+  Poller(Loop& loop, To<Owner, Member>)
+      : loop_(loop),
+        call_([](void* owner, short ready) noexcept {
+          (static_cast<Owner*>(owner)->*Member)(ready);
+        }),
+        epoll_(make_epoll()),
+        ready_(loop, epoll_.get(), *this, Call<&Poller::on_ready>{}) {
+    ready_.watch(EV_READ);
+  }
+
+  // Watches `fd` for exactly `what` (kRead, kWrite, both, 0 for nothing) from now on. `watching` is the owner's note of
+  // what is watched, 0 at first. To be back at 0 before the owner or its descriptor goes: a descriptor that another
+  // process holds too would stay in the set.
+  void watch(int fd, void* owner, uint8_t& watching, short what);
+
+ private:
+  struct Waiting {
+    void* owner;
+    short what;
+  };
+
+  static UniqueFd make_epoll();
+  // False: the kernel has no room.
+  bool add(int fd, void* owner, short what);
+  void on_ready(short);
+  void try_again();
+
+  Loop& loop_;
+  void (*call_)(void* owner, short ready) noexcept;
+  UniqueFd epoll_;
+  IoEvent ready_;                   // dies before epoll_
+  std::map<int, Waiting> waiting_;  // by descriptor // I4
+  std::optional<Ticker> again_;     // while somebody waits
 };
 
 }  // namespace holdfast

@@ -132,6 +132,7 @@ Result<UniqueFd> write_record(const MasterRecord& record) {
   std::string bytes = handover::save(record);
   for (size_t at = 0; at < bytes.size();) {
     ssize_t written = write(file.get(), bytes.data() + at, bytes.size() - at);
+    if (written == -1 && errno == EINTR) continue;
     if (written <= 0) return Error{Errc::io, errno, "write the master's state"};
     at += size_t(written);
   }

@@ -99,7 +99,8 @@ void UpgradeCheck::read_words() {
   char bytes[4096];
   for (;;) {
     ssize_t got = read(words_.get(), bytes, sizeof bytes);
-    if (got == -1 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got == -1 && errno == EINTR) continue;
+    if (got == -1 && errno == EAGAIN) return;
     if (got <= 0) return readable_->watch(0);
     said_.append(bytes, std::min(size_t(got), kMaxWords - said_.size()));
   }

@@ -35,8 +35,12 @@ bool read_control_words(int control, ControlWords* words) {
 }
 
 void say(int control, char word) {
-  if (send(control, &word, 1, MSG_NOSIGNAL) != 1)
-    log_warn("the master did not take a word word={}", word);
+  ssize_t sent;
+  do {
+    sent = send(control, &word, 1, MSG_NOSIGNAL);
+  } while (sent == -1 && errno == EINTR);
+  if (sent != 1)
+    log_warn("the master did not take a word word={} error=\"{}\"", word, std::strerror(errno));
 }
 
 Result<UniqueFd> wait_for_takeover(int control) {

@@ -49,6 +49,7 @@ class Worker final : private TurnHook {
   bool before_wait() override;
   void after_wait() override;
   void on_tick();
+  void count_unwatched();
   void on_control(short);
   void on_word(char word, UniqueFd fd);
   void on_signal(int signal);
@@ -69,6 +70,8 @@ class Worker final : private TurnHook {
   const conf::Config& config_;
   shm::SlotHead& head_;
   Loop loop_;
+  uint64_t unwatched_ = 0;  // of Loop::unwatched(), counted
+  LogGate unwatched_gate_;
   std::vector<char> scratch_;
   TimingWheel wheel_;
   FlushQueue flush_;
@@ -235,6 +238,7 @@ void Worker::on_tick() {
   sessions_.end_expired(wall_ms() / 1000);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
+  count_unwatched();
   if (!heritage_.accepts && !parting_ && nothing_left()) {
     log_info("worker ends slot={}: it only served what was there, and that is gone",
              heritage_.slot);
@@ -248,6 +252,18 @@ void Worker::on_tick() {
   for (auto& [name, backend] : homes_.backends()) backend->abandon();
   log_info("worker ends slot={}", heritage_.slot);
   loop_.stop();
+}
+
+void Worker::count_unwatched() {
+  uint64_t fresh = loop_.unwatched() - unwatched_;
+  if (fresh == 0) return;
+  unwatched_ += fresh;
+  runtime_.stats.connections_unwatched.add(fresh);
+  if (uint64_t n = unwatched_gate_.pass())
+    log_warn(
+        "epoll has no room for more descriptors times={}; they wait, raise "
+        "fs.epoll.max_user_watches",
+        n);
 }
 
 // ---- going

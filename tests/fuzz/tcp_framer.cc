@@ -1,4 +1,4 @@
-// A TCP stream through every kind of framing.
+// A TCP stream through every kind of framing; and the same where the framer moves to another process behind each piece.
 #include "worker/tcp/framer.h"
 
 #include "tests/fuzz/fuzz.h"
@@ -20,13 +20,19 @@ class Sink final : public tcp::MessageSink {
   Told told;
 };
 
-Told run(const conf::Framing& framing, const fuzz::Pieces& pieces) {
+Told run(const conf::Framing& framing, const fuzz::Pieces& pieces, bool moved = false) {
   Sink sink;
-  tcp::Framer framer(framing, kMaxMessage);
+  auto framer = std::make_unique<tcp::Framer>(framing, kMaxMessage);
   auto error = tcp::FrameError::none;
-  for (std::string_view bytes : pieces) error = framer.feed(fuzz::Piece(bytes).view(), sink);
+  for (std::string_view bytes : pieces) {
+    error = framer->feed(fuzz::Piece(bytes).view(), sink);
+    if (!moved) continue;
+    auto successor = std::make_unique<tcp::Framer>(framing, kMaxMessage);
+    successor->restore(framer->partial(), framer->error(), framer->done());
+    framer = std::move(successor);
+  }
   sink.told.push_back("error " + std::to_string(int(error)));
-  if (framer.mid_message()) sink.told.push_back("in a message");
+  if (framer->mid_message()) sink.told.push_back("in a message");
   return sink.told;
 }
 
@@ -60,8 +66,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace holdfast;
   static const std::vector<conf::Framing> all = framings();
   for (const conf::Framing& framing : all) {
-    fuzz::expect_same_in_every_division(
-        fuzz::view(data, size), [&](const fuzz::Pieces& pieces) { return run(framing, pieces); });
+    fuzz::expect_same_in_every_division(fuzz::view(data, size), [&](const fuzz::Pieces& pieces) {
+      Told stayed = run(framing, pieces);
+      fuzz::expect(run(framing, pieces, true) == stayed, "the same after every move");
+      return stayed;
+    });
     expect_way_back(framing, fuzz::view(data, size));
   }
   return 0;

@@ -1,7 +1,9 @@
-// WebSocket frames of a client, cut at random, with a small and a large bound of a message.
+// WebSocket frames of a client, cut at random, with a small and a large bound of a message, without and with
+// permessage-deflate; and the same where the decoder moves to another process behind each piece.
 #include "worker/ws/decoder.h"
 
 #include "tests/fuzz/fuzz.h"
+#include "worker/handover/connection_records.h"
 
 namespace holdfast {
 namespace {
@@ -36,15 +38,31 @@ class Sink final : public ws::FrameSink {
   uint32_t max_message_;
 };
 
-Told run(uint32_t max_message, const fuzz::Pieces& pieces) {
-  Sink sink(max_message);
-  ws::Decoder decoder(max_message);
+struct Terms {
+  uint32_t max_message;
+  ws::DeflateTerms deflate;
+  bool moved;  // through a handover's record behind each piece
+};
+
+Told run(const Terms& terms, const fuzz::Pieces& pieces) {
+  static ws::Inflater inflater;
+  Sink sink(terms.max_message);
+  auto fresh = [&] {
+    return std::make_unique<ws::Decoder>(terms.max_message, terms.deflate, &inflater);
+  };
+  auto decoder = fresh();
   for (std::string_view bytes : pieces) {
     fuzz::Piece piece(bytes);  // unmasked in place
-    decoder.feed({piece.data(), piece.size()}, sink);
+    decoder->feed({piece.data(), piece.size()}, sink);
+    if (!terms.moved) continue;
+    ws::DecoderRecord record;
+    fuzz::expect(handover::load(handover::save(decoder->save()), record),
+                 "its record is read back");
+    decoder = fresh();
+    fuzz::expect(decoder->restore(std::move(record)), "a decoder's own state is one");
   }
-  if (decoder.finished()) sink.told.push_back("finished");
-  if (decoder.mid_message()) sink.told.push_back("in a message");
+  if (decoder->finished()) sink.told.push_back("finished");
+  if (decoder->mid_message()) sink.told.push_back("in a message");
   return sink.told;
 }
 
@@ -53,9 +71,14 @@ Told run(uint32_t max_message, const fuzz::Pieces& pieces) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace holdfast;
+  std::string_view bytes = fuzz::view(data, size);
   for (uint32_t max_message : {20u, 65'536u})
-    fuzz::expect_same_in_every_division(fuzz::view(data, size), [&](const fuzz::Pieces& pieces) {
-      return run(max_message, pieces);
-    });
+    for (ws::DeflateTerms deflate : {ws::DeflateTerms(), ws::DeflateTerms(15, 9, true)})
+      fuzz::expect_same_in_every_division(bytes, [&](const fuzz::Pieces& pieces) {
+        Told stayed = run({max_message, deflate, false}, pieces);
+        fuzz::expect(run({max_message, deflate, true}, pieces) == stayed,
+                     "the same after every move");
+        return stayed;
+      });
   return 0;
 }

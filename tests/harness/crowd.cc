@@ -79,6 +79,7 @@ void Crowd::Impl::connect_some() {
     auto member = std::make_unique<Member>(core, kind, ordinal);
     Member& fresh = *member;
     core.members.emplace(fresh.id(), std::move(member));
+    fresh.doom(core.peril);
     fresh.begin();
   }
 }
@@ -200,6 +201,11 @@ void Crowd::drop_doomed() {
 
 void Crowd::reprieve() {
   for (auto& [id, member] : impl_->core.members) member->doom(false);
+}
+
+void Crowd::peril(bool on) {
+  impl_->core.peril = on;
+  on ? doom_all() : reprieve();
 }
 
 void Crowd::trouble(bool on) {

@@ -79,6 +79,8 @@ class Crowd {
   void drop_doomed();
   // Those still there may not be closed any more: they have outlived what might have cost them.
   void reprieve();
+  // While it is on, anybody may be closed at any time, and newcomers refused; off is a reprieve, too.
+  void peril(bool on);
   // While it is on, pushes may fail or be answered without every worker's part; requests of clients may wait.
   void trouble(bool on);
   // Whoever connects from now on does so to these addresses.

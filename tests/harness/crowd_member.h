@@ -35,6 +35,7 @@ struct CrowdCore {
   uint64_t received = 0;
   bool quiet = false;                                   // nobody starts to say something
   bool trouble = false;                                 // pushes may fail
+  bool peril = false;                                   // newcomers are doomed
   std::map<uint32_t, std::unique_ptr<Member>> members;  // by id, which is the ledger's party
 
   // From 0 to n - 1.

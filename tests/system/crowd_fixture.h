@@ -84,23 +84,27 @@ class CrowdTest : public testing::Test {
 
   // Everybody leaves, and of nobody anything remains.
   void expect_nothing_left(Crowd& crowd) {
+    expect_all_gone(crowd);
+    EXPECT_EQ(gw_.counter("events.close"), gw_.counter("events.connect"));
+    for (const auto& [id, told] : told_of(fpm_.app_log())) {
+      EXPECT_LE(told.connects, 1u) << id;
+      EXPECT_EQ(told.closes, 1u) << id << " " << told.reason;
+    }
+  }
+
+  void expect_all_gone(Crowd& crowd) {
     crowd.leave();
     EXPECT_EQ(crowd.violations(), 0u) << crowd.violation_text();
     for (const char* gauge :
          {"sessions.online", "connections.open", "channels.local", "channels.memberships",
           "resp.subscriptions", "events.close_owed", "mailbox.overflow_bytes"})
       EXPECT_EQ(gw_.counter_becomes(gauge, 0), 0u) << gauge;
-    EXPECT_EQ(gw_.counter("events.close"), gw_.counter("events.connect"));
     EXPECT_EQ(gw_.counter("events.close_lost"), 0u);
     EXPECT_EQ(in_directory(), 0u);
     for (int room = 0; room < 100; ++room)
       gw_.segment().filter().for_each("room" + std::to_string(room), [&](uint32_t slot) {
         ADD_FAILURE() << "room" << room << " still routed to " << slot;
       });
-    for (const auto& [id, told] : told_of(fpm_.app_log())) {
-      EXPECT_LE(told.connects, 1u) << id;
-      EXPECT_EQ(told.closes, 1u) << id << " " << told.reason;
-    }
   }
 
   size_t in_directory() const {

@@ -80,7 +80,7 @@ void Connection::close(bool answered) {
 
 // Whoever adds a member carries it, or says why not: phase_ belongs to connecting, idle_since_ms_ to idle,
 // status_, spoiled_ and too_large_ to the end of a request within one call; counted_ is true of all that move.
-static_assert(sizeof(Connection) == 344);
+static_assert(sizeof(Connection) == 352);
 
 bool Connection::under_way() const {
   return (state_ == State::sending && sent_ > 0) || state_ == State::waiting ||
