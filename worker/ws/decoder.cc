@@ -65,15 +65,26 @@ DecoderRecord Decoder::save() const {
   return record;
 }
 
-bool Decoder::restore(DecoderRecord&& record) {
+bool Decoder::makes_sense(const DecoderRecord& record) const {
   const DecoderState& s = record.state;
-  bool sense = s.head_bytes <= sizeof s.head && s.utf8 <= Utf8::wrong && s.frame <= Opcode::pong &&
-               s.message <= Opcode::binary && record.control.size() <= 125;
+  bool inside = s.message != Opcode::continuation;
+  bool control = s.in_frame && is_control(s.frame), data = s.in_frame && !control;
+  bool head = s.head_bytes < sizeof s.head && (s.head_bytes < 2 || objection(s).empty());
+  bool frame = is_known(uint8_t(s.frame)) && s.message <= Opcode::binary && s.utf8 <= Utf8::wrong &&
+               (!data || inside);
+  // A message that is longer than this process's bound is judged by its next frame.
+  bool payload =
+      record.control.size() + (control ? s.payload_left : 0) <= (control ? kMaxControl : 0) &&
+      (inside || record.message.empty());
   bool agreed =
-      (!s.deflated || (terms_.on() && s.message != Opcode::continuation)) &&
+      (!s.deflated || (terms_.on() && inside)) &&
       (record.window.empty() ||
        (terms_.client_takeover() && record.window.size() <= size_t{1} << terms_.client_bits()));
-  if (!sense || !agreed) return false;
+  return head && frame && payload && agreed;
+}
+
+bool Decoder::restore(DecoderRecord&& record) {
+  if (!record.state.finished && !makes_sense(record)) return false;  // I3
   state_ = record.state;
   partial_.reset();
   window_.reset();
@@ -107,24 +118,27 @@ bool Decoder::take_head(std::span<char>& bytes, FrameSink& sink) {
 }
 
 bool Decoder::judge_head(FrameSink& sink) {
-  uint8_t first = state_.head[0], second = state_.head[1];
+  std::string_view why = objection(state_);
+  return why.empty() || fail(sink, 1002, why);
+}
+
+std::string_view Decoder::objection(const DecoderState& s) const {
+  uint8_t first = s.head[0], second = s.head[1];
   auto opcode = Opcode(first & kOpcode);
-  bool fin = (first & kFin) != 0;
+  bool inside = s.message != Opcode::continuation;
   // RSV1: the message that begins here is deflated.
   bool may_deflate = terms_.on() && !is_control(opcode) && opcode != Opcode::continuation;
-  if ((first & kRsv) != 0 && ((first & kRsv) != kRsv1 || !may_deflate))
-    return fail(sink, 1002, "reserved bit set");
-  if (!is_known(first & kOpcode)) return fail(sink, 1002, "unknown opcode");
+  if ((first & kRsv) != 0 && ((first & kRsv) != kRsv1 || !may_deflate)) return "reserved bit set";
+  if (!is_known(first & kOpcode)) return "unknown opcode";
   if (is_control(opcode)) {
-    if (!fin) return fail(sink, 1002, "fragmented control frame");
-    if ((second & kLength) > kMaxControl) return fail(sink, 1002, "control frame too long");
+    if ((first & kFin) == 0) return "fragmented control frame";
+    if ((second & kLength) > kMaxControl) return "control frame too long";
   } else if (opcode == Opcode::continuation) {
-    if (!inside_message()) return fail(sink, 1002, "continuation of nothing");
-  } else if (inside_message()) {
-    return fail(sink, 1002, "new message inside a fragmented one");
+    if (!inside) return "continuation of nothing";
+  } else if (inside) {
+    return "new message inside a fragmented one";
   }
-  if ((second & kMasked) == 0) return fail(sink, 1002, "frame without mask");
-  return true;
+  return (second & kMasked) == 0 ? "frame without mask" : "";
 }
 
 bool Decoder::begin_frame(FrameSink& sink) {
@@ -145,8 +159,8 @@ bool Decoder::begin_frame(FrameSink& sink) {
       state_.deflated = (head[0] & kRsv1) != 0;
     }
     size_t before = partial_ == nullptr ? 0 : partial_->message.size();
-    uint32_t most = state_.deflated ? deflated_bound(max_message_) : max_message_;
-    if (before > most || length > most - before) return fail(sink, 1009, "message too long");
+    uint32_t bound = most(state_.deflated);
+    if (before > bound || length > bound - before) return fail(sink, 1009, "message too long");
   }
   state_.frame = opcode;
   state_.fin = (head[0] & kFin) != 0;

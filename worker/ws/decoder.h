@@ -123,6 +123,13 @@ class Decoder {
   size_t held_bytes() const;
 
  private:
+  bool makes_sense(const DecoderRecord& record) const;
+  // To the first two bytes of a frame's header; "": none.
+  std::string_view objection(const DecoderState& state) const;
+  // Bytes of a message that are kept until it is whole.
+  uint32_t most(bool deflated) const {
+    return deflated ? deflated_bound(max_message_) : max_message_;
+  }
   bool inside_message() const { return state_.message != Opcode::continuation; }
   bool fill_head(std::span<char>& bytes, size_t need);
   bool take_head(std::span<char>& bytes, FrameSink& sink);
