@@ -179,6 +179,51 @@ TEST(DecoderDeflate, RecordsThatMakeNoSenseAreRefused) {
   EXPECT_FALSE(takes(small, [](auto& r) { r.window = std::string(257, 'x'); }));
 }
 
+TEST(Decoder, RecordsThatMakeNoSenseAreRefused) {
+  auto takes = [](auto change) {
+    ws::DecoderRecord record;
+    change(record);
+    return ws::Decoder(1000).restore(std::move(record));
+  };
+  // As they come: a frame's head, of which so many bytes are there.
+  auto takes_head = [&](uint8_t first, uint8_t second, uint8_t bytes = 2) {
+    return takes([&](auto& r) {
+      r.state.head[0] = first;
+      r.state.head[1] = second;
+      r.state.head_bytes = bytes;
+    });
+  };
+  EXPECT_TRUE(takes([](auto&) {}));
+  EXPECT_TRUE(takes_head(0x81, 0x85));
+  EXPECT_TRUE(takes_head(0x8d, 0, 1)) << "judged with its second byte";
+  EXPECT_FALSE(takes_head(0x8d, 0x85)) << "unknown opcode";
+  EXPECT_FALSE(takes_head(0xc1, 0x85)) << "reserved bit";
+  EXPECT_FALSE(takes_head(0x81, 0x05)) << "no mask";
+  EXPECT_FALSE(takes_head(0x80, 0x85)) << "continuation of nothing";
+  EXPECT_FALSE(takes_head(0x81, 0x85, 14)) << "whole";
+  EXPECT_FALSE(takes([](auto& r) { r.state.frame = ws::Opcode(11); }));
+  EXPECT_FALSE(takes([](auto& r) {
+    r.state.in_frame = true;
+    r.state.frame = ws::Opcode::text;
+  })) << "a frame of no message";
+  auto takes_ping = [&](uint32_t left, size_t kept) {
+    return takes([&](auto& r) {
+      r.state.in_frame = true;
+      r.state.frame = ws::Opcode::ping;
+      r.state.payload_left = left;
+      r.control = std::string(kept, 'x');
+    });
+  };
+  EXPECT_TRUE(takes_ping(25, 100));
+  EXPECT_FALSE(takes_ping(26, 100));
+  EXPECT_FALSE(takes([](auto& r) { r.control = "x"; })) << "outside of a control frame";
+  EXPECT_FALSE(takes([](auto& r) { r.message = "x"; })) << "of no message";
+  EXPECT_TRUE(takes([](auto& r) {
+    r.state.finished = true;
+    r.state.frame = ws::Opcode(11);
+  })) << "nothing is read any more";
+}
+
 // A reload may lower max_message_size while a longer message is on its way.
 TEST(DecoderDeflate, AMessageLongerThanALowerBoundIsRefusedWithItsNextFrame) {
   for (bool is_deflated : {false, true}) {
