@@ -30,6 +30,13 @@ int no_password(char*, int, int, void*) {
   return 0;
 }
 
+// Did the last PEM_read_bio_X509() find nothing, and not something it could not read?
+bool at_end_of_pem() {
+  bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (at_end) ERR_clear_error();
+  return at_end;
+}
+
 bool use_chain(SSL_CTX* context, const std::string& chain) {
   Bio bio = reading(chain);
   X509* leaf = PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr);
@@ -41,9 +48,7 @@ bool use_chain(SSL_CTX* context, const std::string& chain) {
     X509_free(more);
     return false;
   }
-  bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  if (at_end) ERR_clear_error();
-  return at_end;
+  return at_end_of_pem();
 }
 
 bool use_key(SSL_CTX* context, const std::string& key) {
@@ -64,6 +69,23 @@ Result<void> use_certificate(SSL_CTX* context, const Certificate& certificate) {
   if (!use_chain(context, certificate.chain)) return bad("no PEM chain of certificates");
   if (!use_key(context, certificate.key)) return bad("no PEM key, or that of another certificate");
   if (SSL_CTX_check_private_key(context) != 1) return bad("the key is another's");
+  return {};
+}
+
+Result<void> require_client_certificate(SSL_CTX* context, const std::string& authorities) {
+  ERR_clear_error();
+  Bio bio = reading(authorities);
+  size_t added = 0;
+  bool taken = true;
+  while (X509* authority = PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr)) {
+    taken = taken && X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority) == 1 &&
+            SSL_CTX_add_client_CA(context, authority) == 1;
+    X509_free(authority);
+    ++added;
+  }
+  if (!taken || added == 0 || !at_end_of_pem())
+    return Error{Errc::bad_input, 0, "no PEM certificates: " + why()};
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return {};
 }
 

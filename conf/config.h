@@ -234,9 +234,12 @@ struct Token {
 struct Api {
   Address address;
   ApiProtocol protocol = ApiProtocol::http;
-  // Required unless loopback or unix; router listeners have none and must be loopback or unix.
+  // Required unless loopback, unix or client_ca; router listeners have none.
   std::string token_file;
   std::vector<Token> tokens;      // its lines: blank ones and #comments left out
+  std::vector<Certificate> tls;   // as Listen's
+  std::string client_ca_file;     // only with tls; "": no certificate is asked for
+  std::string client_ca;          // its contents: who may have signed a client's certificate, in PEM
   size_t max_body = 1024 * 1024;  // one HTTP body, one RESP request, one router message
   size_t send_queue =
       8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed

@@ -140,7 +140,7 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 // The place an exception carries is where the parser stood when it gave up, often the start of the
 // line; the places drawn in its message are exact. The last one is the culprit ("defined twice"),
 // the first one context.
-void add_syntax_error(Report& report, const toml::exception& error) {
+void add_syntax_error(Report& report, std::string_view text, const toml::exception& error) {
   std::vector<std::string_view> lines = lines_of(error.what());
   std::vector<Underlined> marks;
   for (size_t i = 0; i + 1 < lines.size(); ++i) {
@@ -162,7 +162,10 @@ void add_syntax_error(Report& report, const toml::exception& error) {
   if (marks.size() > 1 && marks.front().place.line != place.line) {
     what += fmt::format(" (see line {})", marks.front().place.line);
   }
-  report.add(place, "", what, "TOML 1.0");
+  // The library puts a line's end behind a text without one, and may point behind that.
+  Place end{1 + unsigned(std::count(text.begin(), text.end(), '\n')),
+            unsigned(text.size() - (text.rfind('\n') + 1) + 1)};
+  report.add(place.line > end.line ? end : place, "", what, "TOML 1.0");
 }
 
 // Empty where a problem was reported.
@@ -180,7 +183,7 @@ std::optional<Node> parse(std::string_view text, Report& report) {
     std::istringstream in{std::string(text)};
     return to_node(toml::parse(in, "configuration"));
   } catch (const toml::exception& error) {
-    add_syntax_error(report, error);
+    add_syntax_error(report, text, error);
   } catch (const std::bad_alloc&) {
     std::terminate();  // as everywhere in Holdfast
   } catch (const std::exception& error) {

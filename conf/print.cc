@@ -136,9 +136,9 @@ std::string framing_form(const Framing& framing) {
       framing.strip);
 }
 
-std::string tls_form(const Listen& listen) {
+std::string tls_form(const std::vector<Certificate>& certificates) {
   std::string out = "[\n";
-  for (const Certificate& certificate : listen.tls)
+  for (const Certificate& certificate : certificates)
     out += fmt::format("  {{ certificate = {}, key = {} }},\n", quoted(certificate.chain_file),
                        quoted(certificate.key_file));
   return out + "]";
@@ -212,7 +212,7 @@ void print_listen(Printer& out, const Listen& listen) {
   out.text("slow_consumer", policy_name(listen.slow_consumer));
   out.number("backlog", listen.backlog);
   out.number("max_pending", listen.max_pending);
-  if (!listen.tls.empty()) out.line("tls", tls_form(listen));
+  if (!listen.tls.empty()) out.line("tls", tls_form(listen.tls));
   if (listen.token) out.line("token", token_form(*listen.token));
   out.line("proxies", quoted(proxy_texts(listen)));
   out.line("proxy_protocol", listen.proxy_protocol ? "true" : "false");
@@ -279,6 +279,8 @@ void print_api(Printer& out, const Api& api) {
   out.text("address", api.address.text);
   out.text("protocol", protocol_name(api.protocol));
   if (!api.token_file.empty()) out.text("token_file", api.token_file);
+  if (!api.tls.empty()) out.line("tls", tls_form(api.tls));
+  if (!api.client_ca_file.empty()) out.text("client_ca", api.client_ca_file);
   out.size("max_body", api.max_body);
   if (api.protocol == ApiProtocol::resp) out.size("send_queue", api.send_queue);
 }

@@ -50,6 +50,9 @@ void read_connect_token(Table& listen, Listen& out, const Reading& reading);
 void check_user(Table& server, const std::string& user);
 void check_log_target(Table& log, const std::string& target);
 void read_tokens(Table& api, Api& out, const Reading& reading);
+// The optional "tls" of `table`.
+void read_tls(Table& table, std::vector<Certificate>& out, const Reading& reading);
+void read_client_ca(Table& api, Api& out, const Reading& reading);
 
 inline constexpr uint64_t kSecond = 1000;
 inline constexpr uint64_t kHour = 3600 * kSecond;

@@ -14,10 +14,10 @@ namespace {
 // A router listener has nothing that could be checked but who can reach it.
 void check_router(Table& table, bool exposed) {
   table.misplaced("token_file", "protocol = \"router\" has no authentication",
-                  "not on a router listener, which must be loopback or unix");
+                  "not on a router listener, which must be loopback, unix or have a client_ca");
   if (exposed) {
     table.wrong("address", "protocol = \"router\" has no authentication",
-                "a loopback or unix address");
+                "a loopback or unix address, or client_ca besides");
   }
 }
 
@@ -27,14 +27,16 @@ void read_api(Table& table, Api& api, Reading& reading) {
   table.choice<ApiProtocol>(
       "protocol", api.protocol,
       {{"http", ApiProtocol::http}, {"resp", ApiProtocol::resp}, {"router", ApiProtocol::router}});
-  bool local = api.address.is_unix() || api.address.is_loopback();
+  read_tls(table, api.tls, reading);
+  read_client_ca(table, api, reading);
+  bool closed = api.address.is_unix() || api.address.is_loopback() || table.has("client_ca");
   if (api.protocol == ApiProtocol::router) {
-    check_router(table, bound && !local);
+    check_router(table, bound && !closed);
   } else {
     read_tokens(table, api, reading);
-    if (bound && !local && !table.has("token_file")) {
+    if (bound && !closed && !table.has("token_file")) {
       table.wrong("address", "anybody who reaches it could push to all clients",
-                  "a loopback or unix address, or token_file besides");
+                  "a loopback or unix address, or token_file or client_ca besides");
     }
   }
   table.size("max_body", api.max_body, {kKiB, kGiB});

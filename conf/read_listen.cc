@@ -2,10 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
-#include <tuple>
 
-#include "conf/certificate.h"
 #include "conf/files.h"
 #include "conf/read.h"
 #include "conf/units.h"
@@ -89,43 +86,6 @@ void read_origins(Table& table, Listen& listen) {
           "\"https://example.com\", with a port if it is not the scheme's; or only \"*\"");
     }
   }
-}
-
-void read_certificate(Table& table, Listen& listen, const Reading& reading) {
-  constexpr size_t kMaxPem = 256 * kKiB;
-  Certificate certificate;
-  bool all = true;
-  for (const auto& [key, file, contents] :
-       {std::tuple("certificate", &certificate.chain_file, &certificate.chain),
-        std::tuple("key", &certificate.key_file, &certificate.key)}) {
-    if (!table.has(key)) table.missing(key, "the path of a PEM file");
-    if (!table.text(key, *file)) {
-      all = false;
-      continue;
-    }
-    *file = reading.resolve(*file);
-    Result<WholeFile> read = read_whole(*file, kMaxPem);
-    if (read) {
-      *contents = std::move(read->text);
-    } else {
-      table.wrong(key, read.error().text(), "a readable PEM file");
-      all = false;
-    }
-  }
-  table.finish();
-  if (!all) return;
-  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> scratch(SSL_CTX_new(TLS_server_method()),
-                                                            SSL_CTX_free);
-  if (Result<void> used = use_certificate(scratch.get(), certificate); !used)
-    table.wrong("certificate", used.error().text(),
-                "a chain of certificates, the server's first, and \"key\" without a pass phrase");
-  listen.tls.push_back(std::move(certificate));
-}
-
-void read_tls(Table& table, Listen& listen, const Reading& reading) {
-  if (!table.has("tls")) return;
-  for (Table& item : table.tables("tls", "tls = [{ certificate = \"FILE\", key = \"FILE\" }]"))
-    read_certificate(item, listen, reading);
 }
 
 void read_proxies(Table& table, Listen& listen) {
@@ -257,7 +217,7 @@ void read_listen(Table& table, Listen& listen, Reading& reading) {
       !table.has("protocol");
   read_backend_name(table, listen, reading.config);
   know_all(table);
-  read_tls(table, listen, reading);
+  read_tls(table, listen.tls, reading);
   read_channels(table, listen, reading.config.limits);
   if (protocol_known) {
     read_by_protocol(table, listen, reading);

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "worker/tls_connection.h"
+
 namespace holdfast {
 
 void ApiHome::on_reply(uint64_t connection, uint64_t request, BufferRef bytes) {
@@ -39,8 +41,25 @@ ApiConnection::~ApiConnection() {
   home_.connections.erase(number_);
 }
 
+std::unique_ptr<ApiConnection> ApiConnection::make(ApiHome& home, UniqueFd fd) {
+  if (home.tls != nullptr)
+    return std::make_unique<TlsConnection<ApiConnection>>(home, std::move(fd));
+  return std::make_unique<ApiConnection>(home, std::move(fd));
+}
+
 void ApiConnection::start() {
+  proceed({});
+}
+
+void ApiConnection::proceed(std::string_view) {
+  phase_ = Phase::serving;
   settle();
+}
+
+void ApiConnection::secure() {
+  phase_ = Phase::securing;
+  arm(runtime_.now_ms + runtime_.config.limits.handshake_timeout_ms);
+  read_on(true);
 }
 
 // ---- Requests
@@ -139,7 +158,7 @@ bool ApiConnection::half_request() const {
 
 // After everything that may have changed what is to be done next.
 void ApiConnection::settle() {
-  if (retired() || phase_ == Phase::lingering) return;
+  if (retired() || phase_ == Phase::lingering || phase_ == Phase::securing) return;
   if (frozen_) return read_on(false);
   if (at_eof_ && held_ == Held::no) phase_ = Phase::ending;
   if (phase_ == Phase::ending) {
@@ -166,10 +185,11 @@ bool ApiConnection::before_flush() {
 
 void ApiConnection::on_drained() {
   if (phase_ != Phase::lingering) return settle();
-  if (at_eof_) return on_end();
-  if (std::exchange(shut_, true)) return;
-  arm_for(Due::linger);
-  shut_down_writing();
+  if (!std::exchange(shut_, true)) {
+    arm_for(Due::linger);
+    shut_down_writing();
+  }
+  if (at_eof_) on_end();
 }
 
 // ---- Answers
@@ -241,8 +261,15 @@ handover::ApiRecord ApiConnection::save() const {
 
 std::unique_ptr<ApiConnection> ApiConnection::restore(ApiHome& home, UniqueFd fd,
                                                       handover::ApiRecord&& r) {
-  if (r.phase > uint8_t(Phase::lingering) || r.due > uint8_t(Due::linger)) return nullptr;
-  auto connection = std::make_unique<ApiConnection>(home, std::move(fd));
+  if (r.phase > uint8_t(Phase::lingering) ||  // securing does not move
+      r.due > uint8_t(Due::linger))
+    return nullptr;
+  std::unique_ptr<ApiConnection> connection;
+  if (r.tls) {
+    connection = TlsConnection<ApiConnection>::restore(home, std::move(fd), std::move(*r.tls));
+  } else {
+    connection = std::make_unique<ApiConnection>(home, std::move(fd));
+  }
   if (!connection->face_->restore(r.face) || !connection->restore_output(r.output)) return nullptr;
   connection->pending_ = std::move(r.pending);
   connection->next_request_ = r.next_request;
@@ -286,6 +313,7 @@ void ApiConnection::linger() {
 void ApiConnection::wind_up(WindUp what) {
   winding_up_ = true;
   all_go_ |= what == WindUp::all;
+  if (phase_ == Phase::securing) return on_end();
   leave_if_idle();
 }
 
@@ -316,6 +344,10 @@ void ApiConnection::arm_for(Due due) {
 }
 
 void ApiConnection::on_deadline() {
+  if (phase_ == Phase::securing) {
+    runtime_.stats.handshakes_timed_out.add();
+    return on_end();
+  }
   bool owed = !row_.empty();  // the router's deadline answers them
   if (owed || frozen_) return arm(runtime_.now_ms + kOwedMs);
   if (due_ == Due::sending && unsent() < unsent_when_armed_) return arm_for(Due::sending);

@@ -2,6 +2,9 @@
 // the order of the requests, whenever each of them comes.
 //
 //   phase      event                         -> phase      action
+//   securing   TLS hand-shake done              serving
+//   securing   it fails, handshake_timeout,     (gone)     counted
+//                the worker winds up
 //   serving    bytes                            serving    Face::step(), at most kTurnRequests,
 //                                                          then the next turn
 //   serving    kMaxRow answers owed,            serving    reading pauses until there is room again
@@ -34,6 +37,10 @@
 #include "worker/connection.h"
 #include "worker/handover/api_records.h"
 
+namespace holdfast::tls {
+class Context;
+}
+
 namespace holdfast {
 
 class ApiConnection;
@@ -44,8 +51,12 @@ class ApiHome final : public api::Reply::Desk {
   using MakeFace = std::unique_ptr<api::Face> (*)(const api::ApiContext& context, api::Wire& wire);
 
   ApiHome(Runtime& its_runtime, ConnectionTable& its_table, const api::ApiContext& its_context,
-          MakeFace its_make_face)
-      : runtime(its_runtime), table(its_table), context(its_context), make_face(its_make_face) {}
+          MakeFace its_make_face, const tls::Context* its_tls = nullptr)
+      : runtime(its_runtime),
+        table(its_table),
+        context(its_context),
+        make_face(its_make_face),
+        tls(its_tls) {}
   void on_reply(uint64_t connection, uint64_t request, BufferRef bytes) override;
   // While held, no request is taken and nothing read; what is under way gets its answers.
   void hold(bool on);
@@ -55,22 +66,28 @@ class ApiHome final : public api::Reply::Desk {
   ConnectionTable& table;
   const api::ApiContext context;
   const MakeFace make_face;
+  const tls::Context* const tls;                             // null: newcomers speak without TLS
   std::unordered_map<uint64_t, ApiConnection*> connections;  // by number
   uint64_t next_number = 1;
   bool held = false;
 };
 
-class ApiConnection final : public Connection, private api::Wire {
+class ApiConnection : public Connection, private api::Wire {
  public:
   static constexpr size_t kMaxRow = 1024;                // answers owed
   static constexpr size_t kMaxUnsent = 4 * 1024 * 1024;  // bytes of answers not taken
 
+  using Home = ApiHome;
+  using Record = handover::ApiRecord;
+
+  // With TLS where the listener has it.
+  static std::unique_ptr<ApiConnection> make(ApiHome& home, UniqueFd fd);
   ApiConnection(ApiHome& home, UniqueFd fd);
   ~ApiConnection() override;
   void start();
   // Handover, while no answer is owed: what travels beside the descriptor, and a connection made of it. Null: the
   // record makes no sense.
-  handover::ApiRecord save() const;
+  virtual handover::ApiRecord save() const;
   ApiHome& home() const { return home_; }
   static std::unique_ptr<ApiConnection> restore(ApiHome& home, UniqueFd fd,
                                                 handover::ApiRecord&& record);
@@ -79,9 +96,19 @@ class ApiConnection final : public Connection, private api::Wire {
   // the worker has no session online any more; a busy one when it has become idle.
   void wind_up(WindUp what) override;
 
+ protected:
+  void on_bytes(std::span<char> bytes) override;
+  void on_end() override { retire(); }
+  void on_end_of_input() override;
+  bool before_flush() override;
+  // What a newcomer sends, behind a TLS hand-shake if there was one.
+  virtual void proceed(std::string_view early);
+  void secure();
+  static constexpr bool proxied() { return false; }
+
  private:
   friend class ApiHome;
-  enum class Phase : uint8_t { serving, ending, lingering };
+  enum class Phase : uint8_t { serving, ending, lingering, securing };
   // Why no further request is taken just now.
   enum class Held : uint8_t {
     no,     // the face needs more bytes
@@ -102,10 +129,6 @@ class ApiConnection final : public Connection, private api::Wire {
   static constexpr uint64_t kOwedMs = 1'000;      // to look again while answers are owed
 
   // Connection
-  void on_bytes(std::span<char> bytes) override;
-  void on_end() override { retire(); }
-  void on_end_of_input() override;
-  bool before_flush() override;
   void on_drained() override;
   void on_deadline() override;
   // Wire

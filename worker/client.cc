@@ -8,7 +8,7 @@
 #include "worker/addresses.h"
 #include "worker/proxy/forwarded.h"
 #include "worker/proxy/header.h"
-#include "worker/tls_client.h"
+#include "worker/tls_connection.h"
 #include "worker/token/connect_token.h"
 #include "worker/tracer.h"
 #include "worker/ws/encoder.h"
@@ -61,7 +61,7 @@ Client::~Client() {
 }
 
 std::unique_ptr<Client> Client::make(const ClientHome& home, UniqueFd fd) {
-  if (home.tls != nullptr) return std::make_unique<TlsClient>(home, std::move(fd));
+  if (home.tls != nullptr) return std::make_unique<TlsConnection<Client>>(home, std::move(fd));
   return std::make_unique<Client>(home, std::move(fd));
 }
 
@@ -668,7 +668,7 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   origin.address_place = r.origin.address_place;
   std::unique_ptr<Client> client;
   if (r.tls) {
-    client = TlsClient::restore(home, std::move(fd), std::move(*r.tls));
+    client = TlsConnection<Client>::restore(home, std::move(fd), std::move(*r.tls));
   } else {
     client = std::make_unique<Client>(home, std::move(fd));
   }

@@ -70,6 +70,9 @@ class Client : public Connection,
                private ws::FrameSink,
                private tcp::MessageSink {
  public:
+  using Home = const ClientHome;
+  using Record = handover::ClientRecord;
+
   // With TLS where the listener has it.
   static std::unique_ptr<Client> make(const ClientHome& home, UniqueFd fd);
   Client(const ClientHome& home, UniqueFd fd);
@@ -79,10 +82,6 @@ class Client : public Connection,
   // Handover: what travels beside the descriptor, and a client made of it. Null: the record makes no
   // sense here. `session`: what the record names, or null.
   virtual handover::ClientRecord save() const;
-  // False: what has begun can only be ended by this process (a TLS hand-shake, and a PROXY header before one).
-  virtual bool can_move() const { return true; }
-  // Ends it here, where it cannot move.
-  void give_up() { retire(); }
   const Session* session() const { return session_; }
   // Whether, and how, it takes deflated messages.
   ws::DeflateTerms deflate() const { return deflate_; }

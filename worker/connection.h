@@ -42,6 +42,10 @@ class Connection : public Flushable, public Deadline {
   // In a successor, which owns the slot now: goes on where the predecessor stopped. Until then a
   // restored connection neither reads nor writes nor counts anything.
   virtual void resume() = 0;
+  // False: what has begun can only be ended by this process (a TLS hand-shake, and a PROXY header before one).
+  virtual bool can_move() const { return true; }
+  // Ends it here, where it cannot move.
+  void give_up() { retire(); }
 
  protected:
   // Bytes as they came; the span may be written to (unmasking) and is valid during the call.

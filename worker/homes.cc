@@ -102,14 +102,15 @@ ClientHome& Homes::client_home(size_t index) {
     const conf::Listen& listen = config_.listens[index];
     home = &client_homes_.emplace_back(ClientHome{runtime_, connections_, sessions_, listen,
                                                   uint16_t(index), backend_of(listen),
-                                                  tls_context(listen)});
+                                                  tls_context(listen.tls)});
   }
   return *home;
 }
 
-const tls::Context* Homes::tls_context(const conf::Listen& listen) {
-  if (listen.tls.empty()) return nullptr;
-  Result<tls::Context> made = tls::Context::make(listen.tls);
+const tls::Context* Homes::tls_context(const std::vector<conf::Certificate>& certificates,
+                                       const std::string& client_ca) {
+  if (certificates.empty()) return nullptr;
+  Result<tls::Context> made = tls::Context::make(certificates, client_ca);
   HF_CHECK(made);  // the configuration was refused otherwise
   return &tls_contexts_.emplace_back(std::move(*made));
 }
@@ -121,7 +122,8 @@ ApiHome& Homes::api_home(size_t index) {
     api::ApiContext context{&config_,          &conf,           heritage_.segment,  heritage_.slot,
                             &router_,          &runtime_.stats, &runtime_.draining, &hub_,
                             &router_.tracer(), &complaints_};
-    home = &api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol));
+    home = &api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol),
+                                    tls_context(conf.tls, conf.client_ca));
   }
   return *home;
 }

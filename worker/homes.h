@@ -53,7 +53,9 @@ class Homes {
 
  private:
   std::unique_ptr<Backend> make_backend(const conf::Backend& conf);
-  const tls::Context* tls_context(const conf::Listen& listen);
+  // Null: it speaks without TLS.
+  const tls::Context* tls_context(const std::vector<conf::Certificate>& certificates,
+                                  const std::string& client_ca = {});
 
   Runtime& runtime_;
   const Heritage& heritage_;

@@ -126,7 +126,7 @@ void Worker::build_listeners() {
     if (inherited.is_api) {
       ApiHome& home = homes_.api_home(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {
-        auto connection = std::make_unique<ApiConnection>(home, std::move(fd));
+        auto connection = ApiConnection::make(home, std::move(fd));
         ApiConnection& started = *connection;
         connections_.add(std::move(connection));
         started.start();

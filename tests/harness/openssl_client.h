@@ -27,25 +27,54 @@ inline std::string pem_of(const std::function<int(BIO*)>& write) {
   return pem;
 }
 
-// Signed by itself, for these names.
-inline conf::Certificate make_certificate(const std::vector<std::string>& names) {
+inline X509* certificate_of(const conf::Certificate& made) {
+  BIO* bio = BIO_new_mem_buf(made.chain.data(), int(made.chain.size()));
+  X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+  BIO_free(bio);
+  HF_CHECK(certificate != nullptr);
+  return certificate;
+}
+
+inline EVP_PKEY* key_of(const conf::Certificate& made) {
+  BIO* bio = BIO_new_mem_buf(made.key.data(), int(made.key.size()));
+  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
+  BIO_free(bio);
+  HF_CHECK(key != nullptr);
+  return key;
+}
+
+// Signed by `signer`, or by itself: that one may sign others.
+inline conf::Certificate make_certificate(const std::vector<std::string>& names,
+                                          const conf::Certificate* signer = nullptr) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), signer == nullptr ? 1 : 2);
   X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
   X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
   X509_set_pubkey(certificate, key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(names[0].c_str()), -1, -1, 0);
-  X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+  auto extend = [&](int nid, const char* value) {
+    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, nid, value);
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+  };
   std::string all;
   for (const std::string& name : names) all += (all.empty() ? "DNS:" : ",DNS:") + name;
-  X509_EXTENSION* extension =
-      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, all.c_str());
-  X509_add_ext(certificate, extension, -1);
-  X509_EXTENSION_free(extension);
-  HF_CHECK(X509_sign(certificate, key, EVP_sha256()) > 0);
+  extend(NID_subject_alt_name, all.c_str());
+  if (signer == nullptr) {
+    extend(NID_basic_constraints, "critical,CA:TRUE");
+    X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+    HF_CHECK(X509_sign(certificate, key, EVP_sha256()) > 0);
+  } else {
+    X509* authority = certificate_of(*signer);
+    EVP_PKEY* its_key = key_of(*signer);
+    X509_set_issuer_name(certificate, X509_get_subject_name(authority));
+    HF_CHECK(X509_sign(certificate, its_key, EVP_sha256()) > 0);
+    X509_free(authority);
+    EVP_PKEY_free(its_key);
+  }
   conf::Certificate made{
       "", "", pem_of([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate); }),
       pem_of([&](BIO* bio) {
@@ -57,10 +86,11 @@ inline conf::Certificate make_certificate(const std::vector<std::string>& names)
 }
 
 struct ClientWishes {
-  int version = 0;                     // 0: any
-  std::string ciphers;                 // suites of 1.3, or a list of 1.2; "": any
-  std::string name;                    // SNI
-  std::vector<std::string> protocols;  // ALPN
+  int version = 0;                                 // 0: any
+  std::string ciphers;                             // suites of 1.3, or a list of 1.2; "": any
+  std::string name;                                // SNI
+  std::vector<std::string> protocols;              // ALPN
+  const conf::Certificate* certificate = nullptr;  // to show to a server that asks
 };
 
 class OpensslClient {
@@ -74,6 +104,14 @@ class OpensslClient {
       HF_CHECK((wishes.version == TLS1_3_VERSION
                     ? SSL_CTX_set_ciphersuites(context_, wishes.ciphers.c_str())
                     : SSL_CTX_set_cipher_list(context_, wishes.ciphers.c_str())) == 1);
+    if (wishes.certificate != nullptr) {
+      X509* certificate = certificate_of(*wishes.certificate);
+      EVP_PKEY* key = key_of(*wishes.certificate);
+      HF_CHECK(SSL_CTX_use_certificate(context_, certificate) == 1 &&
+               SSL_CTX_use_PrivateKey(context_, key) == 1);
+      X509_free(certificate);
+      EVP_PKEY_free(key);
+    }
     ssl_ = SSL_new(context_);
     SSL_set_bio(ssl_, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     SSL_set_connect_state(ssl_);

@@ -164,5 +164,82 @@ TEST(Tls, SpeakingWithoutItIsRefused) {
   EXPECT_EQ(gw.counter_becomes("tls.failed", 1), 1u);
 }
 
+// ---- APIs
+
+std::string secure_api(const Place& place, const std::string& protocol,
+                       const std::string& more = {}) {
+  return "[[api]]\naddress = \"127.0.0.1:0\"\nprotocol = \"" + protocol +
+         "\"\ntls = [{ certificate = \"" + place.dir.path() + "/chain.pem\", key = \"" +
+         place.dir.path() + "/key.pem\" }]\n" + more;
+}
+
+constexpr std::string_view kPublish =
+    "POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\n"
+    R"({"channels":["news"],"data":"x"})";
+
+TEST(Tls, PushersAndSubscribersLiveOverReloadsAndAnUpgrade) {
+  Place place;
+  Gateway gw({.tables = place.tables + secure_api(place, "http") + secure_api(place, "resp")});
+  TlsStream pusher(gw.api(1)), subscriber(gw.api(2));
+  subscriber.write("SUBSCRIBE news\r\n");
+  subscriber.read_until(":1\r\n");
+  auto push = [&](const std::string& when) {
+    pusher.write(kPublish);
+    EXPECT_TRUE(pusher.read_until("}").starts_with("HTTP/1.1 200 OK")) << when;
+    EXPECT_EQ(subscriber.read_until("$1\r\nx\r\n"),
+              "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n")
+        << when;
+  };
+  push("before");
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_NO_FATAL_FAILURE(reload(gw));
+    push("reload " + std::to_string(round));
+  }
+  EXPECT_EQ(gw.ctl({"upgrade"}).status, 0);
+  gw.attach();
+  push("upgraded");
+  EXPECT_EQ(gw.counter("tls.failed"), 0u);
+}
+
+// As a redis-cli and a curl from Debian show them.
+TEST(Tls, OnlyProgramsWithACertificateMayPush) {
+  Place place;
+  conf::Certificate authority = make_certificate({"our own authority"}),
+                    program = make_certificate({"program"}, &authority);
+  const std::string dir = place.dir.path();
+  write_file(dir + "/ca.pem", authority.chain);
+  write_file(dir + "/program.pem", program.chain);
+  write_file(dir + "/program-key.pem", program.key);
+  const std::string ca = "client_ca = \"" + dir + "/ca.pem\"\n";
+  Gateway gw(
+      {.tables = place.tables + secure_api(place, "http", ca) + secure_api(place, "resp", ca)});
+  const std::vector<std::string> curl{"curl",         "--silent",
+                                      "--cacert",     dir + "/chain.pem",
+                                      "--connect-to", "first.example::" + gw.api(1)};
+  auto with = [](std::vector<std::string> command, const std::vector<std::string>& more) {
+    command.insert(command.end(), more.begin(), more.end());
+    return run(command);
+  };
+  const std::string page = "https://first.example/healthz";
+  Finished answered =
+      with(curl, {"--cert", dir + "/program.pem", "--key", dir + "/program-key.pem", page});
+  EXPECT_EQ(answered.status, 0);
+  EXPECT_NE(answered.output.find("\"status\""), std::string::npos) << answered.output;
+  EXPECT_EQ(gw.counter("tls.failed"), 0u);
+  EXPECT_NE(with(curl, {page}).status, 0);
+  EXPECT_EQ(gw.counter_becomes("tls.failed", 1), 1u);
+  const std::string resp = gw.api(2);
+  const std::vector<std::string> cli{"redis-cli", "-p",           resp.substr(resp.rfind(':') + 1),
+                                     "--tls",     "--cacert",     dir + "/chain.pem",
+                                     "--sni",     "first.example"};
+  EXPECT_EQ(with(cli, {"--cert", dir + "/program.pem", "--key", dir + "/program-key.pem", "publish",
+                       "news", "x"})
+                .output,
+            "0\n");
+  EXPECT_EQ(gw.counter("tls.failed"), 1u);
+  EXPECT_EQ(with(cli, {"publish", "news", "x"}).output.find("0\n"), std::string::npos);
+  EXPECT_EQ(gw.counter_becomes("tls.failed", 2), 2u);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -121,11 +121,12 @@ struct ApiRecord {
   bool at_eof = false;
   bool shut = false;
   bool kept_alive = false;
+  std::optional<TlsRecord> tls;  // empty: it speaks without
 };
 template <class Archive>
 void fields(Archive& a, ApiRecord& r) {
   auto& [pending, face, output, next_request, unsent_when_armed, deadline_ms, phase, due, at_eof,
-         shut, kept_alive] = r;
+         shut, kept_alive, tls] = r;
   a(1, pending);
   a(2, face);
   a(3, output);
@@ -137,6 +138,8 @@ void fields(Archive& a, ApiRecord& r) {
   a(9, at_eof);
   a(10, shut);
   a(11, kept_alive);
+  // Without it what the pusher says next would be no request.
+  a(12 | kNeeded, tls);
 }
 
 }  // namespace holdfast::handover

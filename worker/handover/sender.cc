@@ -94,14 +94,13 @@ Result<void> Sender::send_connections() {
   Result<void> done;
   estate_.connections.for_each([&](Connection& connection) {
     if (!done) return;
-    if (auto* client = dynamic_cast<Client*>(&connection)) {
-      if (client->session() != nullptr) return;
-      if (client->can_move()) {
-        done = send_client(*client);
-      } else {
-        estate_.runtime.stats.tls_cut.add();
-        client->give_up();
-      }
+    const auto* client = dynamic_cast<const Client*>(&connection);
+    if (client != nullptr && client->session() != nullptr) return;
+    if (!connection.can_move()) {
+      estate_.runtime.stats.tls_cut.add();
+      connection.give_up();
+    } else if (client != nullptr) {
+      done = send_client(*client);
     } else {
       // A new kind of connection needs a parcel of its own.
       const auto* api = dynamic_cast<const ApiConnection*>(&connection);

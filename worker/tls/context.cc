@@ -49,7 +49,8 @@ bool negotiate(SSL_CTX* context) {
 
 }  // namespace
 
-Result<Context> Context::make(const std::vector<conf::Certificate>& certificates) {
+Result<Context> Context::make(const std::vector<conf::Certificate>& certificates,
+                              const std::string& client_ca) {
   Context made;
   for (size_t i = 0; i < certificates.size(); ++i) {
     SSL_CTX* context = made.all_.emplace_back(SSL_CTX_new(TLS_server_method())).get();
@@ -58,6 +59,9 @@ Result<Context> Context::make(const std::vector<conf::Certificate>& certificates
     if (Result<void> used = conf::use_certificate(context, certificates[i]); !used)
       return Error{Errc::bad_input, 0,
                    fmt::format("certificate {}: {}", i + 1, used.error().text())};
+    if (client_ca.empty()) continue;
+    if (Result<void> used = conf::require_client_certificate(context, client_ca); !used)
+      return std::move(used).error();
   }
   if (made.all_.empty()) return Error{Errc::bad_input, 0, "no certificate"};
   return made;

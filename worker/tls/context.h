@@ -4,6 +4,7 @@
 //   ciphers    AEAD with an ephemeral key exchange: AES-GCM, ChaCha20-Poly1305; the server's order
 //   ALPN       "http/1.1"; a client that offers only others is refused (RFC 7301 section 3.2), one that offers none is served
 //   SNI        the first certificate that is for the name the client asked for; without, the listener's first
+//   clients    must show a certificate where there is a client_ca: who may have signed it
 //   never      renegotiation, compression, early data
 #pragma once
 
@@ -21,7 +22,8 @@ namespace holdfast::tls {
 class Context {
  public:
   // Errc::bad_input: which of them cannot be used, and why.
-  static Result<Context> make(const std::vector<conf::Certificate>& certificates);
+  static Result<Context> make(const std::vector<conf::Certificate>& certificates,
+                              const std::string& client_ca = {});
 
   SSL_CTX* first() const { return all_.front().get(); }
   // For a name of SNI; first() where none is for it.

@@ -1,6 +1,7 @@
 // What a right configuration becomes: defaults, all at once, files it names.
 #include "conf/load.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -397,6 +398,43 @@ TEST(Load, CertificatesAreReadAndJudged) {
     EXPECT_FALSE(refused) << tls;
     EXPECT_NE(all_of(refused).find(words), std::string::npos) << all_of(refused);
     EXPECT_EQ(all_of(refused).find("PRIVATE"), std::string::npos);
+  }
+}
+
+TEST(Load, ClientCertificatesTakeThePlaceOfTokens) {
+  TempDir dir;
+  Certificate own = test::make_certificate({"one.example"}),
+              authority = test::make_certificate({"our own authority"});
+  dir.write("chain.pem", own.chain);
+  dir.write("key.pem", own.key);
+  dir.write("ca.pem", authority.chain + own.chain);
+  auto with = [&](const std::string& lines) {
+    return load_text(
+        "[[listen]]\naddress = '127.0.0.1:8080'\nbackend = 'echo'\n[[api]]\naddress = "
+        "'0.0.0.0:8081'\n" +
+            lines,
+        dir.path() + "/h.toml");
+  };
+  const std::string tls = "tls = [{ certificate = 'chain.pem', key = 'key.pem' }]\n";
+  for (const char* protocol : {"http", "resp", "router"}) {
+    Loaded loaded = with(fmt::format("protocol = '{}'\n{}client_ca = 'ca.pem'\n", protocol, tls));
+    ASSERT_TRUE(loaded) << all_of(loaded);
+    EXPECT_EQ(loaded.config.apis[0].client_ca, authority.chain + own.chain);
+    EXPECT_EQ(loaded.config.apis[0].tls[0].chain, own.chain);
+    EXPECT_NE(print_config(loaded.config).find("client_ca = \"" + dir.path() + "/ca.pem\"\n"),
+              std::string::npos);
+  }
+  const std::pair<std::string, std::string> wrong[] = {
+      {tls, "api[0].address = '0.0.0.0:8081': anybody who reaches it"},
+      {"protocol = 'router'\n" + tls, "\"router\" has no authentication"},
+      {"client_ca = 'ca.pem'\n", "certificates are shown in TLS only"},
+      {tls + "client_ca = 'gone.pem'\n", "api[0].client_ca"},
+      {tls + "client_ca = 'key.pem'\n", "no PEM certificates"},
+      {tls + "client_ca = 5\n", "an integer, not a string"}};
+  for (const auto& [lines, words] : wrong) {
+    Loaded refused = with(lines);
+    EXPECT_FALSE(refused) << lines;
+    EXPECT_NE(all_of(refused).find(words), std::string::npos) << all_of(refused);
   }
 }
 

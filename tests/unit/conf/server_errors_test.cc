@@ -15,6 +15,7 @@ INSTANTIATE_TEST_SUITE_P(
     Syntax, ServerError,
     testing::Values(
         Wrong{"MissingValue", "\nx = \n", 2, 5, "", "missing value", "TOML"},
+        Wrong{"EndsAmidAnArray", "listen = [[[[", 1, 14, "", "syntax error", "TOML"},
         Wrong{"NoQuotes", "[log]\nlevel = debug\n", 2, 9, "", "syntax error", "TOML"},
         Wrong{"KeyTwice", "[server]\nnode_id = 1\nnode_id = 2\n", 3, 11, "", "line 2", "TOML"},
         Wrong{"TableTwice", "[log]\n[server]\n\n[log]\n", 4, 1, "", "line 1", "TOML"},

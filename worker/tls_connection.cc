@@ -1,4 +1,4 @@
-#include "worker/tls_client.h"
+#include "worker/tls_connection.h"
 
 #include <sys/socket.h>
 
@@ -8,25 +8,30 @@
 
 namespace holdfast {
 
-TlsClient::TlsClient(const ClientHome& home, UniqueFd fd) : Client(home, std::move(fd)) {}
+template <class Base>
+TlsConnection<Base>::TlsConnection(Home& home, UniqueFd fd) : Base(home, std::move(fd)) {}
 
-TlsClient::~TlsClient() = default;
+template <class Base>
+TlsConnection<Base>::~TlsConnection() = default;
 
 // ---- what comes
 
-void TlsClient::proceed(std::string_view early) {
-  secure();
-  accepting_ = std::make_unique<tls::Accepting>(*home().tls);
+template <class Base>
+void TlsConnection<Base>::proceed(std::string_view early) {
+  this->secure();
+  accepting_ = std::make_unique<tls::Accepting>(*this->home().tls);
   if (!early.empty()) shake_hands(early);
 }
 
-void TlsClient::on_read(std::span<char> bytes) {
-  if (proxied()) return on_bytes(bytes);
+template <class Base>
+void TlsConnection<Base>::on_read(std::span<char> bytes) {
+  if (this->proxied()) return this->on_bytes(bytes);
   if (accepting_) return shake_hands({bytes.data(), bytes.size()});
   open(bytes);
 }
 
-void TlsClient::shake_hands(std::string_view bytes) {
+template <class Base>
+void TlsConnection<Base>::shake_hands(std::string_view bytes) {
   std::string answer;
   tls::Accepting::Step step = accepting_->feed(bytes, answer);
   std::optional<tls::Secrets> secrets;
@@ -34,73 +39,79 @@ void TlsClient::shake_hands(std::string_view bytes) {
   owe(answer);
   if (step == tls::Accepting::Step::need_more) return;
   if (!secrets) {
-    runtime_.stats.tls_failed.add();
+    this->runtime_.stats.tls_failed.add();
     log_debug("TLS hand-shake failed error=\"{}\"", accepting_->error());
     OutputQueue::Written done{};
     (void)send_sealed(&done);  // the alert, if the socket takes it
-    return retire();
+    return this->retire();
   }
-  runtime_.stats.tls_handshakes.add();
+  this->runtime_.stats.tls_handshakes.add();
   records_.emplace(*secrets);
   std::string rest = accepting_->rest();
   accepting_.reset();
-  Client::proceed({});
-  if (!rest.empty() && !retired()) open(rest);
+  Base::proceed({});
+  if (!rest.empty() && !this->retired()) open(rest);
 }
 
-void TlsClient::open(std::span<char> bytes) {
+template <class Base>
+void TlsConnection<Base>::open(std::span<char> bytes) {
   using Step = tls::Records::Step;
   std::string answer;
-  while (!bytes.empty() && !retired()) {
-    if (!reading()) {
+  while (!bytes.empty() && !this->retired()) {
+    if (!this->reading()) {
       unread_.append(bytes.data(), bytes.size());
       break;
     }
     std::span<char> plain;
     Step step = records_->next(bytes, &plain, answer);
     if (!answer.empty()) owe(std::exchange(answer, {}));
-    if (step == Step::data) on_bytes(plain);
-    if (step == Step::closed) return on_end_of_input();
+    if (step == Step::data) this->on_bytes(plain);
+    if (step == Step::closed) return this->on_end_of_input();
     if (step == Step::broken) {
-      runtime_.stats.tls_failed.add();
+      this->runtime_.stats.tls_failed.add();
       OutputQueue::Written done{};
       (void)send_sealed(&done);
-      return on_end();
+      return this->on_end();
     }
   }
 }
 
 // Not at once: whoever turns reading on is in the middle of something.
-void TlsClient::on_reading_again() {
-  if (!unread_.empty()) flush_soon();
+template <class Base>
+void TlsConnection<Base>::on_reading_again() {
+  if (!unread_.empty()) this->flush_soon();
 }
 
-bool TlsClient::before_flush() {
-  if (!unread_.empty() && reading()) {
+template <class Base>
+bool TlsConnection<Base>::before_flush() {
+  if (!unread_.empty() && this->reading()) {
     std::string bytes = std::exchange(unread_, {});
     open(bytes);
   }
-  return !retired() && Client::before_flush();
+  return !this->retired() && Base::before_flush();
 }
 
-void TlsClient::on_end_of_stream() {
-  on_end();
+template <class Base>
+void TlsConnection<Base>::on_end_of_stream() {
+  this->on_end();
 }
 
 // ---- what goes
 
-void TlsClient::owe(std::string_view ciphertext) {
+template <class Base>
+void TlsConnection<Base>::owe(std::string_view ciphertext) {
   if (ciphertext.empty()) return;
   sealed_ += ciphertext;
-  flush_soon();
+  this->flush_soon();
 }
 
-bool TlsClient::send_sealed(OutputQueue::Written* done) {
+template <class Base>
+bool TlsConnection<Base>::send_sealed(OutputQueue::Written* done) {
   size_t gone = 0;
   while (gone < sealed_.size()) {
     ++done->writes;
     ssize_t sent =
-        send(fd(), sealed_.data() + gone, sealed_.size() - gone, MSG_NOSIGNAL | MSG_DONTWAIT);
+        send(this->fd(), sealed_.data() + gone, sealed_.size() - gone, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == -1 && errno == EINTR) continue;
     if (sent == -1) break;
     gone += size_t(sent);
@@ -112,7 +123,8 @@ bool TlsClient::send_sealed(OutputQueue::Written* done) {
 }
 
 // The bytes that are told are plaintext: what left the queue.
-OutputQueue::Written TlsClient::transmit(OutputQueue& output, size_t budget) {
+template <class Base>
+OutputQueue::Written TlsConnection<Base>::transmit(OutputQueue& output, size_t budget) {
   using Outcome = OutputQueue::Outcome;
   OutputQueue::Written done{Outcome::drained, 0, 0};
   for (;;) {
@@ -136,19 +148,21 @@ OutputQueue::Written TlsClient::transmit(OutputQueue& output, size_t budget) {
   }
 }
 
-void TlsClient::shut_down_writing() {
+template <class Base>
+void TlsConnection<Base>::shut_down_writing() {
   if (records_) {
     records_->seal_close_notify(sealed_);
     OutputQueue::Written done{};
     (void)send_sealed(&done);  // everything else has gone; where there is no room, the end says it
   }
-  Client::shut_down_writing();
+  Base::shut_down_writing();
 }
 
 // ---- handover
 
-handover::ClientRecord TlsClient::save() const {
-  handover::ClientRecord record = Client::save();
+template <class Base>
+typename Base::Record TlsConnection<Base>::save() const {
+  Record record = Base::save();
   record.tls.emplace();
   record.tls->records = records_->save();
   record.tls->sealed = sealed_;
@@ -156,18 +170,23 @@ handover::ClientRecord TlsClient::save() const {
   return record;
 }
 
-std::unique_ptr<TlsClient> TlsClient::restore(const ClientHome& home, UniqueFd fd,
-                                              handover::TlsRecord&& record) {
-  auto client = std::make_unique<TlsClient>(home, std::move(fd));
-  client->records_.emplace(std::move(record.records));
-  client->sealed_ = std::move(record.sealed);
-  client->unread_ = std::move(record.unread);
-  return client;
+template <class Base>
+std::unique_ptr<TlsConnection<Base>> TlsConnection<Base>::restore(Home& home, UniqueFd fd,
+                                                                  handover::TlsRecord&& record) {
+  auto connection = std::make_unique<TlsConnection>(home, std::move(fd));
+  connection->records_.emplace(std::move(record.records));
+  connection->sealed_ = std::move(record.sealed);
+  connection->unread_ = std::move(record.unread);
+  return connection;
 }
 
-void TlsClient::resume() {
-  Client::resume();
-  if (!unread_.empty()) flush_soon();
+template <class Base>
+void TlsConnection<Base>::resume() {
+  Base::resume();
+  if (!unread_.empty()) this->flush_soon();
 }
+
+template class TlsConnection<Client>;
+template class TlsConnection<ApiConnection>;
 
 }  // namespace holdfast

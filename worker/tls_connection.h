@@ -1,9 +1,9 @@
-// worker/tls_client.h - a client whose bytes go through TLS.
+// worker/tls_connection.h - a connection whose bytes go through TLS: a client's, or a pusher's.
 //
 //   of the stream                          does
 //   PROXY header                           Client's; it comes before TLS
 //   hand-shake                             Accepting, which is gone when it is done
-//   records, while the client reads        opened one by one, each for Client::on_bytes()
+//   records, while it is read on           opened one by one, each for Base::on_bytes()
 //   records, while it does not             kept: at most one read
 //   close_notify                           end of input
 //   end without it                         the connection is lost: anybody may have cut it
@@ -18,22 +18,28 @@
 #include <optional>
 #include <string>
 
+#include "worker/api_connection.h"
 #include "worker/client.h"
 #include "worker/tls/accepting.h"
 #include "worker/tls/records.h"
 
 namespace holdfast {
 
-class TlsClient final : public Client {
+// Base: Client or ApiConnection.
+template <class Base>
+class TlsConnection final : public Base {
  public:
-  TlsClient(const ClientHome& home, UniqueFd fd);
-  ~TlsClient() override;
+  using Home = typename Base::Home;
+  using Record = typename Base::Record;
 
-  handover::ClientRecord save() const override;
+  TlsConnection(Home& home, UniqueFd fd);
+  ~TlsConnection() override;
+
+  Record save() const override;
   bool can_move() const override { return records_.has_value(); }
   void resume() override;
-  static std::unique_ptr<TlsClient> restore(const ClientHome& home, UniqueFd fd,
-                                            handover::TlsRecord&& record);
+  static std::unique_ptr<TlsConnection> restore(Home& home, UniqueFd fd,
+                                                handover::TlsRecord&& record);
 
  private:
   static constexpr size_t kSealed = 64 * 1024;
@@ -58,5 +64,8 @@ class TlsClient final : public Client {
   std::string sealed_;  // ciphertext that has not gone
   std::string unread_;  // ciphertext that came while nothing was read
 };
+
+extern template class TlsConnection<Client>;
+extern template class TlsConnection<ApiConnection>;
 
 }  // namespace holdfast
