@@ -67,6 +67,8 @@ struct Server {
   uint64_t drain_timeout_ms = 30'000;
   uint64_t stop_timeout_ms = 10'000;  // how long a stop waits for output and close events
   Seccomp seccomp = Seccomp::on;
+  // How long a TLS session may be resumed, and how often its tickets get a new key; 0: no tickets.
+  uint64_t tls_ticket_lifetime_ms = 12 * 3600 * 1000;
   uint64_t hang_timeout_ms = 10'000;  // a worker whose loop stands still so long is aborted
   bool operator==(const Server&) const = default;
 };

@@ -94,6 +94,7 @@ void print_server(Printer& out, const Server& server) {
   out.duration("drain_timeout", server.drain_timeout_ms);
   out.duration("stop_timeout", server.stop_timeout_ms);
   out.duration("hang_timeout", server.hang_timeout_ms);
+  out.duration("tls_ticket_lifetime", server.tls_ticket_lifetime_ms);
   out.text("seccomp", server.seccomp == Seccomp::on    ? "on"
                       : server.seccomp == Seccomp::log ? "log"
                                                        : "off");

@@ -177,6 +177,7 @@ void read_server(Table& root, Reading& reading) {
   table.number("node_id", server.node_id, {1, 65'535});
   table.duration("drain_timeout", server.drain_timeout_ms, {0, 24 * kHour});
   table.duration("stop_timeout", server.stop_timeout_ms, {0, kHour});
+  table.duration("tls_ticket_lifetime", server.tls_ticket_lifetime_ms, {0, 7 * 24 * kHour});
   table.choice<Seccomp>("seccomp", server.seccomp,
                         {{"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}});
   table.duration("hang_timeout", server.hang_timeout_ms, {100, kHour});

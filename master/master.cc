@@ -212,10 +212,19 @@ void Master::on_second() {
   control_.check(now_ms);
   if (state_ == State::serving) reload_.check(now_ms);
   if (state_ == State::serving) upgrade_.check(now_ms);
+  renew_ticket_key(now_ms);
   if (state_ != State::stopping || now_ms < kill_at_ms_) return;
   unsigned killed = slots_.kill_all();
   log_error("workers killed number={} reason=\"still there after stop_timeout\"", killed);
   exit_status_ = 1;
+}
+
+void Master::renew_ticket_key(uint64_t now_ms) {
+  shm::TicketKeys keys = resources_.instance.segment.ticket_keys();
+  uint64_t lifetime_ms = current().server.tls_ticket_lifetime_ms;
+  if (lifetime_ms == 0 || now_ms - keys.made_ms() < lifetime_ms) return;
+  keys.renew(now_ms);
+  log_debug("a new key for TLS session tickets");
 }
 
 // A turn later at the earliest (Loop::run looks after its callbacks), so an answer that was given

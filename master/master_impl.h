@@ -87,6 +87,7 @@ class Master : private SlotObserver,
   void close_in_child() override { resources_.instance.pid_file.close_in_child(); }
 
   void on_second();
+  void renew_ticket_key(uint64_t now_ms);
   void serve();
   void busy(Asker asker, const char* with);
   void reload_again();

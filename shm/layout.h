@@ -29,6 +29,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shm/ticket_keys.h"
+
 namespace holdfast::shm {
 
 inline constexpr uint64_t kMagic = 0x31'54'53'41'46'44'4c'48;  // "HLDFAST1" in memory
@@ -60,6 +62,7 @@ struct Header {
   char build[48];         // version, NUL-ended
   char instance[40];      // NUL-ended
   char runtime_dir[256];  // NUL-ended: where holdfastctl finds the sockets
+  TicketKeyRing ticket_keys;
 };
 
 // What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free

@@ -106,6 +106,7 @@ void fill_header(Header& header, const SegmentIdentity& identity, const Layout& 
   header.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   header.reloaded_wall_ms.store(0, std::memory_order_relaxed);
   fill_random(&header.address_seed, sizeof header.address_seed);
+  TicketKeys(header.ticket_keys).renew(monotonic_ms());
   copy_text(header.build, sizeof header.build, HOLDFAST_VERSION);
   copy_text(header.instance, sizeof header.instance, identity.instance);
   copy_text(header.runtime_dir, sizeof header.runtime_dir, identity.runtime_dir);
@@ -271,6 +272,8 @@ Result<Segment> Segment::adopt(const std::string& instance, int fd) {
   impl->named = true;
   Segment segment(std::move(impl));
   copy_text(segment.header().build, sizeof(Header::build), HOLDFAST_VERSION);
+  // An older version has made it without; its header ends in zeros.
+  if (!segment.ticket_keys().any()) segment.ticket_keys().renew(monotonic_ms());
   return segment;
 }
 
@@ -349,6 +352,10 @@ AddressTable Segment::addresses() const {
           reinterpret_cast<SlotHead*>(impl_->at(impl_->layout.slot_heads)),
           capacities().max_workers, AddressTable::entries_for(capacities().max_sessions),
           header().address_seed};
+}
+
+TicketKeys Segment::ticket_keys() const {
+  return TicketKeys(header().ticket_keys);
 }
 
 MailboxRing Segment::ring(uint32_t from, uint32_t to) const {

@@ -71,6 +71,7 @@ class Segment {
   ChannelFilter filter() const;
   ReceiptTable receipts() const;
   AddressTable addresses() const;
+  TicketKeys ticket_keys() const;
   // The ring written by `from` and read by `to`.
   MailboxRing ring(uint32_t from, uint32_t to) const;
   // Is a living master holding the lock? (attach() side; a read-only opener can ask.)

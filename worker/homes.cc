@@ -110,7 +110,10 @@ ClientHome& Homes::client_home(size_t index) {
 const tls::Context* Homes::tls_context(const std::vector<conf::Certificate>& certificates,
                                        const std::string& client_ca) {
   if (certificates.empty()) return nullptr;
-  Result<tls::Context> made = tls::Context::make(certificates, client_ca);
+  tls::Tickets tickets;
+  tickets.lifetime_ms = config_.server.tls_ticket_lifetime_ms;
+  if (tickets.lifetime_ms > 0) tickets.keys = heritage_.segment->ticket_keys();
+  Result<tls::Context> made = tls::Context::make(certificates, client_ca, tickets);
   HF_CHECK(made);  // the configuration was refused otherwise
   return &tls_contexts_.emplace_back(std::move(*made));
 }

@@ -46,6 +46,7 @@ void TlsConnection<Base>::shake_hands(std::string_view bytes) {
     return this->retire();
   }
   this->runtime_.stats.tls_handshakes.add();
+  if (accepting_->resumed()) this->runtime_.stats.tls_resumed.add();
   records_.emplace(*secrets);
   std::string rest = accepting_->rest();
   accepting_.reset();

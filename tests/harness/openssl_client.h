@@ -85,12 +85,15 @@ inline conf::Certificate make_certificate(const std::vector<std::string>& names,
   return made;
 }
 
+using TlsSession = std::shared_ptr<SSL_SESSION>;
+
 struct ClientWishes {
   int version = 0;                                 // 0: any
   std::string ciphers;                             // suites of 1.3, or a list of 1.2; "": any
   std::string name;                                // SNI
   std::vector<std::string> protocols;              // ALPN
   const conf::Certificate* certificate = nullptr;  // to show to a server that asks
+  TlsSession session;                              // to resume
 };
 
 class OpensslClient {
@@ -116,6 +119,7 @@ class OpensslClient {
     SSL_set_bio(ssl_, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     SSL_set_connect_state(ssl_);
     if (!wishes.name.empty()) SSL_set_tlsext_host_name(ssl_, wishes.name.c_str());
+    if (wishes.session) HF_CHECK(SSL_set_session(ssl_, wishes.session.get()) == 1);
     std::string offered;
     for (const std::string& protocol : wishes.protocols)
       offered += char(protocol.size()) + protocol;
@@ -139,6 +143,13 @@ class OpensslClient {
     SSL_get0_alpn_selected(ssl_, &chosen, &size);
     return {reinterpret_cast<const char*>(chosen), size};
   }
+  // To be resumed; null: nothing came that one could resume it by.
+  TlsSession session() {
+    // A copy: without a shutdown the connection takes its own out of use at its end.
+    TlsSession session(SSL_SESSION_dup(SSL_get0_session(ssl_)), SSL_SESSION_free);
+    return SSL_SESSION_is_resumable(session.get()) == 1 ? session : nullptr;
+  }
+  bool resumed() const { return SSL_session_reused(ssl_) == 1; }
   std::string certificate_name() const {
     char name[256] = "";
     X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(ssl_)),

@@ -164,6 +164,65 @@ TEST(Tls, SpeakingWithoutItIsRefused) {
   EXPECT_EQ(gw.counter_becomes("tls.failed", 1), 1u);
 }
 
+// A ticket of any worker is good at every other, and at all that come after them.
+TEST(Tls, SessionsAreResumedAtEveryWorkerOverReloadsAndAnUpgrade) {
+  Place place;
+  Gateway gw({.tables = place.tables});
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    TlsSession session;
+    uint64_t done = 0, resumed = gw.counter("tls.resumed");
+    auto come = [&] {
+      SecureEcho client(gw.listener(), {.version = version, .session = session});
+      client.expect_echo("hello");
+      EXPECT_EQ(client.ssl().resumed(), done > 0);
+      session = client.ssl().session();
+      EXPECT_NE(session, nullptr);
+      resumed += done++ > 0;
+    };
+    auto at_both = [&] {
+      for (uint16_t slot : gw.serving_slots()) {
+        uint64_t before = gw.segment().stats(slot).tls_handshakes.get();
+        for (int tries = 0; tries < 200 && gw.segment().stats(slot).tls_handshakes.get() == before;
+             ++tries)
+          come();
+      }
+    };
+    at_both();
+    ASSERT_NO_FATAL_FAILURE(reload(gw));
+    at_both();
+    EXPECT_EQ(gw.ctl({"upgrade"}).status, 0);
+    gw.attach();
+    at_both();
+    EXPECT_EQ(gw.counter_becomes("tls.resumed", resumed), resumed);
+  }
+}
+
+TEST(Tls, TicketKeysAreMadeAnewAndOldTicketsAreGoodNoMore) {
+  Place place;
+  Gateway gw({.server = "tls_ticket_lifetime = \"1s\"", .tables = place.tables});
+  TlsSession first;
+  auto resumes = [&](int version, const TlsSession& session) {
+    SecureEcho client(gw.listener(), {.version = version, .session = session});
+    client.expect_echo("hello");
+    first = client.ssl().session();
+    return client.ssl().resumed();
+  };
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    TlsSession old;
+    // Its time may run out before it is used at all; then the next one's turn comes.
+    ASSERT_TRUE(eventually([&] {
+      resumes(version, nullptr);
+      old = first;
+      return old != nullptr && resumes(version, old);
+    }));
+    EXPECT_TRUE(eventually([&] { return !resumes(version, old); })) << version;
+  }
+  gw.write_config({.server = "tls_ticket_lifetime = \"0s\"", .tables = place.tables});
+  ASSERT_NO_FATAL_FAILURE(reload(gw));
+  EXPECT_FALSE(resumes(TLS1_3_VERSION, nullptr));
+  EXPECT_EQ(first, nullptr);
+}
+
 // ---- APIs
 
 std::string secure_api(const Place& place, const std::string& protocol,

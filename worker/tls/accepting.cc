@@ -142,6 +142,10 @@ std::string Accepting::rest() {
   return {bytes, size_t(size)};
 }
 
+bool Accepting::resumed() const {
+  return SSL_session_reused(ssl_.get()) == 1;
+}
+
 std::string_view Accepting::version() const {
   return SSL_get_version(ssl_.get());
 }

@@ -34,6 +34,7 @@ class Accepting {
   std::optional<Secrets> secrets();  // empty: a cipher that is none of ours
   std::string rest();                // what came behind the hand-shake
   std::string_view version() const;  // "TLSv1.3"
+  bool resumed() const;
 
   // For Context's callbacks.
   static Accepting& of(const SSL* ssl);

@@ -1,7 +1,13 @@
 #include "worker/tls/context.h"
 
 #include <fmt/format.h>
+#include <openssl/core_names.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <span>
+#include <string_view>
 
 #include "conf/certificate.h"
 #include "worker/tls/accepting.h"
@@ -33,28 +39,70 @@ void on_secret(const SSL* ssl, const char* line) {
 
 bool negotiate(SSL_CTX* context) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-                                   SSL_OP_NO_TICKET);
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_keylog_callback(context, on_secret);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
-  return SSL_CTX_set_num_tickets(context, 0) == 1 &&
-         SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
+  return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
          SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK:!SRP") == 1 &&
          SSL_CTX_set_ciphersuites(context,
                                   "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                   "TLS_CHACHA20_POLY1305_SHA256") == 1;
 }
 
+// What seals a ticket, and opens one of the same key (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)).
+bool use_key(const shm::TicketKey& key, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
+             EVP_MAC_CTX* mac, bool sealing) {
+  OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY,
+                                        const_cast<unsigned char*>(key.mac.data()), key.mac.size()),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>("SHA256"), 0),
+      OSSL_PARAM_construct_end()};
+  return EVP_MAC_CTX_set_params(mac, params) == 1 &&
+         EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv, sealing) == 1;
+}
+
+int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+               EVP_MAC_CTX* mac, int sealing) {
+  constexpr int kFailed = -1, kUnknown = 0, kTaken = 1, kTakenAndRenewed = 2;
+  const shm::TicketKeys& keys = *Accepting::of(ssl).context().ticket_keys();
+  if (sealing == 1) {
+    shm::TicketKey key = keys.newest();
+    std::copy(key.name.begin(), key.name.end(), name);
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return kFailed;
+    return use_key(key, iv, cipher, mac, true) ? kTaken : kFailed;
+  }
+  std::optional<shm::TicketKey> key =
+      keys.named(std::span<const unsigned char, 16>(name, sizeof(shm::TicketKey::name)));
+  if (!key) return kUnknown;
+  return use_key(*key, iv, cipher, mac, false) ? kTakenAndRenewed : kFailed;
+}
+
+// A ticket of one listener is good at the others too: none of them has asked for a certificate.
+bool resume(SSL_CTX* context, const Tickets& tickets, bool client_ca) {
+  if (client_ca || !tickets.keys) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    return SSL_CTX_set_num_tickets(context, 0) == 1;
+  }
+  constexpr std::string_view kOurs = "holdfast";
+  SSL_CTX_set_timeout(context, long(std::max<uint64_t>(1, tickets.lifetime_ms / 1000)));
+  return SSL_CTX_set_session_id_context(
+             context, reinterpret_cast<const unsigned char*>(kOurs.data()), kOurs.size()) == 1 &&
+         SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key) == 1 &&
+         SSL_CTX_set_num_tickets(context, 1) == 1;
+}
+
 }  // namespace
 
 Result<Context> Context::make(const std::vector<conf::Certificate>& certificates,
-                              const std::string& client_ca) {
+                              const std::string& client_ca, const Tickets& tickets) {
   Context made;
+  made.ticket_keys_ = tickets.keys;
   for (size_t i = 0; i < certificates.size(); ++i) {
     SSL_CTX* context = made.all_.emplace_back(SSL_CTX_new(TLS_server_method())).get();
-    bool negotiates = context != nullptr && negotiate(context);
+    bool negotiates =
+        context != nullptr && negotiate(context) && resume(context, tickets, !client_ca.empty());
     if (!negotiates) return Error{Errc::io, 0, "OpenSSL makes no context"};
     if (Result<void> used = conf::use_certificate(context, certificates[i]); !used)
       return Error{Errc::bad_input, 0,

@@ -20,6 +20,7 @@ node_id = 65535
 drain_timeout = "1500ms"
 stop_timeout = "0s"
 hang_timeout = "1m"
+tls_ticket_lifetime = "90s"
 seccomp = "log"
 [log]
 level = "trace"

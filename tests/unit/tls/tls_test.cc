@@ -342,5 +342,100 @@ TEST(TlsContext, SaysWhichCertificateIsNoGood) {
   EXPECT_TRUE(Context::make({good, {"", "", other.chain + good.chain, other.key}}));
 }
 
+// ---- tickets
+
+class TlsTickets : public ::testing::TestWithParam<int> {
+ protected:
+  TlsTickets() { keys_.renew(0); }
+  Context listener(const std::string& client_ca = {}) {
+    return std::move(
+        *Context::make({test::make_certificate({"one.example"})}, client_ca, {keys_, 3'600'000}));
+  }
+  // One hand-shake, an exchange behind it, and what it is resumed by next time.
+  struct Met {
+    bool resumed = false;
+    test::TlsSession session;
+  };
+  Met meet(const Context& at, const test::TlsSession& session = nullptr) {
+    OpensslClient client({.version = GetParam(), .session = session});
+    Accepting server(at);
+    EXPECT_EQ(shake(client, server), Accepting::Step::done) << server.error();
+    EXPECT_EQ(server.resumed(), client.resumed());
+    Records records(*server.secrets());
+    std::string answer;
+    records.seal("hello", answer);
+    client.give(answer);
+    EXPECT_EQ(client.hear(), "hello");  // the sequences are right
+    client.say("hello too");
+    std::string bytes = client.take();
+    std::span<char> rest(bytes), plain;
+    EXPECT_EQ(records.next(rest, &plain, answer), Step::data);
+    EXPECT_EQ(std::string(plain.begin(), plain.end()), "hello too");
+    return {server.resumed(), client.session()};
+  }
+
+  shm::TicketKeyRing ring_{};
+  shm::TicketKeys keys_{ring_};
+};
+
+TEST_P(TlsTickets, OneOfAnyListenerIsGoodAtAll) {
+  Context first = listener(), second = listener();
+  Met met = meet(first);
+  EXPECT_FALSE(met.resumed);
+  ASSERT_NE(met.session, nullptr);
+  for (int i = 0; i < 5; ++i) {
+    met = meet(i % 2 == 0 ? second : first, met.session);
+    EXPECT_TRUE(met.resumed) << i;
+    ASSERT_NE(met.session, nullptr) << i;
+  }
+}
+
+TEST_P(TlsTickets, AreGoodForTwoKeysAndReplaced) {
+  Context at = listener();
+  Met old = meet(at);
+  keys_.renew(0);
+  Met next = meet(at, old.session);
+  EXPECT_TRUE(next.resumed);
+  keys_.renew(0);
+  EXPECT_FALSE(meet(at, old.session).resumed);
+  EXPECT_TRUE(meet(at, next.session).resumed) << "it was of the newer key";
+}
+
+TEST_P(TlsTickets, ThatSomebodyHasChangedAreNone) {
+  Context at = listener();
+  Met met = meet(at);
+  shm::TicketKey key = keys_.newest(), other = key;
+  other.mac[0] ^= 1;
+  keys_.put(other, 0);  // same name
+  EXPECT_FALSE(meet(at, met.session).resumed);
+}
+
+TEST_P(TlsTickets, NobodyGetsOrUsesThemWhereCertificatesAreAskedFor) {
+  const conf::Certificate authority = test::make_certificate({"authority"}),
+                          program = test::make_certificate({"program"}, &authority);
+  Context open = listener(), strict = listener(authority.chain);
+  Met met = meet(open);
+  ASSERT_NE(met.session, nullptr);
+  OpensslClient stranger({.version = GetParam(), .session = met.session});
+  Accepting refuses(strict);
+  EXPECT_EQ(shake(stranger, refuses), Accepting::Step::failed);
+  OpensslClient client({.version = GetParam(), .certificate = &program, .session = met.session});
+  Accepting takes(strict);
+  EXPECT_EQ(shake(client, takes), Accepting::Step::done);
+  EXPECT_FALSE(takes.resumed());
+  (void)client.hear();
+  EXPECT_EQ(client.session(), nullptr);
+}
+
+TEST_P(TlsTickets, ThereAreNoneWithoutKeys) {
+  Context at = std::move(*Context::make({test::make_certificate({"one.example"})}));
+  EXPECT_EQ(meet(at).session, nullptr);
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, TlsTickets, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
+                         [](const auto& version) {
+                           return version.param == TLS1_2_VERSION ? "tls12" : "tls13";
+                         });
+
 }  // namespace
 }  // namespace holdfast::tls
