@@ -119,7 +119,9 @@ struct Framing {
   bool operator==(const Framing&) const = default;
 };
 
-// What happens to a session whose unsent bytes would pass send_queue.
+// What happens to a session whose unsent bytes a message would make pass send_queue. Messages to channels of a ChannelRule
+// go their own way: only those of the same rule are thrown away for one of them (drop_oldest), or of the same channel
+// (keep_latest), and for others none of theirs.
 enum class SlowConsumer : uint8_t {
   close,        // 1008
   drop_newest,  // it does not get this message
@@ -238,14 +240,21 @@ struct Api {
   ApiProtocol protocol = ApiProtocol::http;
   // Required unless loopback, unix or client_ca; router listeners have none.
   std::string token_file;
-  std::vector<Token> tokens;      // its lines: blank ones and #comments left out
-  std::vector<Certificate> tls;   // as Listen's
-  std::string client_ca_file;     // only with tls; "": no certificate is asked for
-  std::string client_ca;          // its contents: who may have signed a client's certificate, in PEM
+  std::vector<Token> tokens;     // its lines: blank ones and #comments left out
+  std::vector<Certificate> tls;  // as Listen's
+  std::string client_ca_file;    // only with tls; "": no certificate is asked for
+  std::string client_ca;         // its contents: who may have signed a client's certificate, in PEM
   size_t max_body = 1024 * 1024;  // one HTTP body, one RESP request, one router message
   size_t send_queue =
       8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed
   bool operator==(const Api&) const = default;
+};
+
+// Messages published to channels whose names match, whatever listener their members came by.
+struct ChannelRule {
+  std::string pattern;  // a glob (worker/resp/glob.h); of several that match the first counts
+  SlowConsumer slow_consumer = SlowConsumer::close;
+  bool operator==(const ChannelRule&) const = default;
 };
 
 struct Config {
@@ -257,6 +266,7 @@ struct Config {
   std::map<std::string, Backend> backends;
   std::vector<Api> apis;  // as configured; the master adds the built-in unix:RUNTIME_DIR/api.sock
                           // for holdfastctl
+  std::vector<ChannelRule> channels;
 };
 
 }  // namespace holdfast::conf

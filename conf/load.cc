@@ -206,6 +206,7 @@ void read_document(const Node& document, Reading& reading) {
   read_backends(root, reading);
   read_listens(root, reading);
   read_apis(root, reading);
+  read_channel_rules(root, reading);
   check_bound_once(reading);
   root.finish();
 }

@@ -286,6 +286,12 @@ void print_api(Printer& out, const Api& api) {
   if (api.protocol == ApiProtocol::resp) out.size("send_queue", api.send_queue);
 }
 
+void print_channel(Printer& out, const ChannelRule& rule) {
+  out.header("[[channel]]");
+  out.text("pattern", rule.pattern);
+  out.text("slow_consumer", policy_name(rule.slow_consumer));
+}
+
 }  // namespace
 
 std::string print_config(const Config& config) {
@@ -296,6 +302,7 @@ std::string print_config(const Config& config) {
   for (const Listen& listen : config.listens) print_listen(out, listen);
   for (const auto& [name, backend] : config.backends) print_backend(out, backend);
   for (const Api& api : config.apis) print_api(out, api);
+  for (const ChannelRule& rule : config.channels) print_channel(out, rule);
   return out.take();
 }
 

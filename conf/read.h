@@ -31,12 +31,13 @@ struct Reading {
   std::string resolve(const std::string& path) const;
 };
 
-void read_server(Table& root, Reading& reading);    // [server]
-void read_log(Table& root, Reading& reading);       // [log]
-void read_limits(Table& root, Reading& reading);    // [limits]
-void read_backends(Table& root, Reading& reading);  // [backend.NAME]
-void read_listens(Table& root, Reading& reading);   // [[listen]]
-void read_apis(Table& root, Reading& reading);      // [[api]]
+void read_server(Table& root, Reading& reading);         // [server]
+void read_log(Table& root, Reading& reading);            // [log]
+void read_limits(Table& root, Reading& reading);         // [limits]
+void read_backends(Table& root, Reading& reading);       // [backend.NAME]
+void read_listens(Table& root, Reading& reading);        // [[listen]]
+void read_apis(Table& root, Reading& reading);           // [[api]]
+void read_channel_rules(Table& root, Reading& reading);  // [[channel]]
 void check_bound_once(Reading& reading);
 
 // Shared by the readers.
@@ -50,6 +51,8 @@ void read_connect_token(Table& listen, Listen& out, const Reading& reading);
 void check_user(Table& server, const std::string& user);
 void check_log_target(Table& log, const std::string& target);
 void read_tokens(Table& api, Api& out, const Reading& reading);
+// The optional "slow_consumer" of `table`.
+void read_slow_consumer(Table& table, SlowConsumer& out);
 // The optional "tls" of `table`.
 void read_tls(Table& table, std::vector<Certificate>& out, const Reading& reading);
 void read_client_ca(Table& api, Api& out, const Reading& reading);

@@ -225,17 +225,21 @@ void read_listen(Table& table, Listen& listen, Reading& reading) {
     read_proxies(table, listen);
   }
   table.size("send_queue", listen.send_queue, {kKiB, kGiB});
-  table.choice<SlowConsumer>("slow_consumer", listen.slow_consumer,
-                             {{"close", SlowConsumer::close},
-                              {"drop-newest", SlowConsumer::drop_newest},
-                              {"drop-oldest", SlowConsumer::drop_oldest},
-                              {"keep-latest", SlowConsumer::keep_latest}});
+  read_slow_consumer(table, listen.slow_consumer);
   table.number("backlog", listen.backlog, {1, 65'535});
   table.number("max_pending", listen.max_pending, {1, 100'000});
   table.finish();
 }
 
 }  // namespace
+
+void read_slow_consumer(Table& table, SlowConsumer& out) {
+  table.choice<SlowConsumer>("slow_consumer", out,
+                             {{"close", SlowConsumer::close},
+                              {"drop-newest", SlowConsumer::drop_newest},
+                              {"drop-oldest", SlowConsumer::drop_oldest},
+                              {"keep-latest", SlowConsumer::keep_latest}});
+}
 
 void read_listens(Table& root, Reading& reading) {
   const Node* value = root.find("listen");

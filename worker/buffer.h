@@ -18,6 +18,7 @@ namespace holdfast {
 class Buffer {
  public:
   std::string_view bytes() const { return {reinterpret_cast<const char*>(this + 1), size_}; }
+  uint64_t tag() const { return tag_; }
 
  private:
   friend class BufferRef;
@@ -26,6 +27,7 @@ class Buffer {
 
   uint32_t count_ = 1;
   uint32_t size_;
+  uint64_t tag_ = 0;
 };
 
 class BufferRef {
@@ -59,6 +61,12 @@ class BufferRef {
   explicit operator bool() const { return buffer_ != nullptr; }
   std::string_view bytes() const { return buffer_->bytes(); }
   size_t size() const { return buffer_->bytes().size(); }
+  // What the bytes belong to, for those who choose among queued buffers; 0: nothing in particular. Set before it is shared.
+  uint64_t tag() const { return buffer_->tag(); }
+  BufferRef&& tagged(uint64_t tag) && {
+    buffer_->tag_ = tag;
+    return std::move(*this);
+  }
   bool shared() const { return buffer_->count_ > 1; }
 
  private:

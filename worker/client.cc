@@ -437,9 +437,10 @@ void Client::on_inflated(ws::Inflated outcome, size_t from, size_t to) {
   stats.ws_inflated_to.add(to);
 }
 
-bool Client::deliver(const BufferRef& framed, Urgency urgency) {
+bool Client::deliver(const BufferRef& framed, Urgency urgency, conf::SlowConsumer policy) {
   if (!has_session() && phase_ != Phase::connecting) return false;
-  if (slow_ || (unsent() + framed.size() > home_.listen.send_queue && !make_room(framed.size()))) {
+  bool passes = unsent() + framed.size() > home_.listen.send_queue;
+  if (slow_ || (passes && !make_room(framed, policy))) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
@@ -447,13 +448,10 @@ bool Client::deliver(const BufferRef& framed, Urgency urgency) {
   return true;
 }
 
-// For a message of so many bytes that passes the bound. False: it is the one that goes.
-bool Client::make_room(size_t bytes) {
-  // Control frames stay, and so does the answer to the hand-shake: the fourth bit of an `H` is set, too.
-  auto is_data = [](std::string_view frame) { return (frame[0] & 0x08) == 0; };
-  auto any = [](std::string_view) { return true; };
-  size_t bound = home_.listen.send_queue, most = 0;
-  switch (home_.listen.slow_consumer) {
+// For a message that passes the bound. False: it is the one that goes.
+bool Client::make_room(const BufferRef& framed, conf::SlowConsumer policy) {
+  size_t bytes = framed.size(), bound = home_.listen.send_queue, most = 0;
+  switch (policy) {
     case conf::SlowConsumer::close:
       slow_ = true;
       flush_soon();
@@ -468,11 +466,10 @@ bool Client::make_room(size_t bytes) {
       return false;
   }
   if (bytes <= bound) {
-    if (websocket()) {
-      drop_oldest_output(most, is_data);
-    } else {
-      drop_oldest_output(most, any);
-    }
+    // Control frames stay, and so does the answer to the hand-shake: the fourth bit of an `H` is set, too.
+    drop_oldest_output(most, [&](const BufferRef& queued) {
+      return queued.tag() == framed.tag() && (!websocket() || (queued.bytes()[0] & 0x08) == 0);
+    });
   }
   bool room = unsent() + bytes <= bound;
   if (!room) runtime_.stats.messages_dropped_slow.add();

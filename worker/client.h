@@ -93,9 +93,9 @@ class Client : public Connection,
   void accept(std::string_view extra_headers);
   void refuse(int status, std::string_view body, EndReason reason = EndReason::refused);
 
-  // False: closing, or the bound of unsent bytes was passed, and what then happens is the listener's slow_consumer. To be
+  // False: closing, or the bound of unsent bytes was passed, and what then happens says the policy. To be
   // closed, the session waits for the end of this turn: the caller may be walking a channel's members.
-  bool deliver(const BufferRef& framed, Urgency urgency);
+  bool deliver(const BufferRef& framed, Urgency urgency, conf::SlowConsumer policy);
   // Ends the session, says why, and goes.
   void close(uint16_t code, std::string_view text, EndReason reason);
   // Back-pressure from the backend.
@@ -158,7 +158,7 @@ class Client : public Connection,
   void feed_and_keep(std::span<char> bytes);
   void feed(Codec& codec, std::span<char> bytes);
   void linger();
-  bool make_room(size_t bytes);
+  bool make_room(const BufferRef& framed, conf::SlowConsumer policy);
   bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
   void end_session(EndReason reason, uint16_t code);
   void keep_alive_check();

@@ -78,7 +78,8 @@ void Connection::drop_output(bool keep_first) {
   runtime_.stats.bytes_unsent.sub(before - output_.bytes());
 }
 
-void Connection::drop_oldest_output(size_t most, bool (*may_go)(std::string_view)) {
+void Connection::drop_oldest_output(size_t most,
+                                    const std::function<bool(const BufferRef&)>& may_go) {
   size_t before = output_.bytes(), dropped = output_.drop_oldest(most, may_go);
   runtime_.stats.messages_dropped.add(dropped);
   runtime_.stats.messages_dropped_slow.add(dropped);
@@ -118,9 +119,9 @@ handover::OutputRecord Connection::save_output() const {
   handover::OutputRecord record{{}, output_.sent(), wrote_, held_};
   output_.for_each([&](const BufferRef& buffer) {
     if (runtime_.shelf != nullptr && buffer.shared())
-      record.buffers.push_back({runtime_.shelf->put(buffer), {}});
+      record.buffers.push_back({runtime_.shelf->put(buffer), {}, 0});
     else
-      record.buffers.push_back({0, std::string(buffer.bytes())});
+      record.buffers.push_back({0, std::string(buffer.bytes()), buffer.tag()});
   });
   return record;
 }
@@ -129,7 +130,7 @@ bool Connection::restore_output(const handover::OutputRecord& record) {
   held_ = record.held;
   wrote_ = record.wrote;
   for (const handover::BufferRecord& b : record.buffers) {
-    BufferRef buffer = b.shared == 0 ? BufferRef::concat(b.bytes) : BufferRef();
+    BufferRef buffer = b.shared == 0 ? BufferRef::concat(b.bytes).tagged(b.tag) : BufferRef();
     if (b.shared != 0 && runtime_.shelf != nullptr) buffer = runtime_.shelf->get(b.shared);
     if (!buffer) return false;
     output_.push(std::move(buffer));

@@ -10,6 +10,7 @@
 //   I3  After retire() no virtual function is called any more.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -81,7 +82,7 @@ class Connection : public Flushable, public Deadline {
   void drop_output(bool keep_first = false);
   // Throws away whole unsent buffers that `may_go` says yes to, oldest first, until at most `most` bytes are queued; counts
   // them as messages.dropped and messages.dropped_slow.
-  void drop_oldest_output(size_t most, bool (*may_go)(std::string_view));
+  void drop_oldest_output(size_t most, const std::function<bool(const BufferRef&)>& may_go);
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
   bool output_empty() const { return output_.empty() && !holds_output(); }

@@ -1,6 +1,21 @@
 #include "worker/hub.h"
 
+#include "worker/resp/glob.h"
+
 namespace holdfast {
+namespace {
+
+void find_rule(const std::vector<conf::ChannelRule>& rules, Channel& channel) {
+  for (const conf::ChannelRule& rule : rules) {
+    if (!resp::glob_match(rule.pattern, channel.name)) continue;
+    channel.rule = &rule;
+    bool alone = rule.slow_consumer == conf::SlowConsumer::keep_latest;
+    channel.tag = hash_name(alone ? channel.name : rule.pattern) | 1;  // never 0
+    return;
+  }
+}
+
+}  // namespace
 
 std::string user_channel(std::string_view user) {
   std::string name(1, '\0');
@@ -68,6 +83,7 @@ shm::Cell& Hub::gauge_of(const ChannelMember& who) {
 Hub::Channels::iterator Hub::add_channel(std::string_view name) {
   auto channel = std::make_unique<Channel>();
   channel->name = name;
+  if (!is_user_channel(name)) find_rule(runtime_.config.channels, *channel);
   ordered_.insert(*channel);
   return channels_.emplace(std::string(name), std::move(channel)).first;
 }

@@ -47,6 +47,8 @@ struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size
     Subscriber& subscriber() const { return *static_cast<Subscriber*>(who); }
   };
   std::string name;
+  const conf::ChannelRule* rule = nullptr;  // null: none is for it
+  uint64_t tag = 0;                         // Payload::go_to()
   std::vector<Member> members;
   std::vector<Member> subscribers;
   mutable uint64_t published = 0;

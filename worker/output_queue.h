@@ -41,7 +41,7 @@ class OutputQueue {
   size_t drop_oldest(size_t most, F&& may_go) {
     size_t dropped = 0;
     auto goes = [&](const BufferRef& buffer) {
-      if (bytes_ <= most || !may_go(buffer.bytes())) return false;
+      if (bytes_ <= most || !may_go(buffer)) return false;
       bytes_ -= uint32_t(buffer.size());
       ++dropped;
       return true;

@@ -9,20 +9,28 @@
 
 namespace holdfast {
 
+void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag) {
+  rule_ = rule;
+  if (std::exchange(tag_, tag) == tag) return;
+  websocket_ = {};
+  deflated_.clear();
+  tcp_.clear();
+}
+
 const BufferRef& Payload::framed(const conf::Listen& listen) {
   if (listen.protocol == conf::Protocol::websocket) {
     if (!websocket_) {
       char head[10];
       size_t n =
           ws::write_header(head, binary_ ? ws::Opcode::binary : ws::Opcode::text, data_.size());
-      websocket_ = BufferRef::concat({head, n}, data_);
+      websocket_ = BufferRef::concat({head, n}, data_).tagged(tag_);
     }
     return websocket_;
   }
   for (const auto& [of, buffer] : tcp_)
     if (of == &listen) return buffer;
   std::string bytes = tcp::encode(*listen.framing, data_);
-  tcp_.emplace_back(&listen, bytes.empty() ? BufferRef() : BufferRef::concat(bytes));
+  tcp_.emplace_back(&listen, bytes.empty() ? BufferRef() : BufferRef::concat(bytes).tagged(tag_));
   return tcp_.back().second;
 }
 
@@ -56,7 +64,7 @@ BufferRef Payload::deflate(int level, Runtime& runtime) const {
   char head[10];
   auto opcode = binary_ ? ws::Opcode::binary : ws::Opcode::text;
   size_t n = ws::write_header(head, opcode, shorter.size(), true);
-  return BufferRef::concat({head, n}, shorter);
+  return BufferRef::concat({head, n}, shorter).tagged(tag_);
 }
 
 const BufferRef& Payload::resp(std::string_view channel, int version) {

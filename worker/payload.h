@@ -28,6 +28,13 @@ class Payload {
   // The message as a RESP subscriber of `channel` gets it, in version 2 or 3. Kept for one channel at a
   // time.
   const BufferRef& resp(std::string_view channel, int version);
+  // From here on it is for the members of a channel with this rule (null: none), until the next call. What is framed carries
+  // the tag: that of the rule, or with keep-latest of the channel.
+  void go_to(const conf::ChannelRule* rule, uint64_t tag);
+  // What happens to a session of this listener that owes too much to take it.
+  conf::SlowConsumer slow_consumer(const conf::Listen& listen) const {
+    return rule_ != nullptr ? rule_->slow_consumer : listen.slow_consumer;
+  }
   std::string_view data() const { return data_; }
   bool binary() const { return binary_; }
 
@@ -39,6 +46,8 @@ class Payload {
 
   std::string_view data_;
   bool binary_;
+  const conf::ChannelRule* rule_ = nullptr;
+  uint64_t tag_ = 0;
   BufferRef websocket_;
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;

@@ -356,6 +356,7 @@ void PushRouter::publish(const Channel& channel, Payload& payload, const Command
   size_t many = channel.members.size() + channel.subscribers.size();
   Urgency urgency = many > kFew ? Urgency::bulk : Urgency::urgent;
   ++channel.published;
+  payload.go_to(channel.rule, channel.tag);
   for (const Channel::Member& m : channel.members)
     if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
   for (const Channel::Member& m : channel.subscribers)

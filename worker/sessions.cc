@@ -290,7 +290,7 @@ bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
-  if (!session.client->deliver(framed, urgency)) {
+  if (!session.client->deliver(framed, urgency, payload.slow_consumer(*session.listen))) {
     trace(runtime_.tracer,
           {.event = "dropped", .session = &session, .bytes = payload.data().size()});
     return false;

@@ -46,12 +46,14 @@ namespace holdfast::handover {
 struct BufferRecord {
   uint64_t shared = 0;  // 0: the bytes are here
   std::string bytes;
+  uint64_t tag = 0;
 };
 template <class Archive>
 void fields(Archive& a, BufferRecord& r) {
-  auto& [shared, bytes] = r;
+  auto& [shared, bytes, tag] = r;
   a(1, shared);
   a(2, bytes);
+  a(3, tag);
 }
 
 // Unsent output of a connection.

@@ -211,7 +211,7 @@ Result<void> Receiver::take_end(std::string_view bytes) {
 Result<void> Receiver::take_buffer(std::string_view bytes) {
   SharedRecord record;
   if (!load(bytes, record)) return senseless("a shared buffer");
-  shelf_.keep(record.number, BufferRef::concat(record.bytes));
+  shelf_.keep(record.number, BufferRef::concat(record.bytes).tagged(record.tag));
   return {};
 }
 

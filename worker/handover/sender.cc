@@ -83,7 +83,7 @@ Result<void> Sender::send_client(const Client& client) {
 // What the record that is about to be sent refers to.
 Result<void> Sender::send_shared_buffers() {
   for (const auto& [number, buffer] : shelf_.take_new()) {
-    SharedRecord record{number, std::string(buffer.bytes())};
+    SharedRecord record{number, std::string(buffer.bytes()), buffer.tag()};
     if (Result<void> done = out_.put(Kind::buffer, save(record)); !done) return done;
   }
   return {};

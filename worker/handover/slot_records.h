@@ -55,12 +55,14 @@ void fields(Archive& a, SlotRecord& r) {
 struct SharedRecord {
   uint64_t number = 0;
   std::string bytes;
+  uint64_t tag = 0;
 };
 template <class Archive>
 void fields(Archive& a, SharedRecord& r) {
-  auto& [number, bytes] = r;
+  auto& [number, bytes, tag] = r;
   a(1, number);
   a(2, bytes);
+  a(3, tag);
 }
 
 // A record of a backend, or of what came by an api listener, under its name.

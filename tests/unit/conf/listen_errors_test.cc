@@ -289,5 +289,35 @@ INSTANTIATE_TEST_SUITE_P(
               "[[api]]"}),
     row_name);
 
+INSTANTIATE_TEST_SUITE_P(
+    Channel, ListenError,
+    testing::Values(
+        Wrong{"PatternMissing", "[[channel]]\nslow_consumer = 'close'\n", 1, 1,
+              "channel[0].pattern", "required, but missing", "a channel's name"},
+        Wrong{"PolicyMissing", "[[channel]]\npattern = 'a'\n", 1, 1, "channel[0].slow_consumer",
+              "required, but missing", "too slowly"},
+        Wrong{"PolicyUnknown", "[[channel]]\npattern = 'a'\nslow_consumer = 'drop'\n", 3, 17,
+              "channel[0].slow_consumer", "unknown value", "\"drop-newest\""},
+        Wrong{"PatternEmpty", "[[channel]]\npattern = ''\nslow_consumer = 'close'\n", 2, 11,
+              "channel[0].pattern", "no pattern of channel names", "1 to 255 bytes"},
+        Wrong{"PatternTooLong",
+              "[[channel]]\npattern = '" + std::string(256, 'a') + "'\nslow_consumer = 'close'\n",
+              2, 11, "channel[0].pattern", "no pattern of channel names", "1 to 255 bytes"},
+        Wrong{"PatternTwice",
+              "[[channel]]\npattern = 'a'\nslow_consumer = 'close'\n"
+              "[[channel]]\npattern = 'a'\nslow_consumer = 'close'\n",
+              5, 11, "channel[1].pattern", "twice in [[channel]]", "once"}),
+    row_name);
+
+TEST(ChannelRules, AreAtMost64) {
+  std::string toml = "[[listen]]\naddress = '127.0.0.1:0'\nbackend = 'echo'\n";
+  for (int i = 0; i < 64; ++i)
+    toml += "[[channel]]\npattern = '" + std::to_string(i) + "'\nslow_consumer = 'close'\n";
+  EXPECT_TRUE(load_text(toml, "x.toml"));
+  Loaded refused = load_text(toml + "[[channel]]\npattern = 'a'\nslow_consumer = 'close'\n", "x");
+  ASSERT_EQ(refused.problems.size(), 1u);
+  EXPECT_NE(refused.problems[0].text().find("channel[64].pattern"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace holdfast::conf

@@ -295,6 +295,48 @@ TEST_F(ClientHandover, UnsentOutputArrivesWholeAndInOrder) {
   EXPECT_EQ(stats().bytes_unsent.get(), 0u);
 }
 
+// The successor knows which of what waits may go for what.
+TEST_F(ClientHandover, WhatWaitsKeepsItsChannel) {
+  room().config.channels = {{"ticker.*", conf::SlowConsumer::keep_latest}};
+  room().web.send_queue = 3'000'000;
+  std::deque<Peer> peers;
+  std::vector<Peer*> moved;
+  for (int i = 0; i < 2; ++i) {
+    Peer& peer = peers.emplace_back(room().connect(room().web, room().backend));
+    test::shake_hands(peer);
+    ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).empty(); }));
+    Session& session = *room().session_of(peer);
+    for (const char* channel : {"ticker.a", "ticker.b"}) room().sessions.join(session, channel);
+    std::string long_one(2'500'000, 'x');
+    Payload first(long_one, false);
+    EXPECT_TRUE(room().sessions.deliver(session, first, Urgency::urgent));
+    room().turn();
+    moved.push_back(&peer);
+  }
+  room().sessions.join(*room().session_of(peers[0]), "ticker.one");  // a buffer that is not shared
+  auto publish = [&](const char* channel, const std::string& name) {
+    return room()
+        .execute({.op = Op::publish, .channels = {channel}, .data = name + std::string(9'998, 'x')})
+        .delivered;
+  };
+  EXPECT_EQ(publish("ticker.a", "a1"), 2u);
+  EXPECT_EQ(publish("ticker.one", "o1"), 1u);
+  EXPECT_EQ(publish("ticker.b", "b1"), 2u);
+  move(moved);
+  ASSERT_FALSE(HasFatalFailure());
+  room().web.send_queue = room().session_of(peers[0])->client->unsent() + 5'000;
+  EXPECT_EQ(publish("ticker.a", "a2"), 2u);
+  EXPECT_EQ(publish("ticker.one", "o2"), 1u);
+  for (Peer& peer : peers) {
+    Session& session = *room().session_of(peer);
+    ASSERT_TRUE(
+        room().turn_until([&] { return (void)peer.received(), session.client->unsent() == 0; }));
+    std::string names, all = test::behind_101(peer).substr(2'500'010);
+    for (size_t at = 0; at < all.size(); at += 10'004) names += all.substr(at + 4, 2) + " ";
+    EXPECT_EQ(names, &peer == &peers[0] ? "b1 a2 o2 " : "a1 b1 a2 ");
+  }
+}
+
 TEST_F(ClientHandover, SessionKeepsUserChannelsDataAndCounts) {
   Peer peer = room().connect();
   room().turn();

@@ -196,6 +196,84 @@ TEST_F(SlowPolicies, AMessageLargerThanTheBoundDisturbsNoOther) {
   }
 }
 
+// Messages of channels with rules, beside others: each of 10,000 bytes begins with its name, and five are too much.
+class SlowChannels : public ClientTest {
+ protected:
+  SlowChannels() {
+    using conf::SlowConsumer;
+    room_.config.channels = {{"ticker.*", SlowConsumer::keep_latest},
+                             {"feed.*", SlowConsumer::drop_oldest},
+                             {"ticker.log", SlowConsumer::close},  // the first counts
+                             {"log", SlowConsumer::drop_newest}};
+    room_.web.send_queue = 3'000'000;
+    peer_.emplace(open_web_client());
+    session_ = room_.session_of(*peer_);
+    for (const char* channel : {"ticker.a", "ticker.b", "ticker.log", "feed.x", "feed.y", "log"})
+      EXPECT_EQ(room_.sessions.join(*session_, channel), Hub::Joined::joined);
+    fill(*session_, kFirst);
+    room_.web.send_queue = session_->client->unsent() + 50'000;
+  }
+  // Delivered to how many.
+  uint64_t publish(const char* channel, const std::string& name) {
+    return room_
+        .execute({.op = Op::publish, .channels = {channel}, .data = name + std::string(9'998, 'x')})
+        .delivered;
+  }
+  // The names of what waited, in order.
+  std::string heard() {
+    EXPECT_TRUE(
+        room_.turn_until([&] { return (void)peer_->received(), session_->client->unsent() == 0; }));
+    std::string names, all = behind_101(*peer_).substr(kFirst + 10);
+    for (size_t at = 0; at < all.size(); at += 10'004) names += all.substr(at + 4, 2) + " ";
+    return names;
+  }
+  static constexpr size_t kFirst = 2'500'000;
+  std::optional<Peer> peer_;
+  Session* session_ = nullptr;
+};
+
+TEST_F(SlowChannels, EachGoesItsOwnWay) {
+  EXPECT_EQ(publish("ticker.a", "a1"), 1u);
+  EXPECT_EQ(publish("ticker.b", "b1"), 1u);
+  EXPECT_EQ(publish("feed.x", "x1"), 1u);
+  EXPECT_EQ(publish("ticker.a", "a2"), 1u);
+  EXPECT_EQ(publish("ticker.a", "a3"), 1u);  // a1 and a2 go
+  EXPECT_EQ(stats().messages_dropped_slow.get(), 2u);
+  EXPECT_EQ(publish("log", "l1"), 1u);
+  EXPECT_EQ(publish("log", "l2"), 0u);  // it goes itself
+  EXPECT_EQ(stats().messages_dropped_slow.get(), 3u);
+  EXPECT_EQ(publish("feed.y", "y1"), 1u);  // x1 goes
+  EXPECT_EQ(publish("ticker.log", "t1"), 0u) << "nothing of its own waits, so it goes itself";
+  EXPECT_EQ(stats().messages_dropped_slow.get(), 5u);
+  EXPECT_EQ(stats().messages_dropped.get(), 5u);
+  EXPECT_EQ(heard(), "b1 a3 l1 y1 ");
+}
+
+TEST_F(SlowChannels, AndAllOthersTheListeners) {
+  for (const char* name : {"a1", "a2", "a3", "a4"}) EXPECT_EQ(publish("ticker.a", name), 1u);
+  room_.web.slow_consumer = conf::SlowConsumer::keep_latest;
+  EXPECT_FALSE(send(*session_, std::string(20'000, 'x'))) << "messages of rules stay";
+  room_.web.slow_consumer = conf::SlowConsumer::close;
+  EXPECT_FALSE(send(*session_, std::string(20'000, 'x')));
+  room_.turn();
+  EXPECT_EQ(room_.backend.endings, std::vector{EndReason::slow});
+}
+
+// One publish to several channels is framed for each way by itself.
+TEST_F(SlowChannels, OnePublishToSeveral) {
+  EXPECT_EQ(room_
+                .execute({.op = Op::publish,
+                          .channels = {"ticker.a", "feed.x", "ticker.b"},
+                          .data = "m1" + std::string(9'998, 'x')})
+                .delivered,
+            3u);
+  publish("log", "l1");
+  EXPECT_EQ(publish("feed.y", "y1"), 1u);
+  EXPECT_EQ(publish("ticker.b", "b2"), 1u);
+  EXPECT_EQ(publish("ticker.a", "a2"), 1u);
+  EXPECT_EQ(heard(), "l1 y1 b2 a2 ");
+}
+
 // Too much for its bound in the very turn it was let in: it still learns who is speaking.
 TEST_F(ClientTest, SlowOneIsNotSentACloseFrameInPlaceOfThe101) {
   room_.web.send_queue = 1000;

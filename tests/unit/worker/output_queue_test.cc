@@ -170,7 +170,7 @@ TEST(OutputQueue, DropTakesAllThatIsUnsent) {
 }
 
 TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
-  auto no_capitals = [](std::string_view bytes) { return bytes[0] >= 'a'; };
+  auto no_capitals = [](const BufferRef& b) { return b.bytes()[0] >= 'a'; };
   for (size_t most = 0; most <= 7; ++most) {
     OutputQueue queue;
     for (const char* text : {"a", "B", "c", "d", "E", "f", "g"}) queue.push(buffer(text));
@@ -193,7 +193,7 @@ TEST(OutputQueue, OfThoseDroppedNoneIsPartlySent) {  // I3
   Pair pair;
   OutputQueue queue;
   size_t sent = block(queue, pair.near.get());
-  EXPECT_EQ(queue.drop_oldest(0, [](std::string_view) { return true; }), 2u);
+  EXPECT_EQ(queue.drop_oldest(0, [](const BufferRef&) { return true; }), 2u);
   EXPECT_EQ(queue.bytes(), 4'000'000 - sent);
 }
 
