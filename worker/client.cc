@@ -1,6 +1,9 @@
 #include "worker/client.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <random>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -44,9 +47,10 @@ std::optional<ws::DeflateTerms> deflate_terms(const http::Request& request,
                                  listen.permessage_deflate->client_max_window_bits});
 }
 
-std::string retry_after(uint64_t now_ms) {
-  // Spread by the clock's low digits, so that a crowd does not come back at one instant.
-  return "Retry-After: " + std::to_string(1 + now_ms % 5) + "\r\n";
+// Another for each, so that a crowd that is refused in one turn does not come back at one instant.
+std::string retry_after() {
+  static std::minstd_rand seconds(uint32_t(monotonic_ms()) ^ uint32_t(getpid()));
+  return "Retry-After: " + std::to_string(1 + seconds() % 5) + "\r\n";
 }
 
 }  // namespace
@@ -134,8 +138,7 @@ void Client::turn_away(Admission::Verdict why) {
   std::string_view text = why == Admission::Verdict::too_many
                               ? "too many connections from your address\n"
                               : "too many new connections from your address\n";
-  enqueue(BufferRef::concat(
-              http::make_response(429, "text/plain", text, false, retry_after(runtime_.now_ms))),
+  enqueue(BufferRef::concat(http::make_response(429, "text/plain", text, false, retry_after())),
           Urgency::urgent);
   linger();
 }
@@ -299,7 +302,7 @@ void Client::refuse(int status, std::string_view body, EndReason reason) {
     if (handshake_) end_handshake();
     return linger();
   }
-  std::string extra = status == 503 ? retry_after(runtime_.now_ms) : std::string();
+  std::string extra = status == 503 ? retry_after() : std::string();
   answer_and_linger(status, "text/plain", body, extra);
 }
 
@@ -717,8 +720,7 @@ void Client::wind_up(WindUp what) {
     case Phase::securing:
       return retire();
     case Phase::handshake:
-      return answer_and_linger(503, "text/plain", "the server is stopping",
-                               retry_after(runtime_.now_ms));
+      return answer_and_linger(503, "text/plain", "the server is stopping", retry_after());
     case Phase::connecting:
       return refuse(503, "the server is stopping", EndReason::stop);
     case Phase::open:

@@ -6,7 +6,9 @@
 
 #include <ctime>
 #include <deque>
+#include <set>
 
+#include "tests/harness/fpm.h"
 #include "tests/harness/gateway.h"
 #include "tests/harness/wait.h"
 #include "tests/system/tables.h"
@@ -23,6 +25,46 @@ HttpAnswer fill(Gateway& gw, std::deque<WsClient>& clients) {
       return refused.answer;
     }
   }
+}
+
+// All come back at once: php-fpm gets as many connect events at a time as it may, as many more wait as may wait, and the rest
+// are told to come again, not all at the same time.
+TEST(Limits, AReconnectStormIsLetInAFewAtATime) {
+  constexpr size_t kClients = 300, kAtATime = 2 * 2, kWaiting = 2 * 20;
+  Fpm fpm(R"PHP(
+if ($_SERVER['HOLDFAST_EVENT'] !== 'connect') exit;
+file_put_contents(LOGFILE, '+', FILE_APPEND | LOCK_EX);
+usleep(100000);
+file_put_contents(LOGFILE, '-', FILE_APPEND | LOCK_EX);
+)PHP",
+          8);
+  Gateway gw({.tables = "[[listen]]\naddress = \"127.0.0.1:0\"\npath = \"/ws\"\nbackend = "
+                        "\"app\"\nbacklog = 1024\n" +
+                        fpm.backend("queue = 20", 2)});
+  std::deque<HttpClient> clients;
+  for (size_t i = 0; i < kClients; ++i) clients.emplace_back(gw.listener());
+  for (HttpClient& client : clients)
+    client.send_raw(
+        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  size_t let_in = 0, told_later = 0;
+  std::set<std::string> when;
+  for (HttpClient& client : clients) {
+    HttpAnswer answer = client.read_answer(true);
+    let_in += answer.status == 101;
+    if (answer.status != 503) continue;
+    ++told_later;
+    when.insert(answer.header("Retry-After"));
+  }
+  EXPECT_EQ(let_in + told_later, kClients);
+  EXPECT_GE(let_in, kWaiting / 2) << "one worker's at least";
+  EXPECT_GT(told_later, 0u);
+  EXPECT_EQ(when.count(""), 0u);
+  EXPECT_GT(when.size(), 1u) << "all would come back in the same second";
+  EXPECT_EQ(gw.counter_becomes("sessions.online", let_in), let_in);
+  size_t now = 0, most = 0;
+  for (char event : fpm.app_log()) most = std::max(most, event == '+' ? ++now : now--);
+  EXPECT_LE(most, kAtATime);
 }
 
 TEST(Limits, ConnectionsOfAnAddressAreCountedOverWorkersReloadsAndACrash) {

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/unit/worker/room.h"
 #include "tests/unit/ws/client_frames.h"
 
@@ -480,13 +482,20 @@ TEST_F(ClientTest, SessionsOfADeadWorkerAreCountedOnce) {
   }
 }
 
-TEST_F(ClientTest, DirectoryIsFullIsA503WithRetryAfter) {
+TEST_F(ClientTest, DirectoryIsFullIsA503WithSpreadRetryAfter) {
   for (int i = 0; i < 64; ++i) room_.open_session();
-  Peer peer = web_client();
-  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
-  EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 503 ")) << peer.received();
-  EXPECT_NE(peer.received().find("\r\nRetry-After: "), std::string::npos);
-  EXPECT_EQ(stats().sessions_refused_full.get(), 1u);
+  std::deque<Peer> peers;
+  for (int i = 0; i < 100; ++i) peers.push_back(web_client());
+  std::set<std::string> when;  // of a hundred in one turn
+  for (Peer& peer : peers) {
+    EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+    EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 503 ")) << peer.received();
+    size_t at = peer.received().find("\r\nRetry-After: ");
+    ASSERT_NE(at, std::string::npos);
+    when.insert(peer.received().substr(at + 15, 3));
+  }
+  EXPECT_EQ(when, (std::set<std::string>{"1\r\n", "2\r\n", "3\r\n", "4\r\n", "5\r\n"}));
+  EXPECT_EQ(stats().sessions_refused_full.get(), 100u);
 }
 
 }  // namespace
