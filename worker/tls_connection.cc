@@ -47,6 +47,8 @@ void TlsConnection<Base>::shake_hands(std::string_view bytes) {
   }
   this->runtime_.stats.tls_handshakes.add();
   if (accepting_->resumed()) this->runtime_.stats.tls_resumed.add();
+  log_debug("TLS hand-shake done version={} resumed={} records=worker", accepting_->version(),
+            accepting_->resumed() ? "yes" : "no");
   records_.emplace(*secrets);
   std::string rest = accepting_->rest();
   accepting_.reset();
