@@ -198,9 +198,12 @@ TEST(Samples, HoldfastTomlShowsEveryKeyWithItsDefault) {
   std::ifstream file(kSamples + "holdfast.toml");
   std::string text((std::istreambuf_iterator<char>(file)), {});
   const std::vector<std::pair<std::string, std::string>> tables{
-      {"server.zzz = 1", "server.zzz"},       {"log.zzz = 1", "log.zzz"},
-      {"limits.zzz = 1", "limits.zzz"},       {"listen = [{ zzz = 1 }]", "listen[0].zzz"},
-      {"backend.a.zzz = 1", "backend.a.zzz"}, {"api = [{ zzz = 1 }]", "api[0].zzz"},
+      {"server.zzz = 1", "server.zzz"},
+      {"log.zzz = 1", "log.zzz"},
+      {"limits.zzz = 1", "limits.zzz"},
+      {"listen = [{ zzz = 1 }]", "listen[0].zzz"},
+      {"backend.a.zzz = 1", "backend.a.zzz"},
+      {"api = [{ zzz = 1 }]", "api[0].zzz"},
       {"channel = [{ zzz = 1 }]", "channel[0].zzz"}};
   for (const auto& [toml, unknown] : tables) {
     std::vector<std::string> keys = known_keys(toml, unknown);
