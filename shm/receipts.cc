@@ -76,10 +76,10 @@ struct ReceiptTable::Request {
 
 // A consistent copy of an entry, without its answer.
 struct ReceiptTable::Look {
-  uint64_t word;
+  uint64_t word = 0;
   ReceiptClaim claim;
-  ReceiptKey key;  // this and all below: not of one that is free or writing
-  uint64_t fingerprint, claimed_ms;
+  ReceiptKey key{};  // this and all below: not of one that is free or writing
+  uint64_t fingerprint = 0, claimed_ms = 0;
 
   bool has_key() const {
     return claim.state != ReceiptState::free && claim.state != ReceiptState::writing;

@@ -2,11 +2,13 @@
 #include "worker/token/connect_token.h"
 
 #include <gtest/gtest.h>
+
 #include <jwt.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <random>
 
 #include <functional>
 #include <memory>
@@ -148,7 +150,8 @@ TEST_P(ConnectToken, TheTokenDoesNotChooseItsAlgorithm) {
   for (const std::string& token : forged) {
     Result<Claims> read = verify(by(), token, kNow, 3);
     ASSERT_FALSE(read) << token;
-    EXPECT_EQ(read.error().text(), "the token's signature is not good");
+    EXPECT_EQ(read.error().text(),
+              token.ends_with('.') ? "no JSON Web Token" : "the token's signature is not good");
   }
 }
 
@@ -164,10 +167,29 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, ConnectToken,
 
 TEST(ConnectTokenText, OfAnotherKindIsRefused) {
   conf::ConnectToken by{conf::TokenAlgorithm::hs256, "", std::string(32, 's'), "", true};
+  EXPECT_EQ(verify(by, "", kNow, 3).error().text(), "no token");
   for (const std::string& text :
-       {std::string(), std::string("x"), std::string("a.b.c"), std::string("..."),
-        std::string("a\0b", 3), std::string(kMaxTokenBytes + 1, 'x'), std::string("{}.{}.x")})
-    EXPECT_FALSE(verify(by, text, kNow, 3)) << text.substr(0, 20);
+       {std::string("x"), std::string("a.b.c"), std::string("..."), std::string("a\0b", 3),
+        std::string(kMaxTokenBytes + 1, 'x'), std::string("{}.{}.x"), std::string("."),
+        std::string(".."), std::string(".abc.def"), std::string("abc..def"),
+        std::string("abc.def."), std::string("abc.def"), std::string("abc.def.ghi.jkl"),
+        std::string("abcde.def.ghi"), std::string("ab=.def.ghi"), std::string("ab+.def.ghi"),
+        std::string("ab\0.def.ghi", 11)})
+    EXPECT_EQ(verify(by, text, kNow, 3).error().text(), "no JSON Web Token") << text.substr(0, 20);
+}
+
+TEST(ConnectTokenText, RandomPartsAreRefused) {
+  conf::ConnectToken by{conf::TokenAlgorithm::hs256, "", std::string(32, 's'), "", true};
+  constexpr std::string_view kDigits = "ABCXYZabcxyz0189-_eyJhbGciOiJIUzI1NiJ9";
+  std::mt19937 dice(1);
+  for (int round = 0; round < 3'000; ++round) {
+    std::string token;
+    for (int part = 0; part < 3; ++part) {
+      if (part > 0) token += '.';
+      for (size_t size = dice() % 40; size > 0; --size) token += kDigits[dice() % kDigits.size()];
+    }
+    EXPECT_FALSE(verify(by, token, kNow, 3)) << token;
+  }
 }
 
 TEST(ConnectTokenText, StandsInTheHeaderOrInTheUrl) {
