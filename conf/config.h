@@ -65,8 +65,11 @@ struct Server {
   uint16_t node_id = 1;  // 1..65535
   // Old workers after a reload: their sessions are closed (1012) evenly over it.
   uint64_t drain_timeout_ms = 30'000;
-  uint64_t stop_timeout_ms = 10'000;  // how long a stop waits for output and close events
+  uint64_t stop_timeout_ms = 8'000;  // how long a stop waits for output and close events
   Seccomp seccomp = Seccomp::on;
+  bool core_dumps = false;  // true: processes of `user` may read the workers' memory
+  // Named groups for TLS key exchange, in OpenSSL's names.
+  std::vector<std::string> tls_groups = {"X25519", "P-256", "P-384"};
   // How long a TLS session may be resumed, and how often its tickets get a new key; 0: no tickets.
   uint64_t tls_ticket_lifetime_ms = 12 * 3600 * 1000;
   uint64_t hang_timeout_ms = 10'000;  // a worker whose loop stands still so long is aborted
@@ -92,6 +95,12 @@ struct Limits {
   // What a session may send in a second; 0: no limit.
   unsigned message_rate = 0;
   size_t byte_rate = 0;
+  // Bytes of one session's messages that may wait for the backend, overheads included; then its reading pauses.
+  size_t max_pending_bytes = 1024 * 1024;
+  size_t max_pending_bytes_per_worker = 256 * 1024 * 1024;  // of all its sessions
+  // TLS hand-shakes under way: of a worker, and of one address at it. Beyond it the oldest is ended.
+  unsigned max_tls_handshakes = 2'000;
+  unsigned max_tls_handshakes_per_ip = 100;
   // What a worker may owe its clients: beyond it those who owe most are closed. 0: no bound.
   size_t max_unsent_per_worker = 1024 * 1024 * 1024;
   bool operator==(const Limits&) const = default;
@@ -166,10 +175,12 @@ struct Listen {
   Protocol protocol = Protocol::websocket;
   std::string path = "/";  // websocket: hand-shakes elsewhere get 404
   std::string page;  // websocket: an HTML file answered at GET /, read at start (at most 1 MiB)
-  std::string page_html;               // its contents
-  std::string backend;                 // "relay", "echo" or a key of Config::backends
-  std::vector<std::string> origins;    // [] = same host only, ["*"] = any
-  std::vector<std::string> channels;   // joined by every session at connect
+  std::string page_html;              // its contents
+  std::string backend;                // "relay", "echo" or a key of Config::backends
+  std::vector<std::string> origins;   // [] = same host only, ["*"] = any
+  std::vector<std::string> channels;  // joined by every session at connect
+  // websocket: of these the first that a client offers (Sec-WebSocket-Protocol) is spoken; []: none but the application's choice
+  std::vector<std::string> subprotocols;
   std::optional<Framing> framing;      // tcp only, and always there for tcp
   uint64_t ping_interval_ms = 25'000;  // websocket; 0 = none, and always 0 for tcp
   uint64_t idle_timeout_ms = 60'000;   // nothing received for so long: closed. 0 = never
@@ -215,6 +226,10 @@ struct Backend {
   unsigned queue = 10'000;            // requests that wait for a connection, for the instance
   size_t max_response = 1024 * 1024;  // headers and body of one answer
   Order order = Order::session;
+  bool keep_alive = true;  // false: a new connection for each request
+  uint64_t keep_alive_patience_ms =
+      200;  // a kept connection that has read nothing for so long is left for another
+  uint64_t resolve_every_ms = 30'000;  // names of servers are looked up again so often
   uint64_t close_retry_ms =
       600'000;  // how long a close event is tried again while no server answers
   bool operator==(const Backend&) const = default;
@@ -244,6 +259,8 @@ struct Api {
   std::vector<Certificate> tls;  // as Listen's
   std::string client_ca_file;    // only with tls; "": no certificate is asked for
   std::string client_ca;         // its contents: who may have signed a client's certificate, in PEM
+  std::vector<std::string>
+      hosts;  // names in Host that are no numeric loopback address or localhost, without token
   size_t max_body = 1024 * 1024;  // one HTTP body, one RESP request, one router message
   size_t send_queue =
       8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed

@@ -12,7 +12,7 @@ namespace holdfast::conf {
 namespace {
 
 // A basic string (TOML 1.0).
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     switch (c) {
@@ -42,9 +42,9 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string quoted(const std::vector<std::string>& texts) {
+std::string toml_string(const std::vector<std::string>& texts) {
   std::string out;
-  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + quoted(text);
+  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + toml_string(text);
   return "[" + out + "]";
 }
 
@@ -57,7 +57,7 @@ class Printer {
   void line(std::string_view key, std::string_view value) {
     out_ += fmt::format("{} = {}\n", key, value);
   }
-  void text(std::string_view key, std::string_view value) { line(key, quoted(value)); }
+  void text(std::string_view key, std::string_view value) { line(key, toml_string(value)); }
   void number(std::string_view key, uint64_t value) { line(key, std::to_string(value)); }
   void size(std::string_view key, uint64_t bytes) { text(key, format_size(bytes)); }
   void duration(std::string_view key, uint64_t ms) { text(key, format_duration(ms)); }
@@ -128,7 +128,7 @@ void print_limits(Printer& out, const Limits& limits) {
 
 std::string framing_form(const Framing& framing) {
   if (framing.kind == FramingKind::delimiter) {
-    return fmt::format("{{ kind = \"delimiter\", bytes = {} }}", quoted(framing.delimiter));
+    return fmt::format("{{ kind = \"delimiter\", bytes = {} }}", toml_string(framing.delimiter));
   }
   return fmt::format(
       "{{ kind = \"length\", offset = {}, size = {}, order = \"{}\", includes_header = {}, "
@@ -140,8 +140,8 @@ std::string framing_form(const Framing& framing) {
 std::string tls_form(const std::vector<Certificate>& certificates) {
   std::string out = "[\n";
   for (const Certificate& certificate : certificates)
-    out += fmt::format("  {{ certificate = {}, key = {} }},\n", quoted(certificate.chain_file),
-                       quoted(certificate.key_file));
+    out += fmt::format("  {{ certificate = {}, key = {} }},\n", toml_string(certificate.chain_file),
+                       toml_string(certificate.key_file));
   return out + "]";
 }
 
@@ -183,14 +183,14 @@ std::string token_form(const ConnectToken& token) {
                                : token.algorithm == TokenAlgorithm::rs256 ? "RS256"
                                                                           : "ES256";
   return fmt::format("{{ algorithm = \"{}\", key = {}, audience = {}, required = {} }}", algorithm,
-                     quoted(token.key_file), quoted(token.audience), token.required);
+                     toml_string(token.key_file), toml_string(token.audience), token.required);
 }
 
 std::string deflate_form(const PermessageDeflate& deflate) {
   return fmt::format(
       "{{ level = {}, min_size = {}, client_no_context_takeover = {}, client_max_window_bits = {} "
       "}}",
-      deflate.level, quoted(format_size(deflate.min_size)), deflate.client_no_context_takeover,
+      deflate.level, toml_string(format_size(deflate.min_size)), deflate.client_no_context_takeover,
       deflate.client_max_window_bits);
 }
 
@@ -203,8 +203,8 @@ void print_listen(Printer& out, const Listen& listen) {
   if (websocket) out.text("path", listen.path);
   if (websocket && !listen.page.empty()) out.text("page", listen.page);
   out.text("backend", listen.backend);
-  if (websocket) out.line("origins", quoted(listen.origins));
-  out.line("channels", quoted(listen.channels));
+  if (websocket) out.line("origins", toml_string(listen.origins));
+  out.line("channels", toml_string(listen.channels));
   if (listen.framing) out.line("framing", framing_form(*listen.framing));
   if (websocket) out.duration("ping_interval", listen.ping_interval_ms);
   out.duration("idle_timeout", listen.idle_timeout_ms);
@@ -215,7 +215,7 @@ void print_listen(Printer& out, const Listen& listen) {
   out.number("max_pending", listen.max_pending);
   if (!listen.tls.empty()) out.line("tls", tls_form(listen.tls));
   if (listen.token) out.line("token", token_form(*listen.token));
-  out.line("proxies", quoted(proxy_texts(listen)));
+  out.line("proxies", toml_string(proxy_texts(listen)));
   out.line("proxy_protocol", listen.proxy_protocol ? "true" : "false");
   if (websocket) out.text("forwarded", forwarded_name(listen.forwarded));
   if (listen.permessage_deflate)
@@ -226,13 +226,13 @@ std::string events_form(const Backend& backend) {
   std::vector<std::string> events;
   if (backend.event_connect) events.push_back("connect");
   if (backend.event_close) events.push_back("close");
-  return quoted(events);
+  return toml_string(events);
 }
 
 std::string params_form(const Backend& backend) {
   std::string out;
   for (const auto& [name, value] : backend.params) {
-    out += fmt::format("{} {} = {}", out.empty() ? "" : ",", name, quoted(value));
+    out += fmt::format("{} {} = {}", out.empty() ? "" : ",", name, toml_string(value));
   }
   return out.empty() ? "{}" : "{" + out + " }";
 }
@@ -240,7 +240,7 @@ std::string params_form(const Backend& backend) {
 std::string servers_form(const Backend& backend) {
   std::string out = "[\n";
   for (const BackendServer& server : backend.servers) {
-    out += fmt::format("  {{ address = {}, weight = {} }},\n", quoted(server.address.text),
+    out += fmt::format("  {{ address = {}, weight = {} }},\n", toml_string(server.address.text),
                        server.weight);
   }
   return out + "]";

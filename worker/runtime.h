@@ -9,6 +9,7 @@
 #include "shm/stats.h"
 #include "worker/flush_queue.h"
 #include "worker/timing_wheel.h"
+#include "worker/turn_budget.h"
 #include "worker/ws/deflate.h"
 
 namespace holdfast {
@@ -33,6 +34,7 @@ struct Runtime {
   handover::Shelf* shelf = nullptr;  // of shared buffers, while a slot is handed over
   ws::Deflater deflater = {};        // no memory before a message needs them
   ws::Inflater inflater = {};
+  TurnBudget budget = {};  // what this turn may still do
 };
 
 }  // namespace holdfast

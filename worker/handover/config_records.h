@@ -44,9 +44,9 @@ void fields(Archive& a, Network& r) {
 // A page, certificates and the key of tokens are for newcomers only.
 template <class Archive>
 void fields(Archive& a, Listen& r) {
-  auto& [address, protocol, path, page, page_html, backend, origins, channels, framing,
-         ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer, backlog,
-         max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded, token,
+  auto& [address, protocol, path, page, page_html, backend, origins, channels, subprotocols,
+         framing, ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer,
+         backlog, max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded, token,
          permessage_deflate] = r;
   static_cast<void>(page);
   static_cast<void>(page_html);
@@ -71,6 +71,7 @@ void fields(Archive& a, Listen& r) {
   a(17, proxy_protocol);
   a(18, forwarded);
   a(19, permessage_deflate);
+  a(20, subprotocols);
 }
 
 template <class Archive>
@@ -84,7 +85,7 @@ template <class Archive>
 void fields(Archive& a, Backend& r) {
   auto& [name, servers, script_filename, document_root, params, event_connect, event_close,
          max_connections, connect_timeout_ms, read_timeout_ms, queue, max_response, order,
-         close_retry_ms] = r;
+         keep_alive, keep_alive_patience_ms, resolve_every_ms, close_retry_ms] = r;
   a(1, name);
   a(2, servers);
   a(3, script_filename);
@@ -99,6 +100,9 @@ void fields(Archive& a, Backend& r) {
   a(12, max_response);
   a(13, order);
   a(14, close_retry_ms);
+  a(15, keep_alive);
+  a(16, keep_alive_patience_ms);
+  a(17, resolve_every_ms);
 }
 
 }  // namespace holdfast::conf
