@@ -165,7 +165,8 @@ void Worker::begin_serving() {
   runtime_.draining = !heritage_.accepts;
   control_.watch(kRead);
   head_.generation.store(heritage_.generation, std::memory_order_relaxed);
-  head_.heartbeat_ms.store(monotonic_ms(), std::memory_order_relaxed);
+  runtime_.budget.beats_in(head_.heartbeat_ms);
+  runtime_.budget.beat();
   head_.pid.store(uint32_t(getpid()), std::memory_order_relaxed);  // the master may be slower
   head_.state.store(heritage_.accepts ? shm::SlotState::serving : shm::SlotState::draining,
                     std::memory_order_release);
@@ -215,6 +216,7 @@ bool Worker::before_wait() {
   bool more = flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
   router_.post().dispatch();
+  runtime_.budget.begin_events();
   if (more || router_.post().has_mail()) return true;
   router_.post().announce_sleep();
   if (!router_.post().has_mail()) return false;
@@ -225,7 +227,7 @@ bool Worker::before_wait() {
 void Worker::after_wait() {
   router_.post().announce_awake();
   runtime_.now_ms = monotonic_ms();
-  head_.heartbeat_ms.store(runtime_.now_ms, std::memory_order_relaxed);
+  runtime_.budget.begin_turn(runtime_.now_ms);
   runtime_.stats.loop_turns.add();
   router_.post().receive();
 }
