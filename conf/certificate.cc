@@ -72,6 +72,25 @@ Result<void> use_certificate(SSL_CTX* context, const Certificate& certificate) {
   return {};
 }
 
+Result<void> use_groups(SSL_CTX* context, const std::vector<std::string>& groups) {
+  ERR_clear_error();
+  std::string list;
+  for (const std::string& group : groups) {
+    // What else may stand in such a list means something to OpenSSL.
+    bool name = group.find_first_not_of(
+                    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                    "0123456789-_") == group.npos;
+    if (!name || SSL_CTX_set1_groups_list(context, group.c_str()) != 1) {
+      ERR_clear_error();
+      return Error{Errc::bad_input, 0, "\"" + group + "\" is no group that OpenSSL knows"};
+    }
+    list += (list.empty() ? "" : ":") + group;
+  }
+  if (!list.empty() && SSL_CTX_set1_groups_list(context, list.c_str()) == 1) return {};
+  ERR_clear_error();
+  return Error{Errc::bad_input, 0, list.empty() ? "no group" : "the same group twice"};
+}
+
 Result<void> require_client_certificate(SSL_CTX* context, const std::string& authorities) {
   ERR_clear_error();
   Bio bio = reading(authorities);

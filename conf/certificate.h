@@ -3,6 +3,9 @@
 
 #include <openssl/ssl.h>
 
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 #include "conf/config.h"
 
@@ -13,5 +16,9 @@ Result<void> use_certificate(SSL_CTX* context, const Certificate& certificate);
 // Clients must show a certificate that one of these has signed; its names are told to them. Errc::bad_input: `authorities` are no
 // PEM certificates.
 Result<void> require_client_certificate(SSL_CTX* context, const std::string& authorities);
+
+// Names of groups for the key exchange, the server's choice first. Errc::bad_input: one that OpenSSL does not know, two that are the
+// same, or none at all.
+Result<void> use_groups(SSL_CTX* context, const std::vector<std::string>& groups);
 
 }  // namespace holdfast::conf

@@ -95,6 +95,7 @@ void print_server(Printer& out, const Server& server) {
   out.duration("stop_timeout", server.stop_timeout_ms);
   out.duration("hang_timeout", server.hang_timeout_ms);
   out.duration("tls_ticket_lifetime", server.tls_ticket_lifetime_ms);
+  out.line("tls_groups", toml_string(server.tls_groups));
   out.text("seccomp", server.seccomp == Seccomp::on    ? "on"
                       : server.seccomp == Seccomp::log ? "log"
                                                        : "off");
@@ -123,6 +124,8 @@ void print_limits(Printer& out, const Limits& limits) {
   out.number("connect_rate_per_ip", limits.connect_rate_per_ip);
   out.number("message_rate", limits.message_rate);
   out.size("byte_rate", limits.byte_rate);
+  out.number("max_tls_handshakes", limits.max_tls_handshakes);
+  out.number("max_tls_handshakes_per_ip", limits.max_tls_handshakes_per_ip);
   out.size("max_unsent_per_worker", limits.max_unsent_per_worker);
 }
 

@@ -56,6 +56,7 @@ void read_slow_consumer(Table& table, SlowConsumer& out);
 // The optional "tls" of `table`.
 void read_tls(Table& table, std::vector<Certificate>& out, const Reading& reading);
 void read_client_ca(Table& api, Api& out, const Reading& reading);
+void read_tls_groups(Table& server, Server& out);
 
 inline constexpr uint64_t kSecond = 1000;
 inline constexpr uint64_t kHour = 3600 * kSecond;

@@ -178,6 +178,7 @@ void read_server(Table& root, Reading& reading) {
   table.duration("drain_timeout", server.drain_timeout_ms, {0, 24 * kHour});
   table.duration("stop_timeout", server.stop_timeout_ms, {0, kHour});
   table.duration("tls_ticket_lifetime", server.tls_ticket_lifetime_ms, {0, 7 * 24 * kHour});
+  read_tls_groups(table, server);
   table.choice<Seccomp>("seccomp", server.seccomp,
                         {{"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}});
   table.duration("hang_timeout", server.hang_timeout_ms, {100, kHour});
@@ -223,6 +224,8 @@ void read_limits(Table& root, Reading& reading) {
   table.number("connect_rate_per_ip", limits.connect_rate_per_ip, {0, 10'000});
   table.number("message_rate", limits.message_rate, {0, 1'000'000});
   read_byte_rate(table, limits);
+  table.number("max_tls_handshakes", limits.max_tls_handshakes, {1, 10'000'000});
+  table.number("max_tls_handshakes_per_ip", limits.max_tls_handshakes_per_ip, {1, 10'000'000});
   table.size("max_unsent_per_worker", limits.max_unsent_per_worker, {0, 1024 * kGiB});
   table.finish();
 }

@@ -56,6 +56,26 @@ void read_tls(Table& table, std::vector<Certificate>& out, const Reading& readin
     read_certificate(item, out, reading);
 }
 
+void read_tls_groups(Table& table, Server& server) {
+  const Node* list = table.find("tls_groups");
+  if (list == nullptr) return;
+  std::string allowed =
+      "names that OpenSSL knows, the server's choice first: \"X25519\", \"P-256\", \"P-384\" ...";
+  std::vector<std::string> groups;
+  std::vector<const Node*> items = table.texts("tls_groups");
+  if (list->kind != Node::Kind::array || items.size() != list->items.size()) return;
+  for (size_t i = 0; i < items.size(); ++i) {
+    groups.push_back(items[i]->text);
+    if (!use_groups(scratch_context().get(), {groups.back()}))
+      return table.wrong_item("tls_groups", i, *items[i], "no group of TLS", std::move(allowed));
+  }
+  if (Result<void> used = use_groups(scratch_context().get(), groups); used) {
+    server.tls_groups = std::move(groups);
+  } else {
+    table.wrong("tls_groups", used.error().text(), std::move(allowed));
+  }
+}
+
 void read_client_ca(Table& table, Api& api, const Reading& reading) {
   if (!read_pem(table, "client_ca", reading, api.client_ca_file, api.client_ca)) return;
   if (!table.has("tls"))

@@ -19,12 +19,16 @@ constexpr std::string_view kForm =
 constexpr size_t kMaxKey = 64 * kKiB;
 constexpr size_t kLeastSecret = 32;  // RFC 7518 section 3.2
 
+// A signature is checked for every stranger who comes; with 8192 bits that takes some tenth of a millisecond.
+constexpr int kMostRsaBits = 8'192;
+
 // EVP_PKEY_NONE: no PEM of a public key.
-int kind_of_public_key(const std::string& pem) {
+int kind_of_public_key(const std::string& pem, int* bits) {
   std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), int(pem.size())),
                                                 BIO_free);
   std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
       PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  *bits = key ? EVP_PKEY_get_bits(key.get()) : 0;
   return key ? EVP_PKEY_get_base_id(key.get()) : EVP_PKEY_NONE;
 }
 
@@ -35,9 +39,14 @@ void check_key(Table& table, const ConnectToken& token) {
     return;
   }
   bool rsa = token.algorithm == TokenAlgorithm::rs256;
-  if (kind_of_public_key(token.key) != (rsa ? EVP_PKEY_RSA : EVP_PKEY_EC))
-    table.wrong("key", "not a public key for this algorithm",
-                rsa ? "a PEM file with an RSA public key" : "a PEM file with an EC public key");
+  int bits = 0;
+  if (kind_of_public_key(token.key, &bits) != (rsa ? EVP_PKEY_RSA : EVP_PKEY_EC))
+    return table.wrong(
+        "key", "not a public key for this algorithm",
+        rsa ? "a PEM file with an RSA public key" : "a PEM file with an EC public key");
+  if (rsa && bits > kMostRsaBits)
+    table.wrong("key", "too long a key, for it is used for every stranger",
+                fmt::format("an RSA key of at most {} bits", kMostRsaBits));
 }
 
 void read_key(Table& table, ConnectToken& token, const Reading& reading) {

@@ -113,7 +113,8 @@ const tls::Context* Homes::tls_context(const std::vector<conf::Certificate>& cer
   tls::Tickets tickets;
   tickets.lifetime_ms = config_.server.tls_ticket_lifetime_ms;
   if (tickets.lifetime_ms > 0) tickets.keys = heritage_.segment->ticket_keys();
-  Result<tls::Context> made = tls::Context::make(certificates, client_ca, tickets);
+  Result<tls::Context> made =
+      tls::Context::make(certificates, client_ca, tickets, config_.server.tls_groups);
   HF_CHECK(made);  // the configuration was refused otherwise
   return &tls_contexts_.emplace_back(std::move(*made));
 }

@@ -37,9 +37,48 @@ void on_secret(const SSL* ssl, const char* line) {
   Accepting::of(ssl).take_secret(line);
 }
 
+// Beyond these a stranger would have us work before we know whether we know him.
+int judge_certificates(X509_STORE_CTX* shown, void*) {
+  STACK_OF(X509)* chain = X509_STORE_CTX_get0_untrusted(shown);
+  auto refuse = [&](int why) {
+    X509_STORE_CTX_set_error(shown, why);
+    return 0;
+  };
+  if (sk_X509_num(chain) > Context::kMostCertificates)
+    return refuse(X509_V_ERR_CERT_CHAIN_TOO_LONG);
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    const EVP_PKEY* key = X509_get0_pubkey(sk_X509_value(chain, i));
+    if (key == nullptr) return refuse(X509_V_ERR_UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY);
+    int kind = EVP_PKEY_get_base_id(key);
+    bool rsa = kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS;
+    if (rsa && EVP_PKEY_get_bits(key) > Context::kMostRsaBits) return refuse(X509_V_ERR_INVALID_CA);
+    if (!rsa && kind != EVP_PKEY_EC && kind != EVP_PKEY_ED25519 && kind != EVP_PKEY_ED448)
+      return refuse(X509_V_ERR_INVALID_CA);
+  }
+  return X509_verify_cert(shown);
+}
+
+bool bound_certificates(SSL_CTX* context) {
+  SSL_CTX_set_cert_verify_callback(context, judge_certificates, nullptr);
+  SSL_CTX_set_verify_depth(context, Context::kMostCertificates);
+  SSL_CTX_set_max_cert_list(context, long(Context::kCertificateBytes));
+  return SSL_CTX_set1_client_sigalgs_list(
+             context,
+             "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:RSA-PSS+SHA256:RSA-PSS+SHA384:"
+             "RSA-PSS+SHA512:rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:RSA+SHA256:"
+             "RSA+SHA384:RSA+SHA512") == 1;
+}
+
 bool negotiate(SSL_CTX* context) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+                                   SSL_OP_NO_ENCRYPT_THEN_MAC | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                   SSL_OP_PRIORITIZE_CHACHA);
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION  // since OpenSSL 3.2
+  SSL_CTX_set_options(context,
+                      SSL_OP_NO_RX_CERTIFICATE_COMPRESSION | SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#endif
+  SSL_CTX_set_max_early_data(context, 0);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);  // many wait for the client's next flight
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_keylog_callback(context, on_secret);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
@@ -96,7 +135,8 @@ bool resume(SSL_CTX* context, const Tickets& tickets, bool client_ca) {
 }  // namespace
 
 Result<Context> Context::make(const std::vector<conf::Certificate>& certificates,
-                              const std::string& client_ca, const Tickets& tickets) {
+                              const std::string& client_ca, const Tickets& tickets,
+                              const std::vector<std::string>& groups) {
   Context made;
   made.ticket_keys_ = tickets.keys;
   for (size_t i = 0; i < certificates.size(); ++i) {
@@ -107,7 +147,10 @@ Result<Context> Context::make(const std::vector<conf::Certificate>& certificates
     if (Result<void> used = conf::use_certificate(context, certificates[i]); !used)
       return Error{Errc::bad_input, 0,
                    fmt::format("certificate {}: {}", i + 1, used.error().text())};
+    if (Result<void> used = conf::use_groups(context, groups); !used)
+      return std::move(used).error();
     if (client_ca.empty()) continue;
+    if (!bound_certificates(context)) return Error{Errc::io, 0, "OpenSSL makes no context"};
     if (Result<void> used = conf::require_client_certificate(context, client_ca); !used)
       return std::move(used).error();
   }

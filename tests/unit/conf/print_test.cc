@@ -21,6 +21,7 @@ drain_timeout = "1500ms"
 stop_timeout = "0s"
 hang_timeout = "1m"
 tls_ticket_lifetime = "90s"
+tls_groups = ["P-384", "P-521"]
 seccomp = "log"
 [log]
 level = "trace"
@@ -41,6 +42,8 @@ max_connections_per_ip = 11
 connect_rate_per_ip = 12
 message_rate = 13
 byte_rate = "1 MiB"
+max_tls_handshakes = 15
+max_tls_handshakes_per_ip = 16
 max_unsent_per_worker = "14 MiB"
 [[listen]]
 address = "[::1]:8080"
