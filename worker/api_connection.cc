@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "worker/tls_connection.h"
 
@@ -60,6 +61,18 @@ void ApiConnection::secure() {
   phase_ = Phase::securing;
   arm(runtime_.now_ms + runtime_.config.limits.handshake_timeout_ms);
   read_on(true);
+}
+
+std::optional<in6_addr> ApiConnection::newcomer() const {
+  sockaddr_storage raw{};
+  socklen_t bytes = sizeof raw;
+  if (getpeername(fd(), reinterpret_cast<sockaddr*>(&raw), &bytes) == -1) return {};
+  in6_addr address{};
+  if (raw.ss_family == AF_INET6) return reinterpret_cast<const sockaddr_in6*>(&raw)->sin6_addr;
+  if (raw.ss_family != AF_INET) return {};
+  address.s6_addr[10] = address.s6_addr[11] = 0xff;
+  std::memcpy(&address.s6_addr[12], &reinterpret_cast<const sockaddr_in*>(&raw)->sin_addr, 4);
+  return address;
 }
 
 // ---- Requests

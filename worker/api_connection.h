@@ -28,8 +28,11 @@
 //   I3  Nobody outside holds a pointer to a connection: replies find it by number (ApiHome).
 #pragma once
 
+#include <netinet/in.h>
+
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -104,6 +107,10 @@ class ApiConnection : public Connection, private api::Wire {
   // What a newcomer sends, behind a TLS hand-shake if there was one.
   virtual void proceed(std::string_view early);
   void secure();
+  // Whom a TLS hand-shake counts for; empty: a unix socket.
+  std::optional<in6_addr> newcomer() const;
+  // The connection has sealed or opened so many records that its keys must not go on.
+  void keys_used_up() { wind_up(WindUp::all); }
   static constexpr bool proxied() { return false; }
 
  private:

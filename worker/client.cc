@@ -21,6 +21,8 @@
 namespace holdfast {
 namespace {
 
+constexpr int64_t kTokenCheck = 100;  // a signature, in units of a turn
+
 // As one that is newly made.
 bool is_fresh(const ws::Decoder& decoder) {
   return !decoder.mid_message() && !decoder.finished() && decoder.window_bytes() == 0;
@@ -143,6 +145,12 @@ void Client::turn_away(Admission::Verdict why) {
   linger();
 }
 
+std::optional<in6_addr> Client::newcomer() const {
+  const shm::SessionOrigin& origin = handshake_->origin;
+  if (is_unix(origin) || home_.listen.trusts(origin.peer)) return {};
+  return origin.peer;
+}
+
 void Client::on_retire() {
   if (handshake_) end_handshake();
 }
@@ -221,6 +229,7 @@ bool Client::read_token(const http::Request& request, std::optional<token::Claim
   if (!listen.token) return true;
   std::string text = token::token_of(request);
   if (text.empty() && !listen.token->required) return true;
+  runtime_.budget.spend(kTokenCheck);
   Result<token::Claims> read = token::verify(*listen.token, text, wall_ms() / 1000,
                                              runtime_.config.limits.max_channels_per_session);
   if (read) {

@@ -113,6 +113,11 @@ class Client : public Connection,
   virtual void proceed(std::string_view early);
   bool proxied() const { return phase_ == Phase::proxied; }
   void secure() { phase_ = Phase::securing; }
+  // Whom a TLS hand-shake counts for; empty: a unix socket, or a proxy that does not say.
+  std::optional<in6_addr> newcomer() const;
+  // The connection has sealed or opened so many records that its keys must not go on.
+  void keys_used_up() { close(1012, "this connection's keys are used up", EndReason::limit); }
+  void on_retire() override;
   const ClientHome& home() const { return home_; }
 
  private:
@@ -138,7 +143,6 @@ class Client : public Connection,
   using Codec = std::variant<ws::Decoder, tcp::Framer>;
 
   void on_drained() override;
-  void on_retire() override;
   void end_handshake();
   void on_deadline() override;
 

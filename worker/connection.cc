@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "worker/half_open.h"
 #include "worker/handover/shelf.h"
 
 namespace holdfast {
@@ -146,6 +147,13 @@ void Connection::shut_down_writing() {
 void Connection::retire() {
   table_.retire(*this);
 }
+
+ConnectionTable::ConnectionTable(Runtime& runtime)
+    : runtime_(runtime),
+      poller_(runtime.loop, Poller::To<Connection, &Connection::on_ready>{}),
+      half_open_(std::make_unique<HalfOpen>(runtime)) {}
+
+ConnectionTable::~ConnectionTable() = default;
 
 void ConnectionTable::add(std::unique_ptr<Connection> connection) {
   runtime_.stats.connections_open.add();

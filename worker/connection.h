@@ -24,6 +24,7 @@
 namespace holdfast {
 
 class ConnectionTable;
+class HalfOpen;
 
 // What has to finish: connections without an open session (hand-shakes, idle API connections), or all.
 enum class WindUp : uint8_t { unopened, all };
@@ -36,7 +37,7 @@ class Connection : public Flushable, public Deadline {
   int fd() const { return fd_.get(); }
   size_t unsent() const { return output_.bytes(); }
   // Of these, what the kernel did not take; 0 where the rest just waits for the end of the turn.
-  size_t backlog() const { return want_write_ ? output_.bytes() : 0; }
+  size_t backlog() const { return want_write_ ? output_.bytes() + held_output() : 0; }
   bool retired() const { return retired_; }
   // The worker ends or drains: finish what is under way and go.
   virtual void wind_up(WindUp what) = 0;
@@ -64,8 +65,8 @@ class Connection : public Flushable, public Deadline {
   virtual OutputQueue::Written transmit(OutputQueue& output, size_t budget) {
     return output.write_to(fd_.get(), budget);
   }
-  // Has transmit() taken more from the queue than it could send?
-  virtual bool holds_output() const { return false; }
+  // What transmit() has taken from the queue, as bytes for the socket, and could not send yet; it counts it as unsent itself.
+  virtual size_t held_output() const { return 0; }
   virtual void on_reading_again() {}
   // It ends: what is counted for it elsewhere.
   virtual void on_retire() {}
@@ -85,7 +86,7 @@ class Connection : public Flushable, public Deadline {
   void drop_oldest_output(size_t most, const std::function<bool(const BufferRef&)>& may_go);
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
-  bool output_empty() const { return output_.empty() && !holds_output(); }
+  bool output_empty() const { return output_.empty() && held_output() == 0; }
   void read_on(bool on);
   bool reading() const { return want_read_; }
   void arm(uint64_t at_ms) { runtime_.wheel.arm(*this, at_ms); }
@@ -120,13 +121,14 @@ class Connection : public Flushable, public Deadline {
 
 class ConnectionTable {
  public:
-  explicit ConnectionTable(Runtime& runtime)
-      : runtime_(runtime), poller_(runtime.loop, Poller::To<Connection, &Connection::on_ready>{}) {}
+  explicit ConnectionTable(Runtime& runtime);
+  ~ConnectionTable();
   void add(std::unique_ptr<Connection> connection);
   // One that a predecessor has counted.
   void restore(std::unique_ptr<Connection> connection);
   void retire(Connection& connection);
   size_t size() const { return size_; }
+  HalfOpen& half_open() { return *half_open_; }
   void clear() { by_fd_.clear(); }
   template <class F>
   void for_each(F&& f) {
@@ -138,6 +140,7 @@ class ConnectionTable {
   friend class Connection;
   Runtime& runtime_;
   Poller poller_;
+  std::unique_ptr<HalfOpen> half_open_;  // TLS hand-shakes under way; outlives the connections
   std::vector<std::unique_ptr<Connection>> by_fd_;
   size_t size_ = 0;
 };

@@ -3,58 +3,114 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
+#include <utility>
 
 #include "base/log.h"
 
 namespace holdfast {
 
+namespace {
+
+constexpr int64_t kSilentRecord = 1;  // what one costs that says nothing, in units of a turn
+
+// A home that is kept for a former listener's connections has no context.
+template <class Home>
+uint64_t most_records(const Home& home) {
+  return home.tls != nullptr ? home.tls->most_records() : tls::Records::kMostRecords;
+}
+
+}  // namespace
+
 template <class Base>
 TlsConnection<Base>::TlsConnection(Home& home, UniqueFd fd) : Base(home, std::move(fd)) {}
 
 template <class Base>
-TlsConnection<Base>::~TlsConnection() = default;
+TlsConnection<Base>::~TlsConnection() {
+  if (!uncounted_) this->runtime_.stats.bytes_unsent.sub(sealed_.size());
+}
 
-// ---- what comes
+template <class Base>
+void TlsConnection<Base>::on_retire() {
+  if (handshake_) half_open().leave(*handshake_);
+  Base::on_retire();
+}
+
+// ---- the hand-shake
 
 template <class Base>
 void TlsConnection<Base>::proceed(std::string_view early) {
   this->secure();
-  accepting_ = std::make_unique<tls::Accepting>(*this->home().tls);
-  if (!early.empty()) shake_hands(early);
+  handshake_ = std::make_unique<Handshake>(*this);
+  half_open().enter(*handshake_, this->newcomer());
+  take_in(early);
 }
 
 template <class Base>
 void TlsConnection<Base>::on_read(std::span<char> bytes) {
   if (this->proxied()) return this->on_bytes(bytes);
-  if (accepting_) return shake_hands({bytes.data(), bytes.size()});
+  if (handshake_) return take_in({bytes.data(), bytes.size()});
   open(bytes);
 }
 
 template <class Base>
-void TlsConnection<Base>::shake_hands(std::string_view bytes) {
+void TlsConnection<Base>::take_in(std::string_view bytes) {
+  bool whole = handshake_->accepting.take(bytes);
+  half_open().holds(*handshake_, handshake_->accepting.held_bytes());
+  if (!whole) return;
+  if (half_open().its_turn(*handshake_)) return shake_hands();
+  this->read_on(false);  // so it keeps one read at most
+}
+
+template <class Base>
+void TlsConnection<Base>::Handshake::go_on() {
+  TlsConnection& owner = connection;
+  if (owner.retired()) return;
+  owner.read_on(true);
+  owner.shake_hands();
+}
+
+template <class Base>
+void TlsConnection<Base>::shake_hands() {
+  using Clock = std::chrono::steady_clock;
+  tls::Accepting& accepting = handshake_->accepting;
   std::string answer;
-  tls::Accepting::Step step = accepting_->feed(bytes, answer);
-  std::optional<tls::Secrets> secrets;
-  if (step == tls::Accepting::Step::done) secrets = accepting_->secrets();
+  auto from = Clock::now();
+  tls::Accepting::Step step = accepting.step(answer);
+  auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - from);
+  half_open().spend(uint64_t(took.count()));
+  half_open().holds(*handshake_, accepting.held_bytes());
   owe(answer);
   if (step == tls::Accepting::Step::need_more) return;
+  if (step == tls::Accepting::Step::done) return shaken();
+  this->runtime_.stats.tls_failed.add();
+  log_debug("TLS hand-shake failed error=\"{}\"", accepting.error());
+  OutputQueue::Written done{};
+  (void)send_sealed(&done);  // the alert, if the socket takes it
+  this->retire();
+}
+
+template <class Base>
+void TlsConnection<Base>::shaken() {
+  tls::Accepting& accepting = handshake_->accepting;
+  std::optional<tls::Secrets> secrets = accepting.secrets();
   if (!secrets) {
     this->runtime_.stats.tls_failed.add();
-    log_debug("TLS hand-shake failed error=\"{}\"", accepting_->error());
-    OutputQueue::Written done{};
-    (void)send_sealed(&done);  // the alert, if the socket takes it
     return this->retire();
   }
   this->runtime_.stats.tls_handshakes.add();
-  if (accepting_->resumed()) this->runtime_.stats.tls_resumed.add();
-  log_debug("TLS hand-shake done version={} resumed={} records=worker", accepting_->version(),
-            accepting_->resumed() ? "yes" : "no");
-  records_.emplace(*secrets);
-  std::string rest = accepting_->rest();
-  accepting_.reset();
+  if (accepting.resumed()) this->runtime_.stats.tls_resumed.add();
+  log_debug("TLS hand-shake done version={} resumed={} records=worker", accepting.version(),
+            accepting.resumed() ? "yes" : "no");
+  records_.emplace(*secrets, most_records(this->home()));
+  std::string rest = accepting.rest();
+  half_open().leave(*handshake_);
+  handshake_.reset();
   Base::proceed({});
   if (!rest.empty() && !this->retired()) open(rest);
 }
+
+// ---- what comes
 
 template <class Base>
 void TlsConnection<Base>::open(std::span<char> bytes) {
@@ -66,7 +122,7 @@ void TlsConnection<Base>::open(std::span<char> bytes) {
       break;
     }
     std::span<char> plain;
-    Step step = records_->next(bytes, &plain, answer);
+    Step step = records_->next(bytes, &plain, answer, this->runtime_.now_ms);
     if (!answer.empty()) owe(std::exchange(answer, {}));
     if (step == Step::data) this->on_bytes(plain);
     if (step == Step::closed) return this->on_end_of_input();
@@ -76,7 +132,16 @@ void TlsConnection<Base>::open(std::span<char> bytes) {
       (void)send_sealed(&done);
       return this->on_end();
     }
+    if (step == Step::nothing) this->runtime_.budget.spend(kSilentRecord);
   }
+  if (this->retired()) return;
+  count_rekeyed();
+  if (records_->owes_update() || records_->used_up()) this->flush_soon();
+}
+
+template <class Base>
+void TlsConnection<Base>::count_rekeyed() {
+  if (unsigned times = records_->take_rekeyed()) this->runtime_.stats.tls_rekeyed.add(times);
 }
 
 // Not at once: whoever turns reading on is in the middle of something.
@@ -91,6 +156,7 @@ bool TlsConnection<Base>::before_flush() {
     std::string bytes = std::exchange(unread_, {});
     open(bytes);
   }
+  if (!this->retired() && records_ && records_->used_up()) this->keys_used_up();
   return !this->retired() && Base::before_flush();
 }
 
@@ -102,9 +168,17 @@ void TlsConnection<Base>::on_end_of_stream() {
 // ---- what goes
 
 template <class Base>
+template <class Seal>
+void TlsConnection<Base>::sealing(Seal&& seal) {
+  size_t before = sealed_.size();
+  seal();
+  this->runtime_.stats.bytes_unsent.add(sealed_.size() - before);
+}
+
+template <class Base>
 void TlsConnection<Base>::owe(std::string_view ciphertext) {
   if (ciphertext.empty()) return;
-  sealed_ += ciphertext;
+  sealing([&] { sealed_ += ciphertext; });
   this->flush_soon();
 }
 
@@ -121,6 +195,7 @@ bool TlsConnection<Base>::send_sealed(OutputQueue::Written* done) {
   }
   bool failed = gone < sealed_.size() && errno != EAGAIN && errno != EWOULDBLOCK;
   sealed_.erase(0, gone);
+  this->runtime_.stats.bytes_unsent.sub(gone);
   if (sealed_.empty()) std::string().swap(sealed_);  // I2
   return !failed;
 }
@@ -139,7 +214,13 @@ OutputQueue::Written TlsConnection<Base>::transmit(OutputQueue& output, size_t b
       done.outcome = Outcome::blocked;
       return done;
     }
-    if (output.empty() || !records_) return done;
+    if (!records_) return done;
+    if (records_->owes_update()) {
+      this->runtime_.stats.tls_key_updates.add();
+      sealing([&] { records_->answer_update(sealed_); });
+      continue;
+    }
+    if (output.empty()) return done;
     if (done.bytes >= budget) {
       done.outcome = Outcome::more;
       return done;
@@ -147,14 +228,15 @@ OutputQueue::Written TlsConnection<Base>::transmit(OutputQueue& output, size_t b
     std::string plain;
     output.take(plain, kSealed);
     done.bytes += plain.size();
-    records_->seal(plain, sealed_);
+    sealing([&] { records_->seal(plain, sealed_); });
+    count_rekeyed();
   }
 }
 
 template <class Base>
 void TlsConnection<Base>::shut_down_writing() {
   if (records_) {
-    records_->seal_close_notify(sealed_);
+    sealing([&] { records_->seal_close_notify(sealed_); });
     OutputQueue::Written done{};
     (void)send_sealed(&done);  // everything else has gone; where there is no room, the end says it
   }
@@ -170,6 +252,7 @@ typename Base::Record TlsConnection<Base>::save() const {
   record.tls->records = records_->save();
   record.tls->sealed = sealed_;
   record.tls->unread = unread_;
+  record.tls->counted = !uncounted_;
   return record;
 }
 
@@ -177,16 +260,18 @@ template <class Base>
 std::unique_ptr<TlsConnection<Base>> TlsConnection<Base>::restore(Home& home, UniqueFd fd,
                                                                   handover::TlsRecord&& record) {
   auto connection = std::make_unique<TlsConnection>(home, std::move(fd));
-  connection->records_.emplace(std::move(record.records));
+  connection->records_.emplace(std::move(record.records), most_records(home));
   connection->sealed_ = std::move(record.sealed);
   connection->unread_ = std::move(record.unread);
+  connection->uncounted_ = !record.counted;
   return connection;
 }
 
 template <class Base>
 void TlsConnection<Base>::resume() {
+  if (std::exchange(uncounted_, false)) this->runtime_.stats.bytes_unsent.add(sealed_.size());
   Base::resume();
-  if (!unread_.empty()) this->flush_soon();
+  if (!unread_.empty() || records_->owes_update()) this->flush_soon();
 }
 
 template class TlsConnection<Client>;

@@ -2,15 +2,17 @@
 //
 //   of the stream                          does
 //   PROXY header                           Client's; it comes before TLS
-//   hand-shake                             Accepting, which is gone when it is done
+//   hand-shake                             Accepting, which is gone when it is done; one of HalfOpen, and its steps in turn
 //   records, while it is read on           opened one by one, each for Base::on_bytes()
 //   records, while it does not             kept: at most one read
 //   close_notify                           end of input
 //   end without it                         the connection is lost: anybody may have cut it
 //   what cannot be opened                  an alert, and the connection is lost
+//   a KeyUpdate that wants an answer       one, when all that was sealed before has gone
 //
 // Invariants
-//   I1  What is sealed is sent: no more is taken from the queue before it has gone. At most kSealed bytes of it.
+//   I1  What is sealed is sent: no more is taken from the queue before it has gone. At most kSealed bytes of it, and an alert; they
+//       are a part of bytes.unsent.
 //   I2  Idle: no memory beyond the object.
 #pragma once
 
@@ -20,6 +22,7 @@
 
 #include "worker/api_connection.h"
 #include "worker/client.h"
+#include "worker/half_open.h"
 #include "worker/tls/accepting.h"
 #include "worker/tls/records.h"
 
@@ -48,21 +51,42 @@ class TlsConnection final : public Base {
   void on_read(std::span<char> bytes) override;
   void on_end_of_stream() override;
   OutputQueue::Written transmit(OutputQueue& output, size_t budget) override;
-  bool holds_output() const override { return !sealed_.empty(); }
+  size_t held_output() const override { return sealed_.size(); }
   void on_reading_again() override;
   bool before_flush() override;
   void shut_down_writing() override;
 
-  void shake_hands(std::string_view bytes);
+  void on_retire() override;
+
+  // Of a hand-shake.
+  void take_in(std::string_view bytes);
+  // One step, its turn having come.
+  void shake_hands();
+  void shaken();
   void open(std::span<char> bytes);
   void owe(std::string_view ciphertext);
+  // Whatever adds to sealed_.
+  template <class Seal>
+  void sealing(Seal&& seal);
   // Of sealed_; false: it failed.
   bool send_sealed(OutputQueue::Written* done);
 
-  std::unique_ptr<tls::Accepting> accepting_;  // before records_
+  struct Handshake final : HalfOpen::Entry {
+    explicit Handshake(TlsConnection& owner) : connection(owner), accepting(*owner.home().tls) {}
+    void go_on() override;
+    void shed() override { connection.retire(); }
+    TlsConnection& connection;
+    tls::Accepting accepting;
+  };
+
+  HalfOpen& half_open() { return this->home().table.half_open(); }
+  void count_rekeyed();
+
+  std::unique_ptr<Handshake> handshake_;  // before records_
   std::optional<tls::Records> records_;
-  std::string sealed_;  // ciphertext that has not gone
-  std::string unread_;  // ciphertext that came while nothing was read
+  std::string sealed_;      // ciphertext that has not gone
+  std::string unread_;      // ciphertext that came while nothing was read
+  bool uncounted_ = false;  // restored: a predecessor did not count what is sealed
 };
 
 extern template class TlsConnection<Client>;

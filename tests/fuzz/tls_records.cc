@@ -2,12 +2,10 @@
 // byte for its type, one for its length, and its bytes; sealed rightly, for else none would be opened, or not at all.
 #include "worker/tls/records.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 
-#include "base/bytes.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/harness/record_peer.h"
 #include "worker/handover/connection_records.h"
 
 namespace {
@@ -37,62 +35,8 @@ tls::Secrets secrets_of(uint8_t choice) {
   return secrets;
 }
 
-// The other side, written from the specifications alone (RFC 8446 section 5.2, RFC 5288, RFC 7905).
-class Peer {
- public:
-  explicit Peer(const tls::Secrets& secrets) : secrets_(secrets), keys_(secrets.in) {}
-
-  std::string seal(uint8_t type, std::string text) {
-    bool tls13 = secrets_.version == tls::Version::tls13;
-    bool chacha = secrets_.cipher == tls::Cipher::chacha20_poly1305;
-    bool key_update = tls13 && type == 22 && text.size() == 5 && text.starts_with("\x18");
-    std::string explicit_nonce(tls13 || chacha ? 0 : 8, '\0'), sequence(8, '\0');
-    store_be64(sequence.data(), keys_.sequence);
-    std::string nonce(keys_.iv.begin(), keys_.iv.end());
-    if (explicit_nonce.empty()) {
-      for (size_t i = 0; i < 8; ++i) nonce[4 + i] = char(nonce[4 + i] ^ sequence[i]);
-    } else {
-      explicit_nonce = sequence;
-      nonce.replace(4, 8, sequence);
-    }
-    if (tls13) text += char(type);
-    std::string head{char(tls13 ? 23 : type), 3, 3, 0, 0};
-    store_be16(head.data() + 3, uint16_t(text.size()));
-    std::string beside = tls13 ? head : sequence + head;
-    store_be16(head.data() + 3, uint16_t(explicit_nonce.size() + text.size() + 16));
-    if (tls13) beside = head;
-    std::string sealed = head + explicit_nonce + crypt(nonce, beside, text);
-    ++keys_.sequence;
-    if (key_update) (void)tls::update_keys(secrets_, keys_);
-    return sealed;
-  }
-
- private:
-  std::string crypt(const std::string& nonce, const std::string& beside, const std::string& text) {
-    const EVP_CIPHER* kinds[] = {EVP_aes_128_gcm(), EVP_aes_256_gcm(), EVP_chacha20_poly1305()};
-    auto raw = [](const std::string& s) { return reinterpret_cast<const uint8_t*>(s.data()); };
-    std::unique_ptr<EVP_CIPHER_CTX, void (*)(EVP_CIPHER_CTX*)> context(EVP_CIPHER_CTX_new(),
-                                                                       EVP_CIPHER_CTX_free);
-    std::string out(text.size() + 16, '\0');
-    auto* to = reinterpret_cast<uint8_t*>(out.data());
-    int n = 0;
-    bool sealed =
-        EVP_EncryptInit_ex(context.get(), kinds[size_t(secrets_.cipher)], nullptr, keys_.key.data(),
-                           raw(nonce)) == 1 &&
-        EVP_EncryptUpdate(context.get(), nullptr, &n, raw(beside), int(beside.size())) == 1 &&
-        EVP_EncryptUpdate(context.get(), to, &n, raw(text), int(text.size())) == 1 &&
-        EVP_EncryptFinal_ex(context.get(), to + text.size(), &n) == 1 &&
-        EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, 16, to + text.size()) == 1;
-    fuzz::expect(sealed, "OpenSSL seals");
-    return out;
-  }
-
-  tls::Secrets secrets_;
-  tls::Keys keys_;  // of the direction to us
-};
-
 std::string stream_of(const tls::Secrets& secrets, std::string_view script) {
-  Peer peer(secrets);
+  test::RecordPeer peer(secrets);
   std::string stream;
   while (script.size() >= 2 && stream.size() < kMostStream) {
     auto kind = uint8_t(script[0]);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "conf/certificate.h"
 #include "conf/config.h"
 
 namespace holdfast::test {
@@ -43,10 +44,10 @@ inline EVP_PKEY* key_of(const conf::Certificate& made) {
   return key;
 }
 
-// Signed by `signer`, or by itself: that one may sign others.
+// Signed by `signer`, or by itself: that one may sign others. Takes the key.
 inline conf::Certificate make_certificate(const std::vector<std::string>& names,
-                                          const conf::Certificate* signer = nullptr) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+                                          const conf::Certificate* signer = nullptr,
+                                          EVP_PKEY* key = EVP_EC_gen("P-256")) {
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), signer == nullptr ? 1 : 2);
@@ -94,6 +95,8 @@ struct ClientWishes {
   std::vector<std::string> protocols;              // ALPN
   const conf::Certificate* certificate = nullptr;  // to show to a server that asks
   TlsSession session;                              // to resume
+  std::string groups;        // of the key exchange, the first with a share; "": OpenSSL's
+  uint8_t max_fragment = 0;  // RFC 6066 section 4: 1 to 4 are 512 to 4096; 0: not asked for
 };
 
 class OpensslClient {
@@ -107,13 +110,12 @@ class OpensslClient {
       HF_CHECK((wishes.version == TLS1_3_VERSION
                     ? SSL_CTX_set_ciphersuites(context_, wishes.ciphers.c_str())
                     : SSL_CTX_set_cipher_list(context_, wishes.ciphers.c_str())) == 1);
+    if (!wishes.groups.empty())
+      HF_CHECK(SSL_CTX_set1_groups_list(context_, wishes.groups.c_str()) == 1);
+    if (wishes.max_fragment != 0)
+      HF_CHECK(SSL_CTX_set_tlsext_max_fragment_length(context_, wishes.max_fragment) == 1);
     if (wishes.certificate != nullptr) {
-      X509* certificate = certificate_of(*wishes.certificate);
-      EVP_PKEY* key = key_of(*wishes.certificate);
-      HF_CHECK(SSL_CTX_use_certificate(context_, certificate) == 1 &&
-               SSL_CTX_use_PrivateKey(context_, key) == 1);
-      X509_free(certificate);
-      EVP_PKEY_free(key);
+      HF_CHECK(conf::use_certificate(context_, *wishes.certificate));
     }
     ssl_ = SSL_new(context_);
     SSL_set_bio(ssl_, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));

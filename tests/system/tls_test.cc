@@ -89,10 +89,10 @@ tls = [{ certificate = "@DIR@/chain.pem", key = "@DIR@/key.pem" }]
 struct Place {
   explicit Place(const std::string& more = {}) {
     write_certificate(dir.path(), "first.example");
-    std::string text = kTables;
+    std::string text = kTables + more;
     for (size_t at; (at = text.find("@DIR@")) != std::string::npos;)
       text.replace(at, 5, dir.path());
-    tables = text + more;
+    tables = text;
   }
   TempDir dir;
   std::string tables;
@@ -162,6 +162,80 @@ TEST(Tls, SpeakingWithoutItIsRefused) {
   stream.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(stream.at_end());
   EXPECT_EQ(gw.counter_becomes("tls.failed", 1), 1u);
+}
+
+// What devices with little memory, and programs that do not wait, do.
+TEST(Tls, ServesShortFragmentsAndThoseWhoDoNotWait) {
+  Place place(
+      "[[api]]\naddress = \"127.0.0.1:0\"\ntls = [{ certificate = \"@DIR@/chain.pem\", key = "
+      "\"@DIR@/key.pem\" }]\n");
+  Gateway gw({.tables = place.tables});
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    SecureEcho device(gw.listener(), {.version = version, .max_fragment = 1});
+    std::string text(60'000, 'x');
+    device.write(std::string("\x81\xfe\xea\x60", 4) + std::string(4, '\0') + text);
+    EXPECT_EQ(device.read_until(text).size(), text.size() + 4);
+    ASSERT_NO_FATAL_FAILURE(reload(gw));
+    device.write(std::string("\x81\xfe\xea\x60", 4) + std::string(4, '\0') + text);
+    EXPECT_EQ(device.read_until(text).size(), text.size() + 4);
+  }
+  Finished shown =
+      run({"sh", "-c",
+           "printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' | openssl s_client -maxfraglen 512 "
+           "-ign_eof -quiet -connect " +
+               gw.api(1) + " 2>&1"});
+  EXPECT_NE(shown.output.find("\"status\""), std::string::npos) << shown.output;
+  // Finished, a request and 480 KB of its body in one write.
+  OpensslClient ssl;
+  Stream stream(gw.api(1));
+  stream.write(ssl.take());
+  while (!ssl.shaken()) {
+    ASSERT_TRUE(stream.read_more());
+    ssl.give(std::exchange(stream.buffer(), {}));
+  }
+  std::string body = R"({"channels":["news"],"data":"x")" + std::string(480'000, ' ') + "}";
+  ssl.say("POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
+          "\r\n\r\n" + body);
+  stream.write(ssl.take());
+  std::string heard;
+  while (heard.find("}") == std::string::npos && stream.read_more()) {
+    ssl.give(std::exchange(stream.buffer(), {}));
+    heard += ssl.hear();
+  }
+  EXPECT_TRUE(heard.starts_with("HTTP/1.1 200 OK")) << heard;
+  EXPECT_EQ(gw.counter("tls.failed"), 0u);
+}
+
+TEST(Tls, ExchangesKeysInTheGroupsThatAreConfigured) {
+  Place place;
+  Gateway gw({.tables = place.tables});
+  SecureEcho(gw.listener(), {.groups = "ffdhe8192:X25519"}).expect_echo("hello");
+  EXPECT_THROW(TlsStream(gw.listener(), {.groups = "ffdhe8192"}), std::runtime_error);
+  EXPECT_EQ(gw.counter_becomes("tls.failed", 1), 1u);
+  EXPECT_THROW(TlsStream(gw.listener(), {.groups = "P-521"}), std::runtime_error);
+  gw.write_config({.server = "tls_groups = [\"P-521\"]", .tables = place.tables});
+  ASSERT_NO_FATAL_FAILURE(reload(gw));
+  SecureEcho(gw.listener(), {.groups = "P-521"}).expect_echo("hello");
+  EXPECT_THROW(TlsStream(gw.listener(), {.groups = "X25519"}), std::runtime_error);
+}
+
+// Half-open ones neither pile up nor keep others out.
+TEST(Tls, HandshakesUnderWayAreBounded) {
+  Place place;
+  Gateway gw({.workers = 1, .limits = "max_tls_handshakes_per_ip = 5\n", .tables = place.tables});
+  std::deque<Stream> silent;
+  for (uint64_t i = 0; i < 20; ++i) {
+    OpensslClient ssl;
+    silent.emplace_back(gw.listener()).write(ssl.take());
+    EXPECT_EQ(gw.counter_becomes("connections.accepted", i + 1), i + 1);
+  }
+  EXPECT_EQ(gw.counter_becomes("tls.shed", 15), 15u);
+  EXPECT_EQ(gw.counter("tls.half_open"), 5u);
+  EXPECT_GT(gw.counter("tls.half_open_bytes"), 0u);
+  SecureEcho(gw.listener()).expect_echo("hello");
+  silent.clear();
+  EXPECT_EQ(gw.counter_becomes("tls.half_open", 0), 0u);
+  EXPECT_EQ(gw.counter_becomes("tls.half_open_bytes", 0), 0u);
 }
 
 // A ticket of any worker is good at every other, and at all that come after them.

@@ -12,7 +12,6 @@ namespace holdfast::tls {
 namespace {
 
 constexpr size_t kHeader = 5, kTag = 16, kExplicitNonce = 8;
-constexpr uint32_t kMostIdleUpdates = 32;
 
 enum Type : uint8_t { kAlert = 21, kHandshake = 22, kData = 23 };
 // RFC 8446 section 6.
@@ -21,7 +20,9 @@ enum Alert : uint8_t {
   kUnexpectedMessage = 10,
   kBadRecordMac = 20,
   kRecordOverflow = 22,
+  kIllegalParameter = 47,
   kDecodeError = 50,
+  kProtocolVersion = 70,
   kInternalError = 80,
   kUserCanceled = 90
 };
@@ -98,7 +99,8 @@ bool crypt(EVP_CIPHER_CTX* context, const Keys& keys, const std::array<uint8_t, 
 
 // ---- what comes
 
-Records::Step Records::next(std::span<char>& bytes, std::span<char>* plain, std::string& answer) {
+Records::Step Records::next(std::span<char>& bytes, std::span<char>* plain, std::string& answer,
+                            uint64_t now_ms) {
   *plain = {};
   opened_.clear();
   std::string& partial = state_.partial;
@@ -112,7 +114,7 @@ Records::Step Records::next(std::span<char>& bytes, std::span<char>* plain, std:
     if (bytes.size() >= record) {
       std::span<char> taken = bytes.first(record);
       bytes = bytes.subspan(record);
-      return open(taken, plain, answer);
+      return open(taken, plain, answer, now_ms);
     }
   }
   auto take = [&](size_t wanted) {
@@ -128,16 +130,18 @@ Records::Step Records::next(std::span<char>& bytes, std::span<char>* plain, std:
   if (!take(record)) return Step::need_more;
   opened_.swap(partial);
   std::string().swap(partial);
-  return open(opened_, plain, answer);
+  return open(opened_, plain, answer, now_ms);
 }
 
-Records::Step Records::open(std::span<char> record, std::span<char>* plain, std::string& answer) {
+Records::Step Records::open(std::span<char> record, std::span<char>* plain, std::string& answer,
+                            uint64_t now_ms) {
   Secrets& secrets = state_.secrets;
   Keys& keys = secrets.in;
   bool tls13 = secrets.version == Version::tls13;
   auto type = uint8_t(record[0]);
   if (tls13 && type != kData) return fail(kUnexpectedMessage, answer);
-  if (record[1] != 3 || record[2] != 3) return fail(kDecodeError, answer);
+  // 1.3 does not look at it (RFC 8446 section 5.1); it is authenticated all the same.
+  if (!tls13 && (record[1] != 3 || record[2] != 3)) return fail(kProtocolVersion, answer);
   size_t before = explicit_nonce(secrets) ? kExplicitNonce : 0;
   if (record.size() < kHeader + before + kTag) return fail(kBadRecordMac, answer);
   std::span<char> text = record.subspan(kHeader + before, record.size() - kHeader - before - kTag);
@@ -149,46 +153,83 @@ Records::Step Records::open(std::span<char> record, std::span<char>* plain, std:
              false))
     return fail(kBadRecordMac, answer);
   ++keys.sequence;
-  if (tls13) {  // data, its type, padding
+  if (tls13) {  // data, its type, padding: RFC 8446 section 5.4
+    if (text.size() > kMaxPlain + 1) return fail(kRecordOverflow, answer);
     while (!text.empty() && text.back() == 0) text = text.first(text.size() - 1);
     if (text.empty()) return fail(kUnexpectedMessage, answer);
     type = uint8_t(text.back());
     text = text.first(text.size() - 1);
+    if (keys.sequence >= most_records_ && !state_.update_asked) {  // I3
+      state_.update_asked = true;
+      seal_update(true, answer);
+    }
   }
-  if (text.size() > kMaxPlain) return fail(kRecordOverflow, answer);
+  return judge(type, text, plain, answer, now_ms);
+}
+
+Records::Step Records::judge(uint8_t type, std::span<char> text, std::span<char>* plain,
+                             std::string& answer, uint64_t now_ms) {
+  if (text.size() > most_plain()) return fail(kRecordOverflow, answer);
+  // Nothing comes between the parts of a message (RFC 8446 section 5.1).
+  if (state_.message_bytes != 0 && type != kHandshake) return fail(kUnexpectedMessage, answer);
   switch (type) {
     case kData:
-      if (text.empty()) return Step::nothing;
-      state_.idle_updates = 0;
       *plain = text;
-      return Step::data;
+      return text.empty() ? Step::nothing : Step::data;
     case kAlert:
-      if (text.size() != 2) return fail(kDecodeError, answer);
-      if (text[1] == kCloseNotify) return Step::closed;
-      // 1.3 has no warnings but these two (RFC 8446 section 6); in 1.2 a warning ends nothing.
-      if (uint8_t(text[1]) == kUserCanceled || (!tls13 && text[0] == kWarning))
-        return Step::nothing;
-      return Step::broken;
+      return on_alert({text.data(), text.size()}, answer, now_ms);
     case kHandshake:
-      return on_message({text.data(), text.size()}, answer);
+      return on_message({text.data(), text.size()}, answer, now_ms);
     default:
       return fail(kUnexpectedMessage, answer);
   }
 }
 
+Records::Step Records::on_alert(std::string_view text, std::string& answer, uint64_t now_ms) {
+  bool tls13 = state_.secrets.version == Version::tls13;
+  // RFC 8446 section 5.4: none without content. Nor in pieces, nor several in a record (5.1).
+  if (text.empty()) return fail(kUnexpectedMessage, answer);
+  if (text.size() != 2) return fail(kDecodeError, answer);
+  if (text[1] == kCloseNotify) return Step::closed;
+  // 1.3 has no warnings but these two (RFC 8446 section 6); in 1.2 a warning ends nothing.
+  if (uint8_t(text[1]) != kUserCanceled && (tls13 || text[0] != kWarning)) return Step::broken;
+  return allowed(now_ms) ? Step::nothing : fail(kUnexpectedMessage, answer);
+}
+
 // RFC 8446 section 4.6.3. Nothing else may come; in 1.2 it would be a renegotiation, which is not offered.
-Records::Step Records::on_message(std::string_view message, std::string& answer) {
-  Secrets& secrets = state_.secrets;
-  constexpr std::string_view kHead("\x18\0\0\x01", 4);
-  static_assert(kKeyUpdate == 0x18);
-  if (secrets.version != Version::tls13 || message.size() != 5 || !message.starts_with(kHead) ||
-      uint8_t(message[4]) > 1)
+Records::Step Records::on_message(std::string_view message, std::string& answer, uint64_t now_ms) {
+  constexpr size_t kHead = 4, kWhole = 5;
+  if (state_.secrets.version != Version::tls13 || message.empty())
     return fail(kUnexpectedMessage, answer);
-  if (++state_.idle_updates > kMostIdleUpdates) return fail(kUnexpectedMessage, answer);  // I4
-  if (!update_keys(secrets, secrets.in)) return fail(kInternalError, answer);
-  if (message[4] == 0) return Step::nothing;
-  seal_one(kHandshake, std::string_view("\x18\0\0\x01\0", 5), answer);
-  return update_keys(secrets, secrets.out) ? Step::nothing : fail(kInternalError, answer);
+  std::array<uint8_t, kHead>& head = state_.message;
+  while (state_.message_bytes < kHead && !message.empty()) {
+    head[state_.message_bytes++] = uint8_t(message[0]);
+    message.remove_prefix(1);
+  }
+  if (head[0] != kKeyUpdate) return fail(kUnexpectedMessage, answer);
+  if (state_.message_bytes < kHead) return Step::nothing;
+  if (head[1] != 0 || head[2] != 0 || head[3] != kWhole - kHead) return fail(kDecodeError, answer);
+  if (message.empty()) return Step::nothing;
+  state_.message_bytes = 0;
+  // Keys change at the end of a record (section 5.1).
+  if (message.size() > 1) return fail(kUnexpectedMessage, answer);
+  return on_update(uint8_t(message[0]), answer, now_ms);
+}
+
+Records::Step Records::on_update(uint8_t asked, std::string& answer, uint64_t now_ms) {
+  if (asked > 1) return fail(kIllegalParameter, answer);
+  if (!allowed(now_ms)) return fail(kUnexpectedMessage, answer);
+  if (!update_keys(state_.secrets, state_.secrets.in)) return fail(kInternalError, answer);
+  state_.update_asked = false;
+  if (asked == 1) state_.update_owed = true;  // I5
+  return Step::nothing;
+}
+
+// I4. Each moves the time at which all allowances are back.
+bool Records::allowed(uint64_t now_ms) {
+  uint64_t& until = state_.quiet_until_ms;
+  until = std::max(until, now_ms) + kEveryMs;
+  return until <= now_ms + kBurst * kEveryMs;
 }
 
 Records::Step Records::fail(uint8_t alert, std::string& answer) {
@@ -200,15 +241,35 @@ Records::Step Records::fail(uint8_t alert, std::string& answer) {
 // ---- what goes
 
 void Records::seal(std::string_view plain, std::string& out) {
+  const Secrets& secrets = state_.secrets;
+  if (state_.update_owed) answer_update(out);
   do {
-    size_t n = std::min(plain.size(), kMaxPlain);
+    size_t n = std::min(plain.size(), most_plain());
     seal_one(kData, plain.substr(0, n), out);
     plain.remove_prefix(n);
+    if (secrets.version == Version::tls13 && secrets.out.sequence >= most_records_)  // I3
+      seal_update(false, out);
   } while (!plain.empty());
-  Secrets& secrets = state_.secrets;
-  if (secrets.version != Version::tls13 || secrets.out.sequence < kMostRecords) return;
-  seal_one(kHandshake, std::string_view("\x18\0\0\x01\0", 5), out);  // I3
-  HF_CHECK(update_keys(secrets, secrets.out));
+}
+
+void Records::answer_update(std::string& out) {
+  state_.update_owed = false;
+  seal_one(kHandshake, std::string_view("\x18\0\0\x01\0", 5), out);
+  HF_CHECK(update_keys(state_.secrets, state_.secrets.out));
+}
+
+// Ours, because of I3. `ask`: for new keys of the other side.
+void Records::seal_update(bool ask, std::string& out) {
+  static_assert(kKeyUpdate == 0x18);
+  ++rekeyed_;
+  seal_one(kHandshake, std::string_view(ask ? "\x18\0\0\x01\x01" : "\x18\0\0\x01\0", 5), out);
+  HF_CHECK(update_keys(state_.secrets, state_.secrets.out));
+}
+
+bool Records::used_up() const {
+  const Secrets& secrets = state_.secrets;
+  return secrets.version == Version::tls12 && secrets.cipher != Cipher::chacha20_poly1305 &&
+         std::max(secrets.in.sequence, secrets.out.sequence) >= most_records_;
 }
 
 void Records::seal_close_notify(std::string& out) {

@@ -33,7 +33,8 @@ struct Keys {
 struct Secrets {
   Version version = Version::tls13;
   Cipher cipher = Cipher::aes_128_gcm;
-  bool sha384 = false;  // the suite's digest; else SHA-256
+  bool sha384 = false;        // the suite's digest; else SHA-256
+  uint16_t max_fragment = 0;  // of a record's data, both ways (RFC 6066 section 4); 0: 16,384
   Keys in, out;
 
   size_t secret_bytes() const { return sha384 ? 48 : 32; }

@@ -8,6 +8,7 @@
 #include "tests/unit/ws/client_frames.h"
 #include "worker/addresses.h"
 #include "worker/api/http_face.h"
+#include "worker/half_open.h"
 
 namespace holdfast {
 namespace {
@@ -31,6 +32,14 @@ class TlsConnectionTest : public ::testing::Test {
   TlsPeer& secure(const conf::Listen& listen) {
     TlsPeer& peer = peers_.emplace_back(room_.connect(listen, room_.backend, &context()));
     EXPECT_TRUE(peer.shake_hands(room_));
+    return peer;
+  }
+  // A hand-shake under way, said to be of `address`.
+  TlsPeer& from(const std::string& address) {
+    room_.lines.proxies_unix = room_.lines.proxy_protocol = true;
+    TlsPeer& peer = peers_.emplace_back(room_.connect(room_.lines, room_.backend, &context()));
+    peer.peer.send("PROXY TCP4 " + address + " 192.0.2.1 4711 80\r\n");
+    room_.turn();
     return peer;
   }
   std::string behind_101(TlsPeer& peer) {
@@ -184,6 +193,202 @@ TEST_F(TlsConnectionTest, AProxysHeaderComesBeforeIt) {
             "192.0.2.7");
 }
 
+// ---- what strangers can make of it
+
+TEST_F(TlsConnectionTest, OfTooManyHandshakesTheOldestEnds) {
+  room_.config.limits.max_tls_handshakes = 3;
+  for (int i = 0; i < 5; ++i) {
+    peers_.emplace_back(room_.connect(room_.web, room_.backend, &context()));
+    if (i % 2 == 0) peers_.back().send_out();
+    room_.turn();
+  }
+  EXPECT_EQ(stats().tls_shed.get(), 2u);
+  EXPECT_EQ(stats().tls_half_open.get(), 3u);
+  EXPECT_GT(stats().tls_half_open_bytes.get(), 0u);
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(peers_[i].peer.at_end(), i < 2) << i;
+  EXPECT_TRUE(peers_[4].shake_hands(room_));
+  EXPECT_EQ(stats().tls_half_open.get(), 2u);
+  peers_.clear();
+  expect_nothing_left();
+  EXPECT_EQ(stats().tls_half_open.get(), 0u);
+  EXPECT_EQ(stats().tls_half_open_bytes.get(), 0u);
+}
+
+TEST_F(TlsConnectionTest, OfTooManyHandshakesOfAnAddressItsOldestEnds) {
+  room_.config.limits.max_tls_handshakes_per_ip = 2;
+  TlsPeer& other = from("192.0.2.8");
+  TlsPeer& first = from("192.0.2.7");
+  TlsPeer& second = from("192.0.2.7");
+  TlsPeer& third = from("192.0.2.7");
+  EXPECT_EQ(stats().tls_shed.get(), 1u);
+  EXPECT_TRUE(first.peer.at_end());
+  for (TlsPeer* stays : {&other, &second, &third}) EXPECT_TRUE(stays->shake_hands(room_));
+  // Who has shaken hands counts no more.
+  from("192.0.2.7");
+  from("192.0.2.7");
+  EXPECT_EQ(stats().tls_shed.get(), 1u);
+  EXPECT_EQ(stats().tls_half_open.get(), 2u);
+}
+
+// A proxy that does not say whom it speaks for is not one address.
+TEST_F(TlsConnectionTest, HandshakesOfAProxyAreNotCountedForIt) {
+  room_.config.limits.max_tls_handshakes_per_ip = 1;
+  shm::SessionOrigin proxy;
+  proxy.peer = *conf::parse_ip("192.0.2.7");
+  room_.web.proxies = {*conf::parse_network("192.0.2.0/24")};
+  for (int i = 0; i < 3; ++i)
+    peers_.emplace_back(room_.connect(room_.web, room_.backend, &context(), proxy));
+  EXPECT_EQ(stats().tls_half_open.get(), 3u);
+  EXPECT_EQ(stats().tls_shed.get(), 0u);
+}
+
+// Large hellos that do not become whole.
+TEST_F(TlsConnectionTest, HandshakesThatHoldTooMuchEnd) {
+  room_.config.limits.max_tls_handshakes = 2;
+  std::string half = std::string("\x16\x03\x01\x40\0\x01\0\xf0\0", 9) + std::string(16'380, 'x');
+  for (int i = 0; i < 3; ++i)
+    half += std::string("\x16\x03\x01\x40\0", 5) + std::string(16'384, 'x');
+  half.resize(60'000);
+  for (int i = 0; i < 2; ++i) {
+    peers_.emplace_back(room_.connect(room_.web, room_.backend, &context()));
+    for (size_t at = 0; at < half.size(); at += 20'500) {  // so the buffer has grown by doubling
+      peers_.back().peer.send(std::string_view(half).substr(at, 20'500));
+      room_.turn();
+    }
+  }
+  EXPECT_EQ(stats().tls_shed.get(), 1u);
+  EXPECT_LE(stats().tls_half_open_bytes.get(), 2 * HalfOpen::kBytesEach);
+  EXPECT_TRUE(peers_[0].peer.at_end());
+  EXPECT_FALSE(peers_[1].peer.at_end());
+}
+
+TEST_F(TlsConnectionTest, HandshakesWaitInOrderForATurnThatHasRoom) {
+  for (int i = 0; i < 3; ++i) {
+    peers_.emplace_back(room_.connect(room_.web, room_.backend, &context()));
+    peers_.back().send_out();
+  }
+  room_.connections.half_open().spend(HalfOpen::kShare);
+  event_base_loop(room_.loop.raw(), EVLOOP_NONBLOCK);
+  EXPECT_EQ(stats().tls_waited.get(), 3u);
+  EXPECT_EQ(room_.connections.half_open().waiting(), 3u);
+  for (TlsPeer& peer : peers_) EXPECT_EQ(peer.peer.received(), "");
+  for (TlsPeer& peer : peers_) EXPECT_TRUE(peer.shake_hands(room_));
+  EXPECT_EQ(room_.connections.half_open().waiting(), 0u);
+  // One that goes away while it waits.
+  peers_.emplace_back(room_.connect(room_.web, room_.backend, &context()));
+  peers_.back().send_out();
+  room_.connections.half_open().spend(HalfOpen::kShare);
+  event_base_loop(room_.loop.raw(), EVLOOP_NONBLOCK);
+  EXPECT_EQ(room_.connections.half_open().waiting(), 1u);
+  peers_.back().peer.client->wind_up(WindUp::all);
+  EXPECT_EQ(room_.connections.half_open().waiting(), 0u);
+  EXPECT_TRUE(room_.turn_until([&] { return peers_.back().peer.at_end(); }));
+}
+
+// All in one write, as a program sends that has something to say: Finished, the request, and more than a hand-shake may be.
+TEST_F(TlsConnectionTest, WhatComesRightBehindTheHandshakeIsTheApplications) {
+  TlsPeer peer(room_.connect(room_.web, room_.backend, &context()));
+  peer.send_out();
+  ASSERT_TRUE(room_.turn_until([&] {
+    const std::string& all = peer.peer.received();
+    peer.ssl.give(std::string_view(all).substr(peer.given));
+    peer.given = all.size();
+    return peer.ssl.shaken();
+  }));
+  peer.ssl.say(handshake_request());
+  for (int i = 0; i < 3; ++i) peer.ssl.say(test::frame(1, std::string(40'000, 'x')));
+  peer.send_out();
+  EXPECT_TRUE(room_.turn_until([&] { return room_.backend.messages.size() == 3; }));
+  EXPECT_EQ(stats().tls_failed.get(), 0u);
+}
+
+TEST_F(TlsConnectionTest, UnreadKeyUpdatesAreAnsweredOnce) {
+  TlsPeer& peer = secure(room_.lines);
+  Session* session = room_.session_of(peer.peer);
+  room_.lines.send_queue = 64 * 1024 * 1024;
+  Payload payload(std::string(1'000'000, 'x'), false);  // more than the socket takes
+  ASSERT_TRUE(room_.sessions.deliver(*session, payload, Urgency::urgent));
+  for (int i = 0; i < 3; ++i) room_.turn();
+  uint64_t unsent = stats().bytes_unsent.get();
+  ASSERT_GT(unsent, 0u);
+  for (unsigned i = 0; i < tls::Records::kBurst; ++i) {
+    ASSERT_EQ(SSL_key_update(peer.ssl.ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
+    peer.say("x\n");
+    room_.turn();
+  }
+  ASSERT_TRUE(
+      room_.turn_until([&] { return room_.backend.messages.size() == tls::Records::kBurst; }));
+  EXPECT_EQ(stats().bytes_unsent.get(), unsent);
+  EXPECT_EQ(stats().tls_key_updates.get(), 0u);
+  EXPECT_TRUE(room_.turn_until([&] { return peer.heard().size() == 1'000'001; }));
+  EXPECT_TRUE(room_.turn_until([&] { return stats().tls_key_updates.get() == 1; }));
+  EXPECT_EQ(stats().bytes_unsent.get(), 0u);
+  peer.say("still there\n");
+  EXPECT_TRUE(room_.turn_until([&] { return room_.backend.messages.back() == "still there"; }));
+}
+
+// With something to say between them, which used to make up for it.
+TEST_F(TlsConnectionTest, KeyUpdatesWithoutEndAreItsEnd) {
+  TlsPeer& peer = secure(room_.web);
+  peer.say(handshake_request());
+  ASSERT_TRUE(opens(peer));
+  for (unsigned i = 0; i < 20 * tls::Records::kBurst; ++i) {
+    ASSERT_EQ(SSL_key_update(peer.ssl.ssl(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    peer.ssl.say(test::frame(10, "pong"));
+  }
+  peer.send_out();
+  EXPECT_TRUE(room_.turn_until([&] { return peer.peer.at_end(); }));
+  EXPECT_EQ(stats().tls_failed.get(), 1u);
+  EXPECT_EQ(room_.backend.endings, std::vector<EndReason>{EndReason::connection_lost});
+}
+
+TEST_F(TlsConnectionTest, KeysAreChangedInTimeBothWays) {
+  tls::Context soon = std::move(*tls::Context::make({test::make_certificate({"one.example"})}));
+  soon.most_records(8);
+  TlsPeer peer(room_.connect(room_.lines, room_.backend, &soon));
+  ASSERT_TRUE(peer.shake_hands(room_));
+  Session* session = room_.session_of(peer.peer);
+  std::string expected;
+  for (size_t i = 1; i <= 50; ++i) {
+    peer.say("question\n");
+    ASSERT_TRUE(room_.turn_until([&] { return room_.backend.messages.size() == i; }));
+    Payload payload("answer", false);
+    ASSERT_TRUE(room_.sessions.deliver(*session, payload, Urgency::urgent));
+    expected += "answer\n";
+    ASSERT_TRUE(room_.turn_until([&] { return peer.heard() == expected; }));
+  }
+  EXPECT_GE(stats().tls_rekeyed.get(), 10u);
+  EXPECT_EQ(stats().tls_failed.get(), 0u);
+}
+
+// TLS 1.2 cannot change them: who comes again gets new ones.
+TEST_F(TlsConnectionTest, OldKeysThatAreUsedUpAreTheEnd) {
+  tls::Context soon = std::move(*tls::Context::make({test::make_certificate({"one.example"})}));
+  soon.most_records(8);
+  TlsPeer peer(room_.connect(room_.web, room_.backend, &soon),
+               {.version = TLS1_2_VERSION, .ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"});
+  ASSERT_TRUE(peer.shake_hands(room_));
+  peer.say(handshake_request());
+  ASSERT_TRUE(opens(peer));
+  for (int i = 0; i < 8; ++i) peer.say(test::frame(1, "x"));
+  EXPECT_TRUE(room_.turn_until([&] {
+    return behind_101(peer).find("\x03\xf4") != std::string::npos;
+  })) << "close code 1012";
+  EXPECT_EQ(room_.backend.endings, std::vector<EndReason>{EndReason::limit});
+  EXPECT_EQ(stats().tls_failed.get(), 0u);
+}
+
+TEST_F(TlsConnectionTest, RecordsAreAsShortAsTheClientAskedFor) {
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    TlsPeer peer(room_.connect(room_.lines, room_.backend, &context()),
+                 {.version = version, .max_fragment = 1});
+    ASSERT_TRUE(peer.shake_hands(room_));
+    Payload payload(std::string(10'000, 'x'), false);
+    ASSERT_TRUE(room_.sessions.deliver(*room_.session_of(peer.peer), payload, Urgency::urgent));
+    EXPECT_TRUE(room_.turn_until([&] { return peer.heard().size() == 10'001; })) << version;
+  }
+}
+
 // ---- pushers
 
 constexpr std::string_view kAsk = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -334,6 +539,35 @@ TEST_F(TlsApi, OnlyWhoShowsASignedCertificateGetsIn) {
   EXPECT_EQ(stats().tls_failed.get(), 4u);
   EXPECT_EQ(stats().tls_handshakes.get(), 2u);
   EXPECT_EQ(stats().api_requests.get(), 2u);
+}
+
+TEST_F(TlsApi, ItsHandshakesAreBoundedToo) {
+  serve(context());
+  room().config.limits.max_tls_handshakes = 2;
+  for (int i = 0; i < 3; ++i) {
+    connect();
+    room().turn();
+  }
+  EXPECT_EQ(stats().tls_shed.get(), 1u);
+  EXPECT_EQ(stats().tls_half_open.get(), 2u);
+  EXPECT_TRUE(peers_[0].peer.at_end());
+  EXPECT_TRUE(peers_[2].shake_hands(room()));
+  peers_[2].say(kAsk);
+  EXPECT_TRUE(answered(peers_[2], 1));
+}
+
+// Short records, an answer that is owed and half a KeyUpdate move with it.
+TEST_F(TlsApi, ItMovesWithWhatItHasAgreedTo) {
+  serve(context());
+  TlsPeer& peer = connect({.version = TLS1_3_VERSION, .max_fragment = 1});
+  ASSERT_TRUE(peer.shake_hands(room()));
+  ASSERT_EQ(SSL_key_update(peer.ssl.ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
+  peer.say(kAsk);
+  ASSERT_NO_FATAL_FAILURE(move());
+  EXPECT_TRUE(answered(peer, 1));
+  peer.say("GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(answered(peer, 2));
+  EXPECT_TRUE(room().turn_until([&] { return peer.heard().size() > 10'000; }));
 }
 
 TEST_F(TlsApi, NobodyIsWaitedForInTheHandshake) {
