@@ -263,6 +263,8 @@ void print_backend(Printer& out, const Backend& backend) {
   out.number("queue", backend.queue);
   out.size("max_response", backend.max_response);
   out.text("order", backend.order == Order::session ? "session" : "none");
+  out.line("keep_alive", backend.keep_alive ? "true" : "false");
+  out.duration("keep_alive_patience", backend.keep_alive_patience_ms);
   out.duration("close_retry", backend.close_retry_ms);
 }
 

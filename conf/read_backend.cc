@@ -93,6 +93,8 @@ void read_bounds(Table& table, Backend& out) {
   table.number("queue", out.queue, {0, 10'000'000});
   table.size("max_response", out.max_response, {kKiB, kGiB});
   table.choice<Order>("order", out.order, {{"session", Order::session}, {"none", Order::none}});
+  table.boolean("keep_alive", out.keep_alive);
+  table.duration("keep_alive_patience", out.keep_alive_patience_ms, {1, kHour});
   table.duration("close_retry", out.close_retry_ms, {0, 24 * kHour});
 }
 

@@ -19,6 +19,11 @@ constexpr int kReadsPerTurn = 4;
 // On TCP, acceptance by a server process cannot be seen; a request without an answer for so long
 // counts as waiting.
 constexpr uint64_t kPatienceMs = 20;
+// A call for each change instead of one while something is so: when the other side reads, the kernel tells whoever may
+// write (unix_write_space), which is no change of the level.
+constexpr short kChanges = EV_READ | EV_WRITE | EV_ET;
+// While the kernel frees what was read it still counts one byte (sock_wfree).
+constexpr size_t kNothingUnread = 1;
 
 }  // namespace
 
@@ -59,7 +64,7 @@ void Connection::rest(uint64_t now_ms) {
   HF_CHECK(exchange_ == nullptr);
   state_ = State::idle;
   idle_since_ms_ = now_ms;
-  io_->watch(kRead);
+  io_->watch(watch_for_answer());
 }
 
 void Connection::close(bool answered) {
@@ -141,6 +146,23 @@ bool Connection::still_open() const {
   return got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool Connection::all_read() const {
+  return unread_bytes() <= kNothingUnread;
+}
+
+void Connection::call_when_read() {
+  io_->watch(kChanges);
+}
+
+// Changes once asked for stay asked for: to be told costs less than two calls of epoll_ctl for each request.
+short Connection::watch_for_answer() const {
+  return io_->watching() == kChanges ? kChanges : kRead;
+}
+
+bool Connection::is_late(uint64_t now_ms, uint64_t patience_ms) const {
+  return state_ == State::waiting && reused_ && !received_ && now_ms - began_ms_ >= patience_ms;
+}
+
 bool Connection::reusable() const {
   return keep_ && !spoiled_ && error_ == 0 && all_sent();
 }
@@ -220,7 +242,10 @@ void Connection::on_ready(short ready) {
     if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes) == -1) error = errno;
     return error == 0 ? connected() : refuse(error);
   }
-  if (state_ == State::idle) return shared_.owner.on_idle_end(*this);
+  if (state_ == State::idle) {
+    return (ready & kRead) != 0 ? shared_.owner.on_idle_end(*this)
+                                : shared_.owner.on_idle_read(*this);
+  }
   // Input first: an answer that is complete ends the request, whatever writing would say.
   if ((ready & kRead) != 0) return receive();
   if ((ready & kWrite) != 0) send_some();
@@ -234,7 +259,7 @@ void Connection::send_some() {
     return sent_ == 0 ? finish(End::not_taken) : receive();
   }
   if (all_sent() && state_ == State::sending) state_ = State::waiting;
-  io_->watch(all_sent() ? kRead : short(kRead | kWrite));
+  io_->watch(all_sent() ? watch_for_answer() : short(kRead | kWrite));
 }
 
 void Connection::write_pending() {
@@ -271,6 +296,8 @@ void Connection::receive() {
       return end_of_input(errno);
     }
   }
+  // There may be more, which is no change.
+  if (io_->watching() == kChanges) io_->watch(kRead);
 }
 
 // False: the request has ended.
@@ -347,8 +374,7 @@ bool Connection::starves(uint64_t now_ms) {
   if (exchange_ == nullptr || proven_) return false;
   if (state_ == State::connecting && phase_ != Phase::in_progress)
     return phase_ == Phase::backlog_full;
-  bool visible = address().is_unix() && shared_.unix_terminator_bytes > 0;
-  if (!visible || state_ == State::connecting) return now_ms >= began_ms_ + kPatienceMs;
+  if (!shows_reading() || state_ == State::connecting) return now_ms >= began_ms_ + kPatienceMs;
   proven_ = seen_by_server();
   if (proven_) set_waits(false);
   return !proven_;

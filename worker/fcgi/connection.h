@@ -52,6 +52,8 @@ class ConnectionOwner {
   virtual void on_end(Connection& connection, End end) = 0;
   // An idle connection ended.
   virtual void on_idle_end(Connection& connection) = 0;
+  // After call_when_read(): perhaps the server has read everything now.
+  virtual void on_idle_read(Connection& connection) = 0;
   // Monotonic; never behind what it gave to a connection before.
   virtual uint64_t now_ms() const = 0;
 
@@ -109,6 +111,16 @@ class Connection final : private RecordSink {
   std::string take_output() { return std::move(output_); }
   // idle: whether the server has neither closed it nor sent anything.
   bool still_open() const;
+  // Whether it can be seen at all what the server's process has read: on unix sockets (SIOCOUTQ).
+  bool shows_reading() const { return address().is_unix() && shared_.unix_terminator_bytes > 0; }
+  // The server's process has read all that we sent. Needs shows_reading().
+  bool all_read() const;
+  // idle: on_idle_read() is called whenever the server reads something, from now on and while this lives.
+  void call_when_read();
+  // On an earlier answer's connection, and for so long no byte came back.
+  bool is_late(uint64_t now_ms, uint64_t patience_ms) const;
+  // When its request began here.
+  uint64_t began_ms() const { return began_ms_; }
   // Whether another request may follow the one that is complete.
   bool reusable() const;
   // Whether its request still waits for a server process, as far as we can see (pool.h,
@@ -137,6 +149,7 @@ class Connection final : private RecordSink {
   bool take(std::string_view bytes);
   End end_of(ProtocolStatus status) const;
   void end_of_input(int error);
+  short watch_for_answer() const;
   bool certainly_not_read(int error) const;
   bool half_closed() const;
   bool starves_long(uint64_t now_ms);

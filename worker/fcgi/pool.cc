@@ -137,6 +137,7 @@ void Pool::Impl::tick(uint64_t at_ms) {
   std::vector<Connection*> all;
   for (const auto& connection : connections_) all.push_back(connection.get());
   for (Connection* connection : all) connection->tick(last_tick_ms_);
+  watch_for_late();
   close_idle(!keep_ || others_wait_);
   end_queued_too_long();
   run_queue();
@@ -182,7 +183,7 @@ void Pool::Impl::on_end(Connection& connection, End end) {
   std::string output = connection.take_output();
   bool keep = end == End::complete && may_keep(connection);
   ExchangePtr exchange = take_from(connection);
-  keep ? connection.rest(now_ms()) : retire(connection, end == End::complete);
+  keep ? rest(connection) : retire(connection, end == End::complete);
   if (end == End::complete) {
     complete(std::move(exchange), server, std::move(output));
   } else {
@@ -194,6 +195,13 @@ void Pool::Impl::on_end(Connection& connection, End end) {
 
 void Pool::Impl::on_idle_end(Connection& connection) {
   retire(connection);
+  run_queue();
+  deliver();
+}
+
+void Pool::Impl::on_idle_read(Connection&) {
+  run_queue();
+  deliver();
 }
 
 // --- what becomes of a request ---

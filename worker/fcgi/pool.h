@@ -31,13 +31,28 @@
 //
 // Keep-alive. A kept connection pins one php-fpm child, so it is closed when it is kMaxAgeMs (1 s)
 // old; whoever else uses these children gets his turn. An answer does not say that the child is
-// ready for more (it may be about to end), so a kept connection rests for kRestMs (10 ms), in which
-// its end would show, before it takes another request. With requests in the queue no connection is
-// kept: a new one is safe at once.
+// ready for more: it may be about to end, or work on after fastcgi_finish_request().
+//   unix  php-fpm reads the last record of a request (the terminator: STDIN, empty) when it looks for
+//         the next one, after it has decided not to end. So where SIOCOUTQ says that nothing is unread
+//         and the child has not shut its output (it does so before it drains, R4), it waits for the next
+//         request and will serve it, whatever signal for an orderly end comes meanwhile. Only then is a
+//         request given to it; before that, nothing of the request is sent, and any other connection may
+//         have it (backend.unread). The kernel tells when it is so (call_when_read()), so a request in the
+//         queue waits for the first child that is ready. A server that reads the terminator before it
+//         answers shows nothing: its connections rest as on TCP.
+//   TCP   nobody sees what the child has read. A kept connection rests for kRestMs (10 ms), in which its
+//         end would show, before it takes another request; with requests in the queue none is kept: a new
+//         one is safe at once. One on which a request had no answer within keep_alive_patience may have a
+//         child that works on: no connection to that server is kept for the next 10 s.
+// keep_alive = false keeps none.
 //
 // Starvation. A connection that no child has accepted yet waits in the listen backlog while kept
 // ones hold the children. On unix sockets such a request is recognised exactly (SIOCOUTQ: nothing
-// of it has been read), on TCP by patience: no answer 20 ms after it began. While one waits for a
+// of it has been read). What is sent cannot be taken back (a child reads and runs it though we have closed
+// the connection), so not more go there than must: where one has waited for kAcceptMs (2 ms), further requests wait in
+// the queue, from where they get what is ready first; and when it has waited for kTurnMs (5 ms), the next
+// answer's connection is closed, so that its child serves the one that waits. On TCP it is recognised
+// by patience: no answer 20 ms after it began. While one waits for a
 // server, answers of that server end their connections and each tick closes its idle ones; and each
 // tick closes those to all servers while any worker has one that waits (others_waiting(), from the
 // gauges `backend.waiting`, which tick() keeps). The price: over TCP, new connections with scripts
@@ -60,7 +75,8 @@
 //   answering   END_REQUEST                 idle, gone  answered; kept if allowed and all was sent
 //   answering   EOF, reset, nonsense        gone        lost
 //   answering   max_response passed         gone        too_large
-//   idle        request                     sending     -
+//   idle        request, it is ready        sending     -
+//   idle        all is read now             idle        what is queued is placed
 //   idle        EOF, any byte               gone        -
 //   idle        too old, starvation, drain  gone        -
 #pragma once
@@ -118,6 +134,10 @@ class Pool {
  public:
   static constexpr uint64_t kRestMs = 10;
   static constexpr uint64_t kMaxAgeMs = 1'000;
+  // Unix. A free child accepts at once; a connection that waits longer says that there is none.
+  static constexpr uint64_t kAcceptMs = 2;
+  // Unix. A connection that has waited so long for a child gets one that others would have kept.
+  static constexpr uint64_t kTurnMs = 5;
 
   struct Share {
     unsigned connections;  // >= 1

@@ -48,24 +48,42 @@ struct Pool::Impl final : ConnectionOwner {
     ExchangePtr exchange;
     Answer answer;
   };
+  // What a server's behaviour has shown. Not carried: a successor sees it again.
+  struct Seen {
+    bool lazy = false;                 // it leaves the terminator unread until it is ready for more
+    uint64_t crowded_until_ms = 0;     // all its processes were busy a moment ago
+    uint64_t released_ms = 0;          // when a connection was closed for one that starves
+    unsigned released = 0;             // how many in that millisecond
+    uint64_t distrusted_until_ms = 0;  // TCP: a request on a kept connection had no answer
+  };
 
   void on_open(Connection& connection) override;
   void on_refused(Connection& connection, int error, bool in_time) override;
   void on_end(Connection& connection, End end) override;
   void on_idle_end(Connection& connection) override;
+  void on_idle_read(Connection& connection) override;
   uint64_t now_ms() const override;
 
   // pool_place.cc: where a request goes
   bool place(ExchangePtr& exchange);
   void place_on_new(ExchangePtr& exchange, size_t server);
-  Connection* rested_idle(std::optional<size_t> server, std::optional<size_t> avoid);
+  Connection* ready_idle(std::optional<size_t> server, std::optional<size_t> avoid);
+  bool is_ready(const Connection& connection);
+  Connection* longest_starving(size_t server);
+  bool crowded(size_t server);
+  bool one_is_ready_soon();
+  void watch_resting();
   Connection* oldest_idle(std::optional<size_t> server);
   void carry(Connection& connection, ExchangePtr& exchange);
   void run_queue();
   void put_back(ExchangePtr exchange);
-  bool wants_kept() const;
+  bool wants_kept(size_t server);
   bool may_keep(Connection& connection);
+  void rest(Connection& connection);
+  bool shows_reading(size_t server) const;
+  bool release_for_starving(size_t server);
   bool starves(size_t server);
+  void watch_for_late();
   void close_idle(bool all);
   void retire(Connection& connection, bool answered = false);
   ExchangePtr take_from(Connection& connection);
@@ -86,6 +104,10 @@ struct Pool::Impl final : ConnectionOwner {
   void count(const Answer& answer, const Exchange& exchange);
   void count_sent(Exchange& exchange);
   void deliver();
+  Seen& seen(size_t server) {
+    if (seen_.size() <= server) seen_.resize(servers_.size());
+    return seen_[server];
+  }
   const std::string& server_name(size_t server) const { return servers_[server].address.text; }
 
   Loop& loop_;
@@ -108,6 +130,7 @@ struct Pool::Impl final : ConnectionOwner {
   bool others_wait_ = false;  // as of the last tick
   bool delivering_ = false;   // or must not, inside submit()
   bool running_queue_ = false;
+  std::vector<Seen> seen_;  // as servers_
   LogGate refused_gate_, failed_gate_, queue_gate_;
 };
 

@@ -86,6 +86,8 @@ read_timeout = "61s"
 queue = 0
 max_response = "1 KiB"
 order = "none"
+keep_alive = false
+keep_alive_patience = "1500ms"
 close_retry = "2h"
 [backend.second-app]
 servers = [{ address = "[::1]:9000" }]

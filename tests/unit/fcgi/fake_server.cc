@@ -171,6 +171,12 @@ bool FakeConnection::ended() {
   });
 }
 
+bool FakeConnection::ended_now() {
+  event_base_loop(loop_.raw(), EVLOOP_NONBLOCK);
+  char byte;
+  return recv(fd_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
 bool FakeConnection::silent() {
   event_base_loop(loop_.raw(), EVLOOP_NONBLOCK);
   char byte;

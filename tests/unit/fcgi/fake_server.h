@@ -57,10 +57,12 @@ class FakeConnection {
   void read_bytes(size_t bytes);
   void write(std::string_view bytes);
   void close() { fd_.reset(); }
-  void reset();       // TCP
-  void end_output();  // shutdown(2) of what we write
-  bool ended();       // waits until the other side has closed
-  bool silent();      // nothing has come
+  void reset();                   // TCP
+  void end_output();              // shutdown(2) of what we write
+  bool ended();                   // waits until the other side has closed
+  bool ended_now();               // it has
+  void forget() { in_.clear(); }  // what read_bytes() has read
+  bool silent();                  // nothing has come
   bool open() const { return bool(fd_); }
 
  private:

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -40,6 +42,7 @@ switch ($_SERVER['WORK'] ?? '') {
   case 'log': error_log('from the script'); break;
   case 'status': http_response_code(503); break;
   case 'length': echo strlen($_SERVER['LONG']); return;
+  case 'works-on': echo $name, ':b'; fastcgi_finish_request(); usleep((int)$_SERVER['MICROSECONDS']); return;
   case 'large': echo str_repeat('y', (int)$_SERVER['BYTES']); return;
 }
 echo $name, ':', file_get_contents('php://input');
@@ -388,6 +391,56 @@ TEST_P(FcgiPhpFpm, ReloadUnderLoadLosesNothing) {
   one.finish();
   ASSERT_TRUE(until_done(one));
   EXPECT_EQ(one.count(Outcome::answered), one.answers().size());
+  one.expect_outcomes_to_be_true(fpm.runs());
+}
+
+// All that may lose a message at once, with more requests than children. HF_FCGI_MESSAGES: how many.
+TEST_P(FcgiPhpFpm, ShortLivedChildrenAndReloadsUnderLoadLoseNothing) {
+  const char* messages = getenv("HF_FCGI_MESSAGES");
+  uint64_t total = messages != nullptr ? std::stoull(messages) : 3'000;
+  PhpFpm fpm(GetParam(), 4, "pm.max_requests = 7\n", "process_control_timeout = 20s\n");
+  Load one = load(fpm, 16);
+  one.begin(total, 64);
+  uint64_t next_reload_ms = monotonic_ms() + 1'000;
+  ASSERT_TRUE(turn_until(loop_, [&] {
+    if (monotonic_ms() >= next_reload_ms) {
+      fpm.signal(SIGUSR2);
+      next_reload_ms = monotonic_ms() + 1'000;
+    }
+    return one.done();
+  })) << one.answers().size();
+  EXPECT_EQ(one.count(Outcome::answered), total);
+  one.expect_outcomes_to_be_true(fpm.runs());
+  if (messages != nullptr)
+    std::fprintf(stderr, "connects %lu retried %lu unread %lu\n",
+                 one.stats().backend_connects.get(), one.stats().backend_retried.get(),
+                 one.stats().backend_unread.get());
+}
+
+// More requests than children: those that wait get the first child that is ready, and few connections are made.
+TEST(FcgiPhpFpmUnix, KeptConnectionsAreUsedAgainWithoutARest) {
+  Loop loop;
+  PhpFpm fpm(Kind::unix, 4);
+  Load one(loop, fpm, 64, {});
+  one.begin(3'000, 64);
+  ASSERT_TRUE(turn_until(loop, [&] { return one.done(); })) << one.answers().size();
+  EXPECT_EQ(one.count(Outcome::answered), 3'000u);
+  one.expect_outcomes_to_be_true(fpm.runs());
+  EXPECT_LT(one.stats().backend_connects.get(), 1'500u);
+}
+
+// The answer is there, and the script goes on for longer than read_timeout: three other children are free.
+TEST(FcgiPhpFpmUnix, ScriptThatWorksOnAfterItsAnswerCostsNoMessage) {
+  Loop loop;
+  PhpFpm fpm(Kind::unix, 4);
+  Load one(loop, fpm, 1, {});
+  one.backend().read_timeout_ms = 2'000;
+  one.submit({{"WORK", "works-on"}, {"MICROSECONDS", "4000000"}});
+  ASSERT_TRUE(turn_until(loop, [&] { return one.done(); }));
+  for (int n = 0; n < 3; ++n) one.submit();
+  ASSERT_TRUE(turn_until(loop, [&] { return one.done(); }));
+  EXPECT_EQ(one.count(Outcome::answered), 4u);
+  EXPECT_EQ(one.stats().backend_unread.get(), 1u);
   one.expect_outcomes_to_be_true(fpm.runs());
 }
 

@@ -374,10 +374,10 @@ TEST_F(FcgiPoolHandover, RequestThatWaitsForAPlaceInTheBacklogWaitsOn) {
   ASSERT_TRUE(unpack(std::move(luggage)));
   EXPECT_EQ(stats_->backend_waiting.get(), 1u);
   pass(0);
+  EXPECT_EQ(pool_->queued(), 1u) << "one in the backlog is enough";
   FakeConnection first = server.accept();
-  pass(100);
-  FakeConnection second = server.accept();
   serve(first, 1);
+  FakeConnection second = server.accept();
   serve(second, 2);
   EXPECT_EQ(stats_->backend_connects.get(), 2u);
   expect_quiet();

@@ -184,6 +184,7 @@ TEST_F(FcgiPoolQueue, RequestInTheBacklogMakesAnswersEndTheirConnections) {
   submit(1);
   FakeConnection child = server_.accept();
   submit(2);  // no child accepts it
+  pass(Pool::kTurnMs);
   child.read_request();
   child.write(answer("done"));
   EXPECT_EQ(answer_to(1).body, "done");
@@ -234,6 +235,7 @@ TEST_F(FcgiPoolQueue, IdleConnectionsMakeRoomForARequestInTheBacklog) {
   serve(first, 1);
   submit(3);  // on a new connection, for `first` rests: it is closed
   EXPECT_TRUE(first.ended());
+  pass(Pool::kTurnMs);
   second.read_request();
   second.write(answer("2"));
   EXPECT_EQ(answer_to(2).body, "2");
