@@ -27,6 +27,10 @@ std::string_view outcome_text(fcgi::Outcome outcome) {
       return "connection lost";
     case fcgi::Outcome::too_large:
       return "answer too large";
+    case fcgi::Outcome::error_page:
+      return "not the application's answer";
+    case fcgi::Outcome::encoded:
+      return "answer encoded";
   }
   return "unknown";
 }
@@ -55,9 +59,11 @@ struct FcgiBackend::State final : BackendState {
   size_t waiting_bytes = 0;
   unsigned in_flight = 0;
   bool owes_close = false;
-  bool paused = false;      // reading from the client
-  uint64_t retry_ms = 0;    // back-off of the close event
-  uint64_t give_up_ms = 0;  // when the close event is lost
+  bool paused = false;    // reading from the client
+  bool held = false;      // its connect event waits in held_
+  uint64_t retry_ms = 0;  // back-off of the close event
+  uint64_t give_up_ms =
+      0;  // when the close event is lost; while held: when the connect event has waited enough
 };
 
 FcgiBackend::State& FcgiBackend::state(const Session& session) {
@@ -69,7 +75,8 @@ FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool
     : runtime_(runtime),
       conf_(conf),
       sessions_(sessions),
-      close_room_(std::max(1u, share.queue / 2)),
+      queue_(share.queue),
+      close_share_(share.queue / 4),
       backend_params_(backend_params(conf, runtime.config.server.node_id)),
       actions_(runtime, sessions, router),
       pool_(runtime.loop, conf, share, runtime.stats, std::move(others_waiting)) {}
@@ -85,6 +92,7 @@ bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::str
   uint64_t ticket = request.ticket;
   if (!pool_.submit(std::move(request))) return false;
   flights_.emplace(ticket, Flight{&session, event});
+  if (event == AppEvent::close) ++closes_;
   ++state(session).in_flight;
   return true;
 }
@@ -94,6 +102,8 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   HF_CHECK(it != flights_.end());
   Flight flight = it->second;
   flights_.erase(it);
+  if (flight.event == AppEvent::close) --closes_;
+  send_waiting_close_events();  // the place that is free now is theirs
   if (answer.outcome == fcgi::Outcome::too_large) runtime_.stats.backend_answers_too_long.add();
   trace_answer(*flight.session, answer);
   // The request counts as in flight while its answer is carried out: whatever ends the session meanwhile, gone() leaves
@@ -101,13 +111,17 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   switch (flight.event) {
     case AppEvent::connect:
       connect_answered(*flight.session, answer);
-      return landed(*flight.session);
+      landed(*flight.session);
+      break;
     case AppEvent::message:
       message_answered(*flight.session, answer);
-      return landed(*flight.session);
+      landed(*flight.session);
+      break;
     case AppEvent::close:
-      return close_answered(*flight.session, answer);
+      close_answered(*flight.session, answer);
+      break;
   }
+  ask_held_in();
 }
 
 void FcgiBackend::trace_answer(const Session& session, const fcgi::Answer& answer) {
@@ -135,17 +149,51 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
   fresh->params = session_params(conf_, session, opening);
   session.backend_state = std::move(fresh);
   for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
-  if (conf_.event_connect) {
-    if (!submit(session, AppEvent::connect, false, {})) {
-      runtime_.stats.events_connect_failed.add();
-      return session.client->refuse(503, "the application is overloaded");
-    }
-    // For our successor, if we die before the answer.
-    if (conf_.event_close) sessions_.set_owes_close(session, true, true);
+  if (!conf_.event_connect) {
+    now_owes_close(session);
+    return session.client->accept({});
+  }
+  if (close_waits_.empty() && held_.empty()) {
+    if (!ask_in(session)) refuse_overloaded(session);
     return;
   }
-  now_owes_close(session);
-  session.client->accept({});
+  if (held_.size() >= queue_) return refuse_overloaded(session);
+  runtime_.stats.events_connect_held.add();
+  state(session).held = true;
+  state(session).give_up_ms = runtime_.now_ms + conf_.read_timeout_ms;
+  held_.push_back(&session);
+}
+
+bool FcgiBackend::ask_in(Session& session) {
+  if (pool_.queued() > 0 && pool_.queued() + close_share_ >= queue_) return false;
+  if (!submit(session, AppEvent::connect, false, {})) return false;
+  // For our successor, if we die before the answer.
+  if (conf_.event_close) sessions_.set_owes_close(session, true, true);
+  return true;
+}
+
+void FcgiBackend::refuse_overloaded(Session& session) {
+  runtime_.stats.events_connect_failed.add();
+  session.client->refuse(503, "the application is overloaded");
+}
+
+// In order. The session may be forgotten by what is done with it, so it is out of held_ first.
+void FcgiBackend::ask_held_in() {
+  while (!held_.empty()) {
+    Session& session = *held_.front();
+    bool late = runtime_.now_ms >= state(session).give_up_ms;
+    if (!late && (!close_waits_.empty() || !ask_in(session))) return;
+    held_.pop_front();
+    state(session).held = false;
+    state(session).give_up_ms = 0;
+    if (late) refuse_overloaded(session);
+  }
+}
+
+void FcgiBackend::drop_held(Session& session) {
+  if (!std::exchange(state(session).held, false)) return;
+  state(session).give_up_ms = 0;
+  held_.erase(std::find(held_.begin(), held_.end(), &session));
 }
 
 void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer) {
@@ -220,9 +268,12 @@ void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer)
     bool overload =
         answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
     bool too_long = answer.outcome == fcgi::Outcome::too_large;
+    bool broken_page = answer.outcome == fcgi::Outcome::error_page;
     message_failed(session, overload ? 1013 : 1011,
-                   too_long ? kTooLong : "the application did not answer");
-  } else if (answer.status >= 500 && answer.body.empty()) {
+                   too_long      ? kTooLong
+                   : broken_page ? "the application failed"
+                                 : "the application did not answer");
+  } else if (answer.status >= 500 && answer.body.empty()) {  // an error page is none of the answers
     message_failed(session, 1011, "the application failed");
   } else if (!actions_.before_close(session, answer)) {
     message_failed(session, 1011, kTooLong);
@@ -255,6 +306,7 @@ void FcgiBackend::landed(Session& session) {
 // ---- close
 
 void FcgiBackend::gone(Session& session) {
+  drop_held(session);
   if (state(session).owes_close) runtime_.stats.events_close_owed.add();
   finish(session);
 }
@@ -272,34 +324,54 @@ void FcgiBackend::finish(Session& session) {
 void FcgiBackend::send_close_event(Session& session) {
   State& s = state(session);
   if (s.give_up_ms == 0) s.give_up_ms = runtime_.now_ms + conf_.close_retry_ms;
-  if (pool_.queued() >= close_room_ || !submit(session, AppEvent::close, false, {}))
-    retry_close_event(session, true);
+  if (!close_waits_.empty() || !submit_close_event(session)) close_waits_.push_back(&session);
+}
+
+// False: there is no place.
+bool FcgiBackend::submit_close_event(Session& session) {
+  bool room = closes_ < std::max(1u, close_share_) && pool_.queued() < std::max(1u, queue_);
+  return room && submit(session, AppEvent::close, false, {});
+}
+
+void FcgiBackend::send_waiting_close_events() {
+  while (!close_waits_.empty()) {
+    Session& session = *close_waits_.front();
+    bool late = runtime_.now_ms >= state(session).give_up_ms;
+    if (!late && !submit_close_event(session)) return;
+    close_waits_.pop_front();
+    if (late) give_up_close_event(session);
+  }
+}
+
+void FcgiBackend::give_up_close_event(Session& session) {
+  runtime_.stats.events_close_lost.add();
+  log_error(
+      "close event given up session={} user={} backend={}: no server answered for close_retry",
+      session.id.hex(), session.user.view(), conf_.name);
+  settle(session);
 }
 
 void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
   State& s = state(session);
-  if (runtime_.now_ms >= s.give_up_ms) {
-    runtime_.stats.events_close_lost.add();
-    log_error(
-        "close event given up session={} user={} backend={}: no server answered for close_retry",
-        session.id.hex(), session.user.view(), conf_.name);
-    return settle(session);
-  }
+  if (runtime_.now_ms >= s.give_up_ms) return give_up_close_event(session);
   s.retry_ms = overloaded ? kFirstRetryMs : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
   close_retries_.emplace(runtime_.now_ms + s.retry_ms, &session);
 }
 
 void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
   --state(session).in_flight;
-  if (answer.outcome != fcgi::Outcome::answered) {
+  bool broke_off = answer.outcome == fcgi::Outcome::error_page && answer.may_have_run;
+  bool unread = answer.outcome == fcgi::Outcome::encoded;
+  if (answer.outcome != fcgi::Outcome::answered && !broke_off && !unread) {
     runtime_.stats.events_close_retried.add();
     return retry_close_event(session, answer.outcome == fcgi::Outcome::overloaded);
   }
   runtime_.stats.events_close.add();
-  if (answer.status >= 500)
+  if (answer.status >= 500 || broke_off)
     log_warn("close event answered with status={} session={} backend={}; not repeated",
              answer.status, session.id.hex(), conf_.name);
-  (void)actions_.before_close(session, answer);  // nobody is left to be told
+  if (!broke_off && !unread)
+    (void)actions_.before_close(session, answer);  // nobody is left to be told
   settle(session);
 }
 
@@ -336,6 +408,7 @@ std::string FcgiBackend::save(const Session& session) const {
   record.paused = s.paused;
   record.retry_ms = s.retry_ms;
   record.give_up_ms = s.give_up_ms;
+  record.held = s.held;
   return handover::save(record);
 }
 
@@ -352,7 +425,9 @@ bool FcgiBackend::restore(Session& session, std::string_view bytes) {
   fresh->paused = record.paused;
   fresh->retry_ms = record.retry_ms;
   fresh->give_up_ms = record.give_up_ms;
+  fresh->held = record.held;
   session.backend_state = std::move(fresh);
+  if (record.held) held_.push_back(&session);
   return true;
 }
 
@@ -364,6 +439,8 @@ handover::BackendRecord FcgiBackend::save() const {
         {ticket, flight.session->id.hi, flight.session->id.lo, uint8_t(flight.event)});
   for (const auto& [due, session] : close_retries_)
     record.close_retries.push_back({due, session->id.hi, session->id.lo});
+  for (const Session* session : close_waits_)
+    record.close_retries.push_back({runtime_.now_ms, session->id.hi, session->id.lo});
   record.pool = pool_.save();
   return record;
 }
@@ -377,6 +454,7 @@ bool FcgiBackend::restore(handover::BackendRecord&& record, const SessionById& s
     if (!known || f.event > uint8_t(AppEvent::close)) return false;
     flights_.emplace(f.ticket, Flight{session, AppEvent(f.event)});
     ++state(*session).in_flight;
+    if (AppEvent(f.event) == AppEvent::close) ++closes_;
   }
   for (const handover::RetryRecord& r : record.close_retries) {
     Session* session = session_by_id({r.session_hi, r.session_lo});
@@ -388,6 +466,8 @@ bool FcgiBackend::restore(handover::BackendRecord&& record, const SessionById& s
 
 void FcgiBackend::tick() {
   pool_.tick(runtime_.now_ms);
+  send_waiting_close_events();
+  ask_held_in();
   for (size_t n = 0; n < kRetriesPerTick && !close_retries_.empty(); ++n) {
     auto due = close_retries_.begin();
     if (due->first > runtime_.now_ms) return;
@@ -408,6 +488,7 @@ void FcgiBackend::abandon() {
   };
   for (auto& [ticket, flight] : flights_) give_up(*flight.session);
   for (auto& [due, session] : close_retries_) give_up(*session);
+  for (Session* session : close_waits_) give_up(*session);
   if (owed == 0) return;
   runtime_.stats.events_close_lost.add(owed);
   runtime_.stats.events_close_owed.sub(owed);

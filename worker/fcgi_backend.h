@@ -10,8 +10,15 @@
 //   connect event, status >= 400      hand-shake refused with that status and the body
 //   message, no answer                close 1011; 1013 if the backend was overloaded or no server could be reached
 //   message, status >= 500, no body   close 1011: the application broke off, and its client must not wait for ever
+//   an error page of php-fpm (fcgi/pool.h), or an encoding nobody can undo
+//                                     as no answer: hand-shake refused, 502; message: close 1011; close event: tried again
+//                                     where no script ran, else as status >= 500
 //   body that cannot be a message     connect event: hand-shake refused, 502; message: close 1011
 //   close event                       tried again, 500 ms doubling to 30 s, for close_retry; then counted as lost
+// A newcomer's connect event, and a close event, beside the messages of the others: close events may hold a quarter of the
+// pool's queue, which connect events leave to them, and the first place that gets free. Those that find none wait in order
+// (close_waits_), and as long as one does, connect events wait as well (held_, events.connect_held), for at most
+// read_timeout: who comes now adds a close event for later. More than fit into the queue are refused, 503.
 // After a failed message the session's queued ones are dropped and counted (backend.abandoned).
 //
 // Close events: a session owes one from the moment its connect event was delivered (or may have been: the request was
@@ -83,19 +90,30 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   void landed(Session& session);
   void finish(Session& session);
   void send_close_event(Session& session);
+  bool submit_close_event(Session& session);
+  void give_up_close_event(Session& session);
+  void send_waiting_close_events();
+  bool ask_in(Session& session);
+  void ask_held_in();
+  void refuse_overloaded(Session& session);
+  void drop_held(Session& session);
   void retry_close_event(Session& session, bool overloaded);
   void settle(Session& session);  // the close event is delivered or given up
 
   Runtime& runtime_;
   const conf::Backend& conf_;
   Sessions& sessions_;
-  unsigned close_room_;  // close events leave the rest of the pool's queue to messages
+  const unsigned queue_;        // the pool's
+  const unsigned close_share_;  // of it: connect events leave it to close events
+  unsigned closes_ = 0;         // close events in the pool
   std::string backend_params_;
   ReplyActions actions_;
   fcgi::Pool pool_;
   std::unordered_map<uint64_t, Flight> flights_;
   uint64_t next_ticket_ = 1;
   std::multimap<uint64_t, Session*> close_retries_;  // by the time they are due
+  std::deque<Session*> close_waits_;                 // for a place in the queue
+  std::deque<Session*> held_;                        // connect events that wait for close events
   LogGate gate_;
 };
 

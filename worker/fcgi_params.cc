@@ -41,6 +41,8 @@ std::string cgi_name(std::string_view header) {
       name += (c >= 'a' && c <= 'z') ? char(c - 'a' + 'A') : c;
     }
   }
+  // What is encoded cannot be a message, so nobody is asked for it.
+  if (name == "HTTP_ACCEPT_ENCODING") return {};
   if (name == "HTTP_PROXY" || name == "HTTP_CONTENT_TYPE" || name == "HTTP_CONTENT_LENGTH")
     return {};
   return name;

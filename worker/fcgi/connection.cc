@@ -52,6 +52,7 @@ void Connection::begin(ExchangePtr exchange, bool keep, uint64_t now_ms) {
   sent_ = 0;
   error_ = 0;
   received_ = false;
+  said_ = 0;
   began_ms_ = sign_of_life_ms_ = now_ms;
 }
 
@@ -85,7 +86,7 @@ void Connection::close(bool answered) {
 
 // Whoever adds a member carries it, or says why not: phase_ belongs to connecting, idle_since_ms_ to idle,
 // status_, spoiled_ and too_large_ to the end of a request within one call; counted_ is true of all that move.
-static_assert(sizeof(Connection) == 352);
+static_assert(sizeof(Connection) == 360);
 
 bool Connection::under_way() const {
   return (state_ == State::sending && sent_ > 0) || state_ == State::waiting ||
@@ -110,6 +111,7 @@ CarriedRecord Connection::save() const {
   r.proven = proven_;
   r.received = received_;
   r.reused = reused_;
+  r.said = said_;
   return r;
 }
 
@@ -132,6 +134,7 @@ bool Connection::restore(CarriedRecord&& r, ExchangePtr exchange, UniqueFd fd) {
   proven_ = r.proven;
   received_ = r.received;
   reused_ = r.reused;
+  said_ = r.said;
   counted_ = true;
   io_->watch(all_sent() || error_ != 0 ? kRead : short(kRead | kWrite));
   return true;
@@ -151,7 +154,7 @@ bool Connection::all_read() const {
 }
 
 void Connection::call_when_read() {
-  io_->watch(kChanges);
+  if (state_ == State::idle || state_ == State::waiting) io_->watch(kChanges);
 }
 
 // Changes once asked for stay asked for: to be told costs less than two calls of epoll_ctl for each request.
@@ -243,12 +246,12 @@ void Connection::on_ready(short ready) {
     return error == 0 ? connected() : refuse(error);
   }
   if (state_ == State::idle) {
-    return (ready & kRead) != 0 ? shared_.owner.on_idle_end(*this)
-                                : shared_.owner.on_idle_read(*this);
+    return (ready & kRead) != 0 ? shared_.owner.on_idle_end(*this) : shared_.owner.on_read(*this);
   }
   // Input first: an answer that is complete ends the request, whatever writing would say.
   if ((ready & kRead) != 0) return receive();
-  if ((ready & kWrite) != 0) send_some();
+  if ((ready & kWrite) == 0) return;
+  state_ == State::waiting ? shared_.owner.on_read(*this) : send_some();
 }
 
 void Connection::send_some() {
@@ -325,7 +328,7 @@ bool Connection::on_stdout(std::string_view bytes) {
 }
 
 bool Connection::on_stderr(std::string_view bytes) {
-  shared_.stderr_log.write(stderr_line_, bytes, exchange_->session);
+  said_ |= shared_.stderr_log.write(stderr_line_, bytes, exchange_->session);
   return true;
 }
 
@@ -338,7 +341,7 @@ void Connection::on_end(uint32_t app_status, ProtocolStatus status) {
 }
 
 void Connection::finish(End end) {
-  shared_.stderr_log.finish(stderr_line_, exchange_->session);
+  said_ |= shared_.stderr_log.finish(stderr_line_, exchange_->session);
   shared_.owner.on_end(*this, end);
 }
 

@@ -52,8 +52,8 @@ class ConnectionOwner {
   virtual void on_end(Connection& connection, End end) = 0;
   // An idle connection ended.
   virtual void on_idle_end(Connection& connection) = 0;
-  // After call_when_read(): perhaps the server has read everything now.
-  virtual void on_idle_read(Connection& connection) = 0;
+  // After call_when_read(): the server has read something.
+  virtual void on_read(Connection& connection) = 0;
   // Monotonic; never behind what it gave to a connection before.
   virtual uint64_t now_ms() const = 0;
 
@@ -109,13 +109,14 @@ class Connection final : private RecordSink {
   Exchange& exchange() { return *exchange_; }
   ExchangePtr take_exchange();
   std::string take_output() { return std::move(output_); }
+  uint8_t said() const { return said_; }
   // idle: whether the server has neither closed it nor sent anything.
   bool still_open() const;
   // Whether it can be seen at all what the server's process has read: on unix sockets (SIOCOUTQ).
   bool shows_reading() const { return address().is_unix() && shared_.unix_terminator_bytes > 0; }
   // The server's process has read all that we sent. Needs shows_reading().
   bool all_read() const;
-  // idle: on_idle_read() is called whenever the server reads something, from now on and while this lives.
+  // idle, waiting: on_read() is called when the server reads something, from now on and while this lives.
   void call_when_read();
   // On an earlier answer's connection, and for so long no byte came back.
   bool is_late(uint64_t now_ms, uint64_t patience_ms) const;
@@ -185,6 +186,7 @@ class Connection final : private RecordSink {
   bool reused_ = false;    // an earlier request was answered on it
   bool spoiled_ = false;   // bytes after END_REQUEST
   bool too_large_ = false;
+  uint8_t said_ = 0;  // on STDERR: bits of Said
 };
 
 // Whether a connect failed for want of descriptors or memory here: that says nothing of the server.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "worker/fcgi/content_encoding.h"
 #include "worker/fcgi/pool_impl.h"
 
 namespace holdfast::fcgi {
@@ -51,6 +52,15 @@ const char* reason(End how) {
       return "the connection or a readable answer was lost; see the server's log";
   }
   return "";
+}
+
+// fpm_main.c: what php-fpm answers where it runs no script. The error stream alone would not do: a script may write there too;
+// and nor would the page, which an application may have for itself.
+bool is_error_page(int status, std::string_view body, uint8_t said) {
+  if ((said & kSaidBrokeOff) != 0) return true;
+  if ((said & kSaidNotRun) == 0) return false;
+  return (status == 404 && (body == "File not found.\n" || body == "No input file specified.\n")) ||
+         (status == 403 && body == "Access denied.\n");
 }
 
 }  // namespace
@@ -181,11 +191,12 @@ void Pool::Impl::on_refused(Connection& connection, int error, bool in_time) {
 void Pool::Impl::on_end(Connection& connection, End end) {
   size_t server = connection.server();
   std::string output = connection.take_output();
+  uint8_t said = connection.said();
   bool keep = end == End::complete && may_keep(connection);
   ExchangePtr exchange = take_from(connection);
   keep ? rest(connection) : retire(connection, end == End::complete);
   if (end == End::complete) {
-    complete(std::move(exchange), server, std::move(output));
+    complete(std::move(exchange), server, std::move(output), said);
   } else {
     fail(std::move(exchange), server, end);
   }
@@ -199,23 +210,61 @@ void Pool::Impl::on_idle_end(Connection& connection) {
   deliver();
 }
 
-void Pool::Impl::on_idle_read(Connection&) {
+void Pool::Impl::on_read(Connection&) {
   run_queue();
   deliver();
 }
 
 // --- what becomes of a request ---
 
-void Pool::Impl::complete(ExchangePtr exchange, size_t server, std::string output) {
+void Pool::Impl::complete(ExchangePtr exchange, size_t server, std::string output, uint8_t said) {
   CgiHead head;
   if (parse_cgi_head(output, &head) != CgiParse::complete)
     return fail(std::move(exchange), server, End::lost);
   output.erase(0, head.body_offset);
-  end(std::move(exchange), {.outcome = Outcome::answered,
-                            .status = head.status,
-                            .headers = std::move(head.headers),
-                            .body = std::move(output),
-                            .may_have_run = true});
+  Answer answer{.outcome = Outcome::answered, .status = head.status, .may_have_run = true};
+  if (is_error_page(head.status, output, said)) {
+    note_error_page(*exchange, server, head.status);
+    answer.outcome = Outcome::error_page;
+    answer.may_have_run = (said & kSaidNotRun) == 0;
+  } else if (!decode(*exchange, server, head, output, &answer.outcome)) {
+    output.clear();
+  }
+  answer.headers = std::move(head.headers);
+  answer.body = std::move(output);
+  end(std::move(exchange), std::move(answer));
+}
+
+// False: the body is nothing that anybody can read.
+bool Pool::Impl::decode(const Exchange& exchange, size_t server, CgiHead& head, std::string& body,
+                        Outcome* outcome) {
+  Decoding decoding = undo_content_encoding(head.headers, body, backend_.max_response);
+  if (decoding == Decoding::none) return true;
+  stats_.backend_encoded.add();
+  if (decoding == Decoding::undone) return true;
+  bool too_large = decoding == Decoding::too_large;
+  *outcome = too_large ? Outcome::too_large : Outcome::encoded;
+  if (uint64_t n = failed_gate_.pass()) {
+    Answer named{.headers = std::move(head.headers)};
+    log_warn(
+        "backend answer refused backend={} server={} session={} times={}: Content-Encoding \"{}\" "
+        "{}; nobody asked for it: "
+        "switch compression off for this script",
+        backend_.name, server_name(server), exchange.session, n, named.header("Content-Encoding"),
+        too_large ? "unpacks to more than max_response" : "cannot be undone");
+  }
+  return false;
+}
+
+void Pool::Impl::note_error_page(const Exchange& exchange, size_t server, int status) {
+  stats_.backend_error_pages.add();
+  if (uint64_t n = failed_gate_.pass()) {
+    log_warn(
+        "backend request failed backend={} server={} session={} times={}: status {} and a page "
+        "that the application did not "
+        "write; see backend stderr",
+        backend_.name, server_name(server), exchange.session, n, status);
+  }
 }
 
 void Pool::Impl::fail(ExchangePtr exchange, size_t server, End how) {
@@ -273,6 +322,8 @@ void Pool::Impl::count(const Answer& answer, const Exchange& exchange) {
     case Outcome::no_server:
     case Outcome::lost:
     case Outcome::too_large:
+    case Outcome::error_page:
+    case Outcome::encoded:
       stats_.backend_failed.add();
       break;
   }

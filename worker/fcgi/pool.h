@@ -16,6 +16,10 @@
 //   lost         before END_REQUEST the connection ended or its bytes made no sense; or END_REQUEST
 //                with FCGI_UNKNOWN_ROLE; or a CGI header nobody can read
 //   too_large    the answer's output passed max_response
+//   error_page   what came is not the application's: php-fpm says on its error stream that it ran no
+//                script (404 "File not found.", 403 "Access denied."; may_have_run is false), or that
+//                the script broke off with a fatal error; status and body are there for the log
+//   encoded      a Content-Encoding that cannot be undone; gzip and deflate are (content_encoding.h)
 // So a restart of php-fpm shorter than connect_timeout loses nothing that was not sent yet. There
 // is no abort record, for php-fpm knows none: a request is aborted by closing its connection.
 //
@@ -98,11 +102,20 @@
 
 namespace holdfast::fcgi {
 
-enum class Outcome : uint8_t { answered, overloaded, no_server, timed_out, lost, too_large };
+enum class Outcome : uint8_t {
+  answered,
+  overloaded,
+  no_server,
+  timed_out,
+  lost,
+  too_large,
+  error_page,
+  encoded
+};
 
 struct Answer {
   Outcome outcome = Outcome::lost;
-  int status = 0;  // CgiHead::status; 0 unless answered
+  int status = 0;  // CgiHead::status; 0 unless answered or error_page
   // As sent, "Status" left out.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;

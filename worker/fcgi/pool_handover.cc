@@ -78,7 +78,7 @@ bool Pool::Impl::restore(PoolRecord&& record, Caller* caller) {
   }
   for (DoneRecord& done : record.done) {
     AnswerRecord& a = done.answer;
-    if (a.outcome > uint8_t(Outcome::too_large)) return false;
+    if (a.outcome > uint8_t(Outcome::encoded)) return false;
     done_.push_back(
         {make_exchange(std::move(done.exchange), caller),
          {Outcome(a.outcome), a.status, std::move(a.headers), std::move(a.body), a.may_have_run}});

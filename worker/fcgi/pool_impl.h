@@ -61,7 +61,7 @@ struct Pool::Impl final : ConnectionOwner {
   void on_refused(Connection& connection, int error, bool in_time) override;
   void on_end(Connection& connection, End end) override;
   void on_idle_end(Connection& connection) override;
-  void on_idle_read(Connection& connection) override;
+  void on_read(Connection& connection) override;
   uint64_t now_ms() const override;
 
   // pool_place.cc: where a request goes
@@ -98,7 +98,10 @@ struct Pool::Impl final : ConnectionOwner {
   void leave(Exchange& exchange);
   void retry(ExchangePtr exchange, size_t server);
   void end_queued_too_long();
-  void complete(ExchangePtr exchange, size_t server, std::string output);
+  void complete(ExchangePtr exchange, size_t server, std::string output, uint8_t said);
+  bool decode(const Exchange& exchange, size_t server, CgiHead& head, std::string& body,
+              Outcome* outcome);
+  void note_error_page(const Exchange& exchange, size_t server, int status);
   void fail(ExchangePtr exchange, size_t server, End how);
   void end(ExchangePtr exchange, Answer answer);
   void count(const Answer& answer, const Exchange& exchange);

@@ -87,7 +87,9 @@ bool Pool::Impl::crowded(size_t server) {
   if (first == nullptr) return false;
   uint64_t now = now_ms();
   if (now >= first->began_ms() + kAcceptMs) seen(server).crowded_until_ms = now + kCrowdedMs;
-  return now < seen(server).crowded_until_ms;
+  if (now >= seen(server).crowded_until_ms) return false;
+  first->call_when_read();  // then there is room for another
+  return true;
 }
 
 bool Pool::Impl::one_is_ready_soon() {

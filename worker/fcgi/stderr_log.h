@@ -9,6 +9,12 @@
 
 namespace holdfast::fcgi {
 
+// What php-fpm itself says there of an answer (fpm_main.c, main.c of PHP): bits.
+enum Said : uint8_t {
+  kSaidNotRun = 1,    // it ran no script: unknown, not readable, or not allowed
+  kSaidBrokeOff = 2,  // the script broke off: a fatal error
+};
+
 // Lets through at most kLinesPerSecond of a backend; says how many it kept back.
 class StderrLog {
  public:
@@ -19,12 +25,13 @@ class StderrLog {
       : backend_(std::move(backend)), stats_(stats) {}
 
   // `partial` is the request's own: the line that has no end yet.
-  void write(std::string& partial, std::string_view bytes, std::string_view session);
+  // Gives the bits of what it says.
+  uint8_t write(std::string& partial, std::string_view bytes, std::string_view session);
   // The request has ended: so has its last line.
-  void finish(std::string& partial, std::string_view session);
+  uint8_t finish(std::string& partial, std::string_view session);
 
  private:
-  void line(std::string_view text, std::string_view session);
+  uint8_t line(std::string_view text, std::string_view session);
   bool may_speak();
 
   std::string backend_;

@@ -111,11 +111,12 @@ struct CarriedRecord {
   bool proven = false;
   bool received = false;
   bool reused = false;
+  uint8_t said = 0;  // bits of Said
 };
 template <class Archive>
 void fields(Archive& a, CarriedRecord& r) {
   auto& [exchange, server, state, error, reader, output, stderr_line, sent, began_ms,
-         sign_of_life_ms, born_ms, keep, waits, proven, received, reused] = r;
+         sign_of_life_ms, born_ms, keep, waits, proven, received, reused, said] = r;
   a(1, exchange);
   a(2, server);
   a(3, state);
@@ -132,6 +133,7 @@ void fields(Archive& a, CarriedRecord& r) {
   a(14, proven);
   a(15, received);
   a(16, reused);
+  a(17, said);
 }
 
 }  // namespace holdfast::fcgi
@@ -201,16 +203,18 @@ struct SessionStateRecord {
   bool paused = false;
   uint64_t retry_ms = 0;
   uint64_t give_up_ms = 0;
+  bool held = false;
 };
 template <class Archive>
 void fields(Archive& a, SessionStateRecord& r) {
-  auto& [params, waiting, owes_close, paused, retry_ms, give_up_ms] = r;
+  auto& [params, waiting, owes_close, paused, retry_ms, give_up_ms, held] = r;
   a(1, params);
   a(2, waiting);
   a(3, owes_close);
   a(4, paused);
   a(5, retry_ms);
   a(6, give_up_ms);
+  a(7, held);
 }
 
 }  // namespace holdfast::handover

@@ -43,6 +43,9 @@ switch ($_SERVER['WORK'] ?? '') {
   case 'status': http_response_code(503); break;
   case 'length': echo strlen($_SERVER['LONG']); return;
   case 'works-on': echo $name, ':b'; fastcgi_finish_request(); usleep((int)$_SERVER['MICROSECONDS']); return;
+  case 'memory': ini_set('memory_limit', '4M'); echo 'partial'; str_repeat('x', 100000000); return;
+  case 'not-found': http_response_code(404); echo "File not found.\n"; return;
+  case 'compress': ini_set('zlib.output_compression', '1'); break;
   case 'large': echo str_repeat('y', (int)$_SERVER['BYTES']); return;
 }
 echo $name, ':', file_get_contents('php://input');
@@ -168,8 +171,9 @@ class Load : public Caller {
   }
   void submit(std::vector<std::pair<std::string, std::string>> more = {}, std::string body = "b") {
     Request request{.body = std::move(body), .session = "s", .caller = this, .ticket = next_++};
-    more.insert(more.end(), {{"SCRIPT_FILENAME", fpm_.script()},
-                             {"REQUEST_METHOD", "POST"},
+    bool named = !more.empty() && more[0].first == "SCRIPT_FILENAME";
+    if (!named) more.emplace_back("SCRIPT_FILENAME", fpm_.script());
+    more.insert(more.end(), {{"REQUEST_METHOD", "POST"},
                              {"CONTENT_TYPE", "application/octet-stream"},
                              {"CONTENT_LENGTH", std::to_string(request.body.size())},
                              {"NAME", name_of(request.ticket)}});
@@ -290,6 +294,38 @@ TEST_P(FcgiPhpFpm, ErrorStreamStatusAndLimitArriveAsTheyShould) {
   EXPECT_EQ(one.answers().at(1).status, 503);
   EXPECT_EQ(one.answers().at(2).body.size(), 1'000'000u);
   EXPECT_EQ(one.answers().at(3).outcome, Outcome::too_large);
+}
+
+// What the application has not written is no answer.
+TEST_P(FcgiPhpFpm, ErrorPagesOfPhpFpmAreNoAnswers) {
+  PhpFpm fpm(GetParam(), 1,
+             "php_admin_flag[log_errors] = on\nphp_admin_flag[display_errors] = on\n");
+  Load one = load(fpm);
+  one.submit({{"SCRIPT_FILENAME", "/nowhere.php"}});
+  one.submit({{"SCRIPT_FILENAME", "/etc/hostname"}});
+  one.submit({{"WORK", "memory"}});
+  one.submit({{"WORK", "not-found"}});
+  ASSERT_TRUE(until_done(one));
+  for (uint64_t ticket : {0, 1, 2}) {
+    EXPECT_EQ(one.answers().at(ticket).outcome, Outcome::error_page) << ticket;
+    EXPECT_EQ(one.answers().at(ticket).may_have_run, ticket == 2) << ticket;
+  }
+  EXPECT_EQ(one.answers().at(3).outcome, Outcome::answered);
+  EXPECT_EQ(one.answers().at(3).status, 404);
+  EXPECT_EQ(one.answers().at(3).body, "File not found.\n");
+  EXPECT_EQ(one.stats().backend_error_pages.get(), 3u);
+}
+
+TEST_P(FcgiPhpFpm, CompressedAnswersAreUnpacked) {
+  PhpFpm fpm(GetParam(), 1);
+  Load one = load(fpm);
+  one.submit({{"WORK", "compress"}, {"HTTP_ACCEPT_ENCODING", "gzip, deflate"}});
+  one.submit({{"WORK", "compress"}});
+  ASSERT_TRUE(until_done(one));
+  EXPECT_EQ(one.answers().at(0).body, one.name_of(0) + ":b");
+  EXPECT_EQ(one.answers().at(0).header("Content-Encoding"), "");
+  EXPECT_EQ(one.answers().at(1).body, one.name_of(1) + ":b");
+  EXPECT_EQ(one.stats().backend_encoded.get(), 1u);
 }
 
 // Seen elsewhere: with 32 kept connections and 16 children, 984 of 1,000 requests got neither

@@ -805,7 +805,7 @@ TEST_F(FcgiPoolRecords, PoolsThatMakeNoSenseAreRefused) {
   EXPECT_TRUE(pool_taken_with([](auto&) {}));
   EXPECT_FALSE(pool_taken_with([](auto& r) { r.queue[0].bytes.clear(); }));
   EXPECT_FALSE(pool_taken_with([](auto& r) { r.queue[0].bytes.resize(kTerminatorBytes - 1); }));
-  EXPECT_FALSE(pool_taken_with([](auto& r) { r.done[0].answer.outcome = 6; }));
+  EXPECT_FALSE(pool_taken_with([](auto& r) { r.done[0].answer.outcome = 8; }));
   EXPECT_FALSE(pool_taken_with([](auto& r) { r.done[0].answer.outcome = 255; }));
 }
 

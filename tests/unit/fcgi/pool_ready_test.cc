@@ -141,9 +141,10 @@ TEST_F(FcgiPoolReady, WhereOneWaitsForAChildOthersWaitInTheQueue) {
   EXPECT_TRUE(child.ended());
   FakeConnection next = server_.accept();
   serve_lazily(next, 2);
-  comes_back(next);
-  serve(next, 6);
-  EXPECT_EQ(stats_->backend_connects.get(), 2u);
+  // It was taken, so another may go there.
+  FakeConnection another = server_.accept();
+  serve(another, 6);
+  EXPECT_EQ(stats_->backend_connects.get(), 3u);
   expect_quiet();
 }
 

@@ -372,6 +372,16 @@ TEST_F(AppTest, FailedMessageClosesItsSessionAndDropsTheRest) {
        "\x03\xf3the application did not answer"},
       {"overloaded", fcgi::end_record(0, 2), "\x03\xf5the application did not answer"},
       {"500", fcgi::answer("", "Status: 500 Oops\r\n"), "\x03\xf3the application failed"},
+      {"no script",
+       fcgi::stderr_record("Primary script unknown") +
+           fcgi::answer("File not found.\n", "Status: 404 Not Found\r\n"),
+       "\x03\xf3the application failed"},
+      {"fatal error",
+       fcgi::stderr_record("PHP message: PHP Fatal error:  Allowed memory size") +
+           fcgi::answer("partial"),
+       "\x03\xf3the application failed"},
+      {"encoded", fcgi::answer("xyz", "Content-Encoding: br\r\n"),
+       "\x03\xf3the application did not answer"},
       {"longer than a message", fcgi::answer(std::string(2001, 'x')),
        "\x03\xf3"
        "backend answer too long"},
@@ -412,6 +422,62 @@ TEST_F(AppTest, Status500WithABodyIsAnAnswer) {
   EXPECT_EQ(serve("Status: 500 Oops\r\n", "sorry"), "message");
   EXPECT_TRUE(room_.turn_until([&] { return peer.received() == "sorry\n"; }));
   EXPECT_EQ(room_.sessions.live(), 1u);
+}
+
+// The application's own, whatever its words and whatever it logs.
+TEST_F(AppTest, StatusOf404WithABodyIsAnAnswer) {
+  start();
+  Peer peer = accepted_client();
+  const std::string page = "File not found.\n",
+                    said = fcgi::stderr_record("Primary script unknown");
+  for (const std::string& bytes : {fcgi::answer(page, "Status: 404 Not Found\r\n"),
+                                   said + fcgi::answer("no such room", "Status: 404 Not Found\r\n"),
+                                   said + fcgi::answer(page)}) {
+    peer.send("1\n");
+    std::unique_ptr<FakeConnection> connection;
+    next_request(connection);
+    connection->write(bytes);
+    connection->close();
+    EXPECT_TRUE(room_.turn_until([&] { return !peer.received().empty(); }));
+    EXPECT_EQ(room_.sessions.live(), 1u);
+  }
+  EXPECT_EQ(stats().backend_error_pages.get(), 0u);
+}
+
+TEST_F(AppTest, ErrorPageIsNoRefusalByTheApplication) {
+  start();
+  Peer peer = room_.connect(room_.web, *backend_);
+  test::shake_hands(peer);
+  std::unique_ptr<FakeConnection> connection;
+  next_request(connection);
+  connection->write(
+      fcgi::stderr_record(
+          "Access to the script '/x' has been denied (see security.limit_extensions)") +
+      fcgi::answer("Access denied.\n", "Status: 403 Forbidden\r\n"));
+  connection->close();
+  EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
+  EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 502 ")) << peer.received();
+  EXPECT_EQ(stats().events_connect_failed.get(), 1u);
+  EXPECT_EQ(stats().events_connect_refused.get(), 0u);
+  EXPECT_EQ(stats().backend_error_pages.get(), 1u);
+  EXPECT_EQ(stats().backend_failed.get(), 1u);
+  expect_pairs();
+}
+
+TEST_F(AppTest, CloseEventThatNoScriptHasSeenIsTriedAgain) {
+  start();
+  Peer peer = accepted_client();
+  peer.close();
+  std::unique_ptr<FakeConnection> connection;
+  EXPECT_EQ(next_request(connection).params["HOLDFAST_EVENT"], "close");
+  connection->write(fcgi::stderr_record("Primary script unknown") +
+                    fcgi::answer("File not found.\n", "Status: 404 Not Found\r\n"));
+  connection->close();
+  EXPECT_TRUE(pass_until([&] { return stats().events_close_retried.get() == 1; }));
+  ASSERT_TRUE(pass_until([&] { return !server_.nobody_waits(); }));
+  EXPECT_EQ(serve(), "close");
+  EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  expect_pairs();
 }
 
 TEST_F(AppTest, FullQueueClosesTheSessionOfAMessageWith1013) {
@@ -479,6 +545,55 @@ TEST_F(AppTest, CloseEventIsGivenUpAlsoWhereTheQueueNeverHasRoom) {
   EXPECT_EQ(stats().backend_queued.get(), 2u);
   EXPECT_EQ(room_.sessions.size(), 3u);
   EXPECT_EQ(owed(), 0u);
+}
+
+// Newcomers leave a quarter of the queue to close events, and wait while more of these wait than that.
+TEST_F(AppTest, CloseEventsGoBeforeNewcomersWhereTheQueueIsFull) {
+  start({1, 8});
+  std::vector<Peer> leaving;
+  for (int i = 0; i < 4; ++i) leaving.push_back(accepted_client());
+  std::vector<Peer> newcomers;
+  auto newcomer = [&] {
+    newcomers.push_back(room_.connect(room_.web, *backend_));
+    test::shake_hands(newcomers.back());
+    room_.turn();
+  };
+  for (int i = 0; i < 8; ++i) newcomer();  // one in flight, six in the queue, one is refused
+  EXPECT_EQ(stats().backend_queued.get(), 6u);
+  EXPECT_TRUE(room_.turn_until([&] { return newcomers.back().at_end(); }));
+  for (Peer& peer : leaving) peer.close();
+  EXPECT_TRUE(room_.turn_until([&] { return owed() == 4; }));
+  EXPECT_EQ(stats().backend_queued.get(), 8u) << "two close events";
+  newcomer();
+  EXPECT_EQ(stats().events_connect_held.get(), 1u);
+  newcomer();
+  newcomers.back().close();  // who leaves meanwhile leaves nothing behind
+  room_.turn();
+  std::string order;
+  for (int i = 0; i < 12; ++i) order += serve()[1];
+  EXPECT_EQ(order,
+            "ooooooo"
+            "ll"
+            "ll"
+            "o");
+  EXPECT_EQ(stats().events_close.get(), 4u);
+  EXPECT_EQ(stats().events_connect_held.get(), 2u);
+}
+
+TEST_F(AppTest, NewcomerThatWaitsTooLongForCloseEventsIsRefused) {
+  conf_.read_timeout_ms = 20'000;
+  start({1, 4});
+  std::vector<Peer> leaving;
+  for (int i = 0; i < 3; ++i) leaving.push_back(accepted_client());
+  for (Peer& peer : leaving) peer.close();
+  EXPECT_TRUE(room_.turn_until([&] { return owed() == 3; }));
+  std::unique_ptr<FakeConnection> silent;
+  next_request(silent);
+  Peer late = room_.connect(room_.web, *backend_);
+  test::shake_hands(late);
+  EXPECT_TRUE(room_.turn_until([&] { return stats().events_connect_held.get() == 1; }));
+  EXPECT_TRUE(pass_until([&] { return late.at_end(); }));
+  EXPECT_TRUE(late.received().starts_with("HTTP/1.1 503 ")) << late.received();
 }
 
 TEST_F(AppTest, AbandonGivesUpWhatIsOwedAndTellsTheDirectory) {

@@ -131,6 +131,15 @@ TEST(SessionParams, ProxyHeaderIsNotPassedOn) {
   }
 }
 
+// An answer that is compressed can be no message.
+TEST(SessionParams, NobodyIsAskedToCompress) {
+  Shake shake;
+  shake.header("accept-Encoding", "gzip, deflate, br");
+  shake.header("Accept", "*/*");
+  EXPECT_FALSE(shake.params().contains("HTTP_ACCEPT_ENCODING"));
+  EXPECT_TRUE(shake.params().contains("HTTP_ACCEPT"));
+}
+
 // "X_User" and "X-User" would both be HTTP_X_USER: a client could forge what a proxy in front sets.
 TEST(SessionParams, HeadersWithAnUnderscoreAreNotPassedOn) {
   Shake shake;
