@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
-#include <thread>
 
+#include "base/cgroup.h"
 #include "conf/read.h"
 #include "conf/units.h"
 
@@ -71,7 +71,7 @@ void read_runtime_dir(Table& table, Server& server) {
 void read_workers(Table& table, Server& server) {
   table.number("max_workers", server.max_workers, {2, 256});
   unsigned most = server.max_workers / 2;
-  server.workers = std::clamp(std::thread::hardware_concurrency(), 1u, most);
+  server.workers = std::clamp(usable_cpus(), 1u, most);
   const Node* value = table.find("workers");
   if (value == nullptr || (value->kind == Node::Kind::string && value->text == "auto")) return;
   std::string allowed = fmt::format("\"auto\", or 1 to {} (half of max_workers)", most);

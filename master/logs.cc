@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/log_guard.h"
 
 namespace holdfast::master {
 namespace {
@@ -21,14 +22,16 @@ Result<void> give_to_workers(const Generation& generation) {
 
 Result<void> check_log_target(const LogSettings& settings) {
   if (settings.target == "stderr") return {};
-  UniqueFd fd(open(settings.target.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  UniqueFd fd(open(settings.target.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
   if (!fd)
     return Error{Errc::io, errno,
-                 fmt::format("log.target = \"{}\": cannot be opened", settings.target)};
+                 fmt::format("log.target = \"{}\": cannot be opened{}", settings.target,
+                             errno == ENXIO ? ", for nobody reads it" : "")};
   return {};
 }
 
 Result<void> open_master_log(const Generation& generation) {
+  guard_stderr();
   auto opened = open_log(generation.config.log, "master");
   if (!opened) return opened;
   return give_to_workers(generation);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/log_guard.h"
 #include "master/logs.h"
 #include "master/master_impl.h"
 #include "master/notify.h"
@@ -13,7 +14,9 @@
 namespace holdfast::master {
 namespace {
 
-constexpr uint64_t kKillGraceMs = 2'000;
+constexpr uint64_t kKillGraceMs =
+    1'000;  // with stop_timeout's default: before a container's 10 s are over
+constexpr unsigned kLookMs = 100;
 
 }  // namespace
 
@@ -199,6 +202,7 @@ void Master::stop(char word, uint64_t patience_ms) {
   state_ = State::stopping;
   uint64_t kill_at_ms = monotonic_ms() + patience_ms + kKillGraceMs;
   if (kill_at_ms_ == 0 || kill_at_ms < kill_at_ms_) kill_at_ms_ = kill_at_ms;
+  if (!last_moment_) last_moment_.emplace(loop_, kLookMs, *this, Call<&Master::kill_who_stays>{});
   // Ours first: so a worker's close is the last one, and comes right after it has emptied its
   // queue. From then on newcomers are refused, and do not wait for a reset.
   sockets_.close_all();
@@ -208,12 +212,18 @@ void Master::stop(char word, uint64_t patience_ms) {
 
 void Master::on_second() {
   uint64_t now_ms = monotonic_ms();
+  log_catch_up();  // no slot's counter is ours: the log itself says how many of our lines it lacks
   watch_.check(now_ms);
   control_.check(now_ms);
   if (state_ == State::serving) reload_.check(now_ms);
   if (state_ == State::serving) upgrade_.check(now_ms);
   renew_ticket_key(now_ms);
-  if (state_ != State::stopping || now_ms < kill_at_ms_) return;
+}
+
+void Master::kill_who_stays() {
+  uint64_t now_ms = monotonic_ms();
+  if (now_ms < kill_at_ms_) return;
+  kill_at_ms_ = now_ms + 1'000;
   unsigned killed = slots_.kill_all();
   log_error("workers killed number={} reason=\"still there after stop_timeout\"", killed);
   exit_status_ = 1;

@@ -87,6 +87,7 @@ class Master : private SlotObserver,
   void close_in_child() override { resources_.instance.pid_file.close_in_child(); }
 
   void on_second();
+  void kill_who_stays();
   void renew_ticket_key(uint64_t now_ms);
   void serve();
   void busy(Asker asker, const char* with);
@@ -113,6 +114,7 @@ class Master : private SlotObserver,
   State state_ = State::starting;
   std::optional<Asker> early_reload_;  // asked while starting
   uint64_t kill_at_ms_ = 0;            // while stopping
+  std::optional<Ticker> last_moment_;  // likewise: looks at it
   int exit_status_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "master/notify.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -23,6 +24,8 @@ void notify(std::string_view state) {
   std::memcpy(to.sun_path, path, length);
   if (path[0] == '@') to.sun_path[0] = '\0';  // abstract name: its length counts, not a NUL
   UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  timeval patience{1, 0};  // a service manager that hangs must not hang us
+  if (fd) setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   auto bytes = socklen_t(offsetof(sockaddr_un, sun_path) + length);
   ssize_t sent = fd ? sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
                              reinterpret_cast<const sockaddr*>(&to), bytes)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/log_guard.h"
 #include "worker/control_words.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
@@ -236,6 +237,7 @@ void Worker::on_tick() {
   runtime_.now_ms = monotonic_ms();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
+  runtime_.stats.log_dropped.add(log_catch_up());
   sessions_.shed();
   sessions_.end_expired(wall_ms() / 1000);
   for (auto& [name, backend] : homes_.backends()) backend->tick();

@@ -7,8 +7,8 @@
 
 #include <bit>
 #include <cstdlib>
-#include <thread>
 
+#include "base/cgroup.h"
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/conf/temp_dir.h"
 #include "tests/unit/conf/wrong.h"
@@ -65,7 +65,7 @@ TEST(Defaults, StandWhereNothingIsSaid) {
 }
 
 TEST(Defaults, AutoWorkersAreTheOnlineCoresButAtMostHalfOfTheSlots) {
-  unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  unsigned cores = usable_cpus();
   EXPECT_EQ(must_load(kMinimal).server.workers, std::min(cores, 32u));
   EXPECT_EQ(must_load("server = { workers = 'auto', max_workers = 3 }\n" + kMinimal).server.workers,
             1u);
