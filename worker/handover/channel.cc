@@ -1,5 +1,6 @@
 #include "worker/handover/channel.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -84,7 +85,9 @@ Result<void> Channel::wait(short what) {
 }
 
 Result<void> Channel::send(char type, std::string_view body, const std::vector<int>& fds) {
-  HF_CHECK(fds.size() <= kMaxFds && body.size() <= kMaxFrameBytes);
+  HF_CHECK(fds.size() <= kMaxFds);
+  if (body.size() > kMaxFrameBytes)
+    return Error{Errc::limit, 0, fmt::format("{} bytes are too many for a frame", body.size())};
   FrameHead head{type, 0, uint16_t(fds.size()), uint32_t(body.size())};
   alignas(cmsghdr) char room[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
   size_t total = sizeof head + body.size();
@@ -171,6 +174,19 @@ Result<Frame> Channel::receive() {
 }
 
 Result<void> ParcelSender::put(Kind kind, std::string_view record, int fd) {
+  if (record.size() > bounds_.record)
+    return Error{Errc::limit, 0,
+                 fmt::format("{} bytes wait in one of its parts, more than can be handed over",
+                             record.size())};
+  while (record.size() > bounds_.piece) {
+    if (Result<void> sent = put_piece(Kind::part, record.substr(0, bounds_.piece), -1); !sent)
+      return sent;
+    record.remove_prefix(bounds_.piece);
+  }
+  return put_piece(kind, record, fd);
+}
+
+Result<void> ParcelSender::put_piece(Kind kind, std::string_view record, int fd) {
   bool full = parcels_ == kBatchParcels || body_.size() + record.size() > kBatchBytes;
   if (full && parcels_ > 0) {
     if (Result<void> sent = send_batch(); !sent) return sent;

@@ -9,6 +9,9 @@
 //   'c'      predecessor: the slot is yours (SlotHead::pid says so already)
 //   parcel   kind : 8 | has a descriptor : 8 | 0 : 16 | bytes : 32 | record (fields.h)
 //
+// A record that no frame has room for travels as parcels of kind `part`, in order, and its last piece under its own kind. One
+// that has no length in 32 bits does not travel: the sender says so, and the slot stays where it is.
+//
 // A batch has at most kBatchParcels parcels, and so many descriptors (the kernel takes 253 a message), or one
 // parcel that is longer than kBatchBytes. At most kWindow batches wait for their 'a': descriptors under way
 // count against the limits of both.
@@ -28,12 +31,13 @@
 
 namespace holdfast::handover {
 
-enum class Kind : uint8_t { slot = 1, session, client, backend, request, api, end, buffer };
+enum class Kind : uint8_t { slot = 1, session, client, backend, request, api, end, buffer, part };
 
 inline constexpr size_t kBatchParcels = 64;
 inline constexpr size_t kBatchBytes = 256 * 1024;
 inline constexpr size_t kWindow = 4;
 inline constexpr size_t kMaxFrameBytes = size_t{1} << 30;
+inline constexpr size_t kMaxPieceBytes = kMaxFrameBytes - 4096;
 inline constexpr size_t kMaxFds = 253;  // SCM_MAX_FD
 
 struct Frame {
@@ -48,7 +52,7 @@ class Channel {
   void set_patience(uint64_t patience_ms) { patience_ms_ = patience_ms; }
 
   // Errc::gone: the other side has ended. Errc::busy: patience is over. Errc::limit: descriptors were lost on
-  // the way, because this process may have no more.
+  // the way, because this process may have no more; or the body is longer than kMaxFrameBytes.
   Result<void> send(char type, std::string_view body, const std::vector<int>& fds = {});
   Result<Frame> receive();
 
@@ -64,17 +68,26 @@ class Channel {
 // The predecessor's end: puts parcels together to batches.
 class ParcelSender {
  public:
-  explicit ParcelSender(Channel& channel) : channel_(channel) {}
-  // `fd` is borrowed until its batch is acknowledged; -1: none.
+  // What a record may have of bytes: in one piece, and altogether.
+  struct Bounds {
+    size_t piece = kMaxPieceBytes;
+    size_t record =
+        UINT32_MAX;  // lengths have 32 bits, here and in the record itself (base/fields.h)
+  };
+  explicit ParcelSender(Channel& channel) : ParcelSender(channel, Bounds()) {}
+  ParcelSender(Channel& channel, Bounds bounds) : channel_(channel), bounds_(bounds) {}
+  // `fd` is borrowed until its batch is acknowledged; -1: none. Errc::limit: the record is too long to travel.
   Result<void> put(Kind kind, std::string_view record, int fd = -1);
   // Everything that was put has been dealt with.
   Result<void> finish();
 
  private:
+  Result<void> put_piece(Kind kind, std::string_view piece, int fd);
   Result<void> send_batch();
   Result<void> wait_for_room(size_t window);
 
   Channel& channel_;
+  Bounds bounds_;
   std::string body_;
   std::vector<int> fds_;
   size_t parcels_ = 0;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -32,6 +34,7 @@ class Receiver {
  private:
   Result<void> take_everything();
   Result<void> take(Parcel& parcel);
+  Result<void> take_whole(Parcel& parcel);
   Result<void> take_slot(std::string_view bytes);
   Result<void> take_session(std::string_view bytes);
   Result<void> take_client(std::string_view bytes, UniqueFd fd);
@@ -49,6 +52,7 @@ class Receiver {
   Channel& channel_;
   Shelf shelf_;
   EndRecord taken_;
+  std::string parts_;     // of a record that is longer than a frame
   uint64_t forgone_ = 0;  // api connections whose listener is gone
   bool has_slot_ = false;
   bool complete_ = false;
@@ -84,7 +88,18 @@ Result<void> Receiver::take_everything() {
   return {};
 }
 
+// A record that came in pieces is one again with its last.
 Result<void> Receiver::take(Parcel& parcel) {
+  if (parcel.kind != Kind::part && parts_.empty()) return take_whole(parcel);
+  if (parts_.size() + parcel.record.size() > UINT32_MAX) return senseless("a parcel's length");
+  parts_ += parcel.record;
+  if (parcel.kind == Kind::part) return {};
+  std::string whole = std::exchange(parts_, {});
+  parcel.record = whole;
+  return take_whole(parcel);
+}
+
+Result<void> Receiver::take_whole(Parcel& parcel) {
   if (complete_ || has_slot_ == (parcel.kind == Kind::slot))
     return senseless("the order of parcels");
   switch (parcel.kind) {
@@ -104,6 +119,8 @@ Result<void> Receiver::take(Parcel& parcel) {
       return take_end(parcel.record);
     case Kind::buffer:
       return take_buffer(parcel.record);
+    case Kind::part:
+      break;
   }
   return senseless("a kind of parcel");
 }

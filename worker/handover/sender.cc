@@ -1,5 +1,8 @@
 #include "worker/handover/sender.h"
 
+#include <cstdlib>
+#include <cstring>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -9,10 +12,22 @@
 namespace holdfast::handover {
 namespace {
 
+// Tests make them small: real ones want gigabytes.
+ParcelSender::Bounds bounds() {
+  ParcelSender::Bounds bounds;
+#ifdef HOLDFAST_FAULTS
+  if (const char* piece = std::getenv("HF_HANDOVER_PIECE"))
+    bounds.piece = std::strtoul(piece, nullptr, 10);
+  if (const char* record = std::getenv("HF_HANDOVER_RECORD"))
+    bounds.record = std::strtoul(record, nullptr, 10);
+#endif
+  return bounds;
+}
+
 class Sender {
  public:
   Sender(const Estate& estate, Channel& channel)
-      : estate_(estate), channel_(channel), out_(channel) {
+      : estate_(estate), channel_(channel), out_(channel, bounds()) {
     estate_.runtime.shelf = &shelf_;
   }
   ~Sender() { estate_.runtime.shelf = nullptr; }

@@ -171,6 +171,32 @@ TEST_F(SlotHandover, ClientsGoOnInTheSuccessor) {
   EXPECT_FALSE(instance_.segment.filter().maybe_member(0, "everybody"));
 }
 
+// What is longer than a frame travels in pieces.
+TEST_F(SlotHandover, RecordsLongerThanAPieceArriveWhole) {
+  setenv("HF_HANDOVER_PIECE", "16", 1);
+  Process first = start(false);
+  unsetenv("HF_HANDOVER_PIECE");
+  auto peers = open(5);
+  expect_served(peers);
+  Process second = start(true);
+  introduce(first, second);
+  EXPECT_TRUE(second.says(control_word::kTaken));
+  expect_served(peers);
+}
+
+// What has no length any more does not travel: nobody dies of it, and nobody loses anything.
+TEST_F(SlotHandover, ARecordThatIsTooLongLeavesTheSlotWhereItIs) {
+  setenv("HF_HANDOVER_RECORD", "16", 1);
+  Process first = start(false);
+  unsetenv("HF_HANDOVER_RECORD");
+  auto peers = open(5);
+  expect_served(peers);
+  Process second = start(true);
+  introduce(first, second);
+  EXPECT_TRUE(first.says(control_word::kKept));
+  expect_served(peers);
+}
+
 TEST_F(SlotHandover, HappensAgainAndAgain) {
   Process serving = start(false);
   std::vector<Peer> peers = open(30);
