@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "master/leftover.h"
+#include "master/memory_room.h"
 #include "master/runtime_dir.h"
 
 namespace holdfast::master {
@@ -17,6 +18,7 @@ Result<Instance> Instance::claim(const conf::Config& config) {
   if (!dir) return std::move(dir.error());
   auto pid_file = PidFile::take(config.server.runtime_dir + "/holdfastd.pid");
   if (!pid_file) return std::move(pid_file.error());
+  if (auto room = check_memory(config); !room) return std::move(room.error());
   // create() refuses a living master's segment, so one that was there before and did not stop it
   // was left over, also one of another layout.
   Leftover leftover = settle_leftover(config);

@@ -101,7 +101,7 @@ size_t hand_down(const Leftover& leftover, const conf::Config& config, shm::Segm
     view.control.flags |= shm::kConnectUnanswered;
     uint32_t slot = view.id.index() / leftover.per_slab;
     bool has_place = leftover.per_slab == directory.per_slab() && slot < config.server.workers;
-    if (has_place) directory.plant(view, fresh.stats(slot).slab_high_water);
+    if (has_place) has_place = directory.plant(view, fresh.stats(slot).slab_high_water);
     lost += !has_place;
   }
   return lost;

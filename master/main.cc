@@ -10,6 +10,7 @@
 
 #include "conf/load.h"
 #include "master/master.h"
+#include "master/memory_room.h"
 #include "shm/layout.h"
 #include "worker/worker.h"
 
@@ -52,6 +53,8 @@ int carry_out(const Arguments& arguments, holdfast::master::ProcessTitle& title)
   }
   if (arguments.test) {
     std::printf("%s: the configuration is fine\n", arguments.file.c_str());
+    std::string warning = holdfast::master::memory_warning(loaded.config);
+    if (!warning.empty()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
     return 0;
   }
   return holdfast::master::master_main(std::move(loaded.config), title, holdfast::worker_main);

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -43,6 +44,8 @@ Result<void> Slots::start(uint16_t i, const Generation& generation, unsigned ord
 Result<void> Slots::spawn(uint16_t i) {
   Slot& slot = slots_[i];
   shm::SlotHead& head = segment_.slot(i);
+  if (!segment_.prepare_slot(i))
+    return Error{Errc::limit, ENOSPC, "shared memory is full: no room for the worker's mailboxes"};
   slot.started_ms = monotonic_ms();
   slot.aborted_ms = 0;
   slot.asked = false;
@@ -178,8 +181,9 @@ void Slots::clear_away(uint16_t i, bool expected, bool clean) {
                    std::memory_order_release);
   head.pid.store(0, std::memory_order_relaxed);
   shm::clear_gauges(segment_.stats(i));
-  // A clean leaver has lowered its own counts; sweeping the column touches every page of the
-  // filter.
+  head.hears_all.store(0, std::memory_order_relaxed);
+  // A clean leaver has lowered its own counts; sweeping the column reads all of the filter that
+  // anybody has used.
   if (clean) return;
   segment_.filter().clear_column(i);
   if (!expected)

@@ -87,6 +87,7 @@ AddressTable::Seen AddressTable::enter(uint16_t slot, const in6_addr& address,
                                        uint64_t now_ms) const {
   HF_CHECK(slot < slots_ && heads_[slot].address_epoch.load(kRelaxed) != 0);
   uint64_t key = key_of(address);
+  if (!ensured(pages_, bucket(slot, key), kWays * sizeof(AddressEntry))) return {.no_page = true};
   AddressEntry* ours = place_for(slot, key, now_ms);
   if (ours == nullptr) return {};
   auto second = uint32_t(now_ms / 1000);
@@ -107,6 +108,7 @@ void AddressTable::add(uint32_t slot, uint64_t key, uint64_t now_ms, uint64_t* c
   uint32_t epoch = heads_[slot].address_epoch.load(std::memory_order_acquire);
   if (epoch == 0) return;  // I4
   AddressEntry* first = bucket(slot, key);
+  if (!is_there(pages_, first, kWays * sizeof(AddressEntry))) return;  // I4
   auto is_it = [&](const AddressEntry& e) {
     return e.epoch.load(std::memory_order_acquire) == epoch && e.address.load(kRelaxed) == key;
   };

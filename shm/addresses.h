@@ -14,7 +14,7 @@
 //   I2  Who enters counts itself before it looks at the others: of two that come at once none overlooks the other, so a
 //       limit is never passed. Both may be refused.
 //   I3  An entry with connections stays where it is: its place is what the connection remembers.
-//   I4  Nothing of a slot that never began is read: a load would allocate the page.
+//   I4  Nothing of a slot that never began is read, and no bucket whose page is not there (pages.h): nobody has used it.
 //   I5  A bucket that is full of others leaves the newcomer uncounted (place kNoPlace): too many addresses never refuse one.
 //
 // The rate is that of a sliding window of a second: those of this second of the clock, and of the former second's as much
@@ -27,6 +27,7 @@
 #include <cstdint>
 
 #include "shm/layout.h"
+#include "shm/pages.h"
 
 namespace holdfast::shm {
 
@@ -49,8 +50,13 @@ class AddressTable {
   static uint32_t entries_for(uint32_t max_sessions);
 
   AddressTable(AddressEntry* entries, SlotHead* heads, uint32_t slots, uint32_t per_slot,
-               uint64_t seed)
-      : entries_(entries), heads_(heads), slots_(slots), per_slot_(per_slot), seed_(seed) {}
+               uint64_t seed, Pages* pages = nullptr)
+      : entries_(entries),
+        heads_(heads),
+        slots_(slots),
+        per_slot_(per_slot),
+        seed_(seed),
+        pages_(pages) {}
 
   // The slot has no connections any more. // I1
   void begin(uint16_t slot) const;
@@ -59,6 +65,7 @@ class AddressTable {
     uint32_t place = kNoPlace;
     uint32_t connections = 0;  // of the address, this one included
     uint32_t rate = 0;         // new ones in the last second, this one included
+    bool no_page = false;      // it cannot be counted: there is no memory for that
   };
   // A connection of the address comes to the slot. // I2, I5
   Seen enter(uint16_t slot, const in6_addr& address, uint64_t now_ms) const;
@@ -77,6 +84,7 @@ class AddressTable {
   SlotHead* heads_;
   uint32_t slots_, per_slot_;
   uint64_t seed_;
+  Pages* pages_;
 };
 
 }  // namespace holdfast::shm

@@ -12,6 +12,9 @@
 //   I2  A count that reached 65,535 stays there until the column is cleared: too many wake-ups,
 //       never too few.
 //   I3  After clear_column(w) the filter holds nothing of w.
+//   I4  A row whose page cannot be had (pages.h) is not raised; instead the worker's slot head says from then on that it
+//       hears all, and the header that such a slot exists. It stays so until the column is cleared: a handover's successor
+//       hears all too.
 #pragma once
 
 #include <atomic>
@@ -19,33 +22,64 @@
 #include <string_view>
 
 #include "base/hash.h"
+#include "shm/layout.h"
+#include "shm/pages.h"
 
 namespace holdfast::shm {
 
 class ChannelFilter {
  public:
+  // What else of the segment it needs; without it every page is there.
+  struct Ground {
+    Pages* pages = nullptr;
+    SlotHead* heads = nullptr;
+    std::atomic<uint32_t>* overflowed = nullptr;
+  };
   ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers)
-      : counts_(counts), mask_(buckets - 1), workers_(workers) {}
+      : ChannelFilter(counts, buckets, workers, Ground()) {}
+  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers, Ground ground)
+      : counts_(counts), mask_(buckets - 1), workers_(workers), ground_(ground) {}
 
-  void raise(uint32_t worker, std::string_view name);
+  // False: for want of a page the worker hears all from now on. // I4
+  bool raise(uint32_t worker, std::string_view name);
   void lower(uint32_t worker, std::string_view name);
   bool maybe_member(uint32_t worker, std::string_view name) const;
   // Calls f(worker) for every worker that might have a member.
   template <class F>
   void for_each(std::string_view name, F&& f) const {
     const std::atomic<uint16_t>* row = row_of(name);
+    if (overflowed()) return for_each_hearer(row, f);
+    if (!row_is_there(row)) return;
     for (uint32_t w = 0; w < workers_; ++w)
       if (row[w].load(std::memory_order_acquire) != 0) f(w);
   }
   void clear_column(uint32_t worker);
 
  private:
+  bool overflowed() const {
+    return ground_.overflowed != nullptr &&
+           ground_.overflowed->load(std::memory_order_acquire) != 0;
+  }
+  bool hears_all(uint32_t worker) const {
+    return ground_.heads[worker].hears_all.load(std::memory_order_acquire) != 0;
+  }
+  bool row_is_there(const std::atomic<uint16_t>* row) const {
+    return is_there(ground_.pages, row, workers_ * sizeof *row);
+  }
+  uint64_t last_on_page_of(uint64_t bucket) const;
+  template <class F>
+  void for_each_hearer(const std::atomic<uint16_t>* row, F&& f) const {
+    bool there = row_is_there(row);
+    for (uint32_t w = 0; w < workers_; ++w)
+      if (hears_all(w) || (there && row[w].load(std::memory_order_acquire) != 0)) f(w);
+  }
   std::atomic<uint16_t>* row_of(std::string_view name) const {
     return counts_ + (hash_name(name) & mask_) * workers_;
   }
   std::atomic<uint16_t>* counts_;
   uint64_t mask_;
   uint32_t workers_;
+  Ground ground_;
 };
 
 }  // namespace holdfast::shm

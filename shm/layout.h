@@ -4,15 +4,18 @@
 // the first fork. The three rules:
 //   R1  Nothing is allocated in, or freed from, the segment after that, and there is no lock in it.
 //   R2  Every word has one writer: the process serving the slot that owns it; the master for its
-//       own part and for a slot whose process is dead. Two exceptions: SlotHead::sleeping, changed
-//       by atomic exchange, and ReceiptEntry::claim, changed by compare-and-swap; that says who
-//       writes the rest of its entry.
+//       own part and for a slot whose process is dead. Three exceptions: SlotHead::sleeping, changed
+//       by atomic exchange; ReceiptEntry::claim, changed by compare-and-swap, which says who
+//       writes the rest of its entry; Header::filter_overflowed, which only ever becomes 1.
 //   R3  A writer publishes last: data first, then one release store that makes it visible.
 //
 // The capacities decide every offset; Layout::of() computes them, and both sides compute the same
 // because the header carries the capacities. Parts are page-aligned. Sparse: a page costs memory
 // once it is touched - by a load just as by a store, for a shared mapping fills its holes on
-// either. So nobody walks a part without a bound (see Slab's high water).
+// either. So nobody walks a part without a bound (see Slab's high water), and nobody touches a page
+// that may not be there (pages.h). There from the beginning: header, slot heads, the used part of all
+// stats blocks; from before a slot's first process on, the first page of each ring between it and
+// every slot that has had one (Segment::prepare_slot()). All else is asked for by who writes it.
 //
 //   header | slot heads | stats blocks | channel filter | receipts | mailbox rings |
 //   client addresses | session directory
@@ -63,6 +66,9 @@ struct Header {
   char instance[40];      // NUL-ended
   char runtime_dir[256];  // NUL-ended: where holdfastctl finds the sockets
   TicketKeyRing ticket_keys;
+  std::atomic<uint32_t>
+      ensured;  // 1: what layout.h says is there is there; older versions knew nothing of it
+  std::atomic<uint32_t> filter_overflowed;  // 1: some slot hears_all (channel_filter.h I4)
 };
 
 // What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free
@@ -78,6 +84,8 @@ struct alignas(kCacheLine) SlotHead {
   std::atomic<uint64_t> heartbeat_ms;  // monotonic_ms() of the worker's last turn
   std::atomic<uint64_t> started_wall_ms;
   std::atomic<uint32_t> address_epoch;  // 0: nobody has served it yet (addresses.h)
+  std::atomic<uint32_t>
+      hears_all;  // 1: its column of the filter does not say all (channel_filter.h I4)
   // 1: ring the doorbell after writing to a mailbox (mailbox.h).
   alignas(kCacheLine) std::atomic<uint32_t> sleeping;
 };

@@ -34,17 +34,37 @@ void put_head(char* to, uint64_t body_bytes, uint32_t kind) {
 
 }  // namespace
 
+// The bytes of a record at `at`, and of the head that follows it.  // I7
+bool MailboxRing::writable(uint64_t at, uint64_t need) const {
+  uint64_t bytes = std::min(need + kRecordHead, mask_ + 1 - at);
+  return ensured(pages_, bytes_ + at, bytes, std::min(Pages::kAhead, mask_ + 1 - at - bytes));
+}
+
 // The acquire of tail pairs with pop()'s release: the consumer has read what is about to be
 // overwritten.
-bool MailboxRing::push(uint32_t kind, std::string_view body) {
+MailboxRing::Pushed MailboxRing::try_push(uint32_t kind, std::string_view body) {
   uint64_t capacity = mask_ + 1;
   HF_CHECK(kind != kPadding && body.size() <= max_body(uint32_t(capacity)));
   uint64_t head = aligned(head_->head.load(kRelaxed));  // no change unless scribbled on  // I5
   uint64_t used = head - head_->tail.load(std::memory_order_acquire);
+  if (used > capacity) return Pushed::full;  // I5
   uint64_t need = record_bytes(body.size());
-  uint64_t to_end = capacity - (head & mask_);
-  uint64_t padding = need > to_end ? to_end : 0;
-  if (used > capacity || used + padding + need > capacity) return false;
+  uint64_t at = head & mask_, to_end = capacity - at;
+  bool fits = need <= to_end && (used != 0 || at < turn() || need > at);
+  if (fits && used + need <= capacity) {
+    if (writable(at, need)) return put(head, 0, kind, body);
+    fits = false;
+  }
+  if (fits) return Pushed::full;
+  // From the first byte on, where there is room once the consumer has taken what is in the ring.
+  if (need > at || !writable(at, 0) || !writable(0, need))
+    return need > to_end && used != 0 ? Pushed::full : Pushed::no_page;
+  if (used + to_end + need > capacity) return Pushed::full;
+  return put(head, to_end, kind, body);
+}
+
+MailboxRing::Pushed MailboxRing::put(uint64_t head, uint64_t padding, uint32_t kind,
+                                     std::string_view body) {
   if (padding != 0) {
     put_head(bytes_ + (head & mask_), padding - kRecordHead, kPadding);
     head += padding;
@@ -52,8 +72,8 @@ bool MailboxRing::push(uint32_t kind, std::string_view body) {
   char* to = bytes_ + (head & mask_);
   put_head(to, body.size(), kind);
   if (!body.empty()) std::memcpy(to + kRecordHead, body.data(), body.size());
-  head_->head.store(head + need, std::memory_order_release);  // I1
-  return true;
+  head_->head.store(head + record_bytes(body.size()), std::memory_order_release);  // I1
+  return Pushed::yes;
 }
 
 // The acquire of head pairs with push()'s release: the bytes below head are there.

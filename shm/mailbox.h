@@ -10,6 +10,11 @@
 //
 // and never wraps: where the rest of the ring is too short, a record of kind kPadding fills it.
 //
+// A ring takes memory for what it holds, not for what has passed through it: a producer that finds it empty and is past
+// `turn` bytes goes back to the first byte, and one for which there is no further page (pages.h) does so wherever it is, so
+// that a full file system makes rings small and not dumb. The first page is there from the beginning, and so is, after every
+// push, the place of the next record's head.                                              // I7
+//
 // Who writes
 //   head     `from`, after the bytes it makes visible (release)                           // I1
 //   tail     `to`, after it has used the record (release): one half-used at a crash is
@@ -32,12 +37,14 @@
 // with every tick of its timing wheel).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
 #include "shm/layout.h"
+#include "shm/pages.h"
 
 namespace holdfast::shm {
 
@@ -62,14 +69,20 @@ struct Record {
 // A value that points into the segment; each side uses only its own methods.
 class MailboxRing {
  public:
-  MailboxRing(RingHead* head, char* bytes, uint32_t capacity)
-      : head_(head), bytes_(bytes), mask_(capacity - 1) {}
+  MailboxRing(RingHead* head, char* bytes, uint32_t capacity, Pages* pages = nullptr)
+      : head_(head), bytes_(bytes), mask_(capacity - 1), pages_(pages) {}
 
   // The largest body that a ring can take even when a padding record comes before it.
   static size_t max_body(uint32_t capacity) { return capacity / 2 - kRecordHead; }
 
-  // Producer. False: no room now (nothing written). kind != kPadding, body_bytes <= max_body.
-  bool push(uint32_t kind, std::string_view body);
+  enum class Pushed : uint8_t {
+    yes,
+    full,     // no room before the consumer has made some; nothing written
+    no_page,  // no memory for it, and the consumer cannot help; nothing written  // I7
+  };
+  // Producer. kind != kPadding, body_bytes <= max_body.
+  Pushed try_push(uint32_t kind, std::string_view body);
+  bool push(uint32_t kind, std::string_view body) { return try_push(kind, body) == Pushed::yes; }
   // I3: room made before set_waiting(true) rang no bell, and room made before announce_sleep()
   // woke nobody. So the caller must try once more after both.
   void set_waiting(bool waiting);
@@ -90,9 +103,16 @@ class MailboxRing {
   uint64_t tail_count() const;
 
  private:
+  // Rings of at most so much, and a fourth of larger ones, are filled to the end before the first byte's turn comes again.
+  static constexpr uint64_t kSmallTurn = uint64_t{64} * 1024;
+  uint64_t turn() const { return std::max(kSmallTurn, (mask_ + 1) / 4); }
+  bool writable(uint64_t at, uint64_t need) const;
+  Pushed put(uint64_t head, uint64_t padding, uint32_t kind, std::string_view body);
+
   RingHead* head_;
   char* bytes_;
   uint64_t mask_;
+  Pages* pages_;
 };
 
 // Consumer side of I4: announces sleep. The caller must look at its rings once more afterwards.

@@ -137,6 +137,8 @@ ReceiptTable::Claim ReceiptTable::claim(const ReceiptKey& key, uint64_t fingerpr
   HF_CHECK(enabled() && slot < slots_.size());
   Request request{key, fingerprint, slot, now_ms};
   Claim result;
+  if (!ensured(pages_, &entries_[bucket_of(key)], kWays * sizeof(ReceiptEntry)))
+    return {.verdict = Verdict::no_page};
   for (int round = 0; round < kRounds; ++round)
     if (attempt(request, &result)) return result;
   return {.verdict = Verdict::busy};

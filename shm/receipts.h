@@ -40,7 +40,8 @@
 //       its claimer dead; or writing or claiming and its claimer dead (nothing was carried out).
 //   I5  A key in an entry that is taken by a process that has died is not carried out again before
 //       it expires: its first request may or may not have been. A repeat is told so (`unknown`).
-//   I6  No call here blocks, allocates in the segment or enters the kernel.
+//   I6  No call here blocks, nor enters the kernel but for the page of a bucket that this process has not used before
+//       (pages.h).
 //
 // Dead is a claimer whose pid is not (any more) the one in its slot's head. The master takes it out
 // after reaping, so nobody is taken for dead who could still write; between the death and the
@@ -63,6 +64,7 @@
 #include <string_view>
 
 #include "shm/layout.h"
+#include "shm/pages.h"
 
 namespace holdfast::shm {
 
@@ -134,6 +136,7 @@ class ReceiptTable {
     unknown,   // the first one's worker died before it was answered  // I5
     mismatch,  // the key was used for another request
     full,      // the bucket holds only keys that are younger than kReceiptLifeMs or under way
+    no_page,   // there is no memory for the bucket
   };
   struct Claim {
     Verdict verdict = Verdict::full;
@@ -144,8 +147,9 @@ class ReceiptTable {
   };
 
   // `count`: 0 or a power of two from kWays. `slots`: all of them, to see who is dead.
-  ReceiptTable(ReceiptEntry* entries, uint32_t count, const SlotHead* slots, uint32_t slot_count)
-      : entries_(entries), count_(count), slots_(slots, slot_count) {}
+  ReceiptTable(ReceiptEntry* entries, uint32_t count, const SlotHead* slots, uint32_t slot_count,
+               Pages* pages = nullptr)
+      : entries_(entries), count_(count), slots_(slots, slot_count), pages_(pages) {}
   bool enabled() const { return count_ > 0; }
 
   // The caller serves `slot`, and its pid is in the slot's head. `fingerprint`: of what is asked (a
@@ -172,6 +176,7 @@ class ReceiptTable {
   ReceiptEntry* entries_;
   uint32_t count_;
   std::span<const SlotHead> slots_;
+  Pages* pages_;
 };
 
 }  // namespace holdfast::shm

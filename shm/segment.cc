@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -107,6 +109,7 @@ void fill_header(Header& header, const SegmentIdentity& identity, const Layout& 
   header.reloaded_wall_ms.store(0, std::memory_order_relaxed);
   fill_random(&header.address_seed, sizeof header.address_seed);
   TicketKeys(header.ticket_keys).renew(monotonic_ms());
+  header.ensured.store(1, std::memory_order_relaxed);
   copy_text(header.build, sizeof header.build, HOLDFAST_VERSION);
   copy_text(header.instance, sizeof header.instance, identity.instance);
   copy_text(header.runtime_dir, sizeof header.runtime_dir, identity.runtime_dir);
@@ -161,6 +164,7 @@ struct Segment::Impl {
   UniqueFd adopted;
   bip::mapped_region region;
   Layout layout{};
+  std::optional<Pages> pages;
   pid_t creator = 0;   // holds the lock; a forked child differs from it
   bool named = false;  // the creator has not taken the name away yet
 
@@ -169,7 +173,35 @@ struct Segment::Impl {
   bool is_creator() const { return creator == getpid(); }
 
   LockAnswer own(const std::string& instance);
-  void lay_out(const SegmentIdentity& identity);
+  Result<void> lay_out(const SegmentIdentity& identity);
+  void look_at_pages() { pages.emplace(fd(), at(0), region.get_size()); }
+  SlotHead& head(uint32_t slot) const {
+    return reinterpret_cast<SlotHead*>(at(layout.slot_heads))[slot];
+  }
+  StatsBlock& stats(uint32_t slot) const {
+    return reinterpret_cast<StatsBlock*>(at(layout.stats))[slot];
+  }
+  char* ring(uint32_t from, uint32_t to) const {
+    return at(layout.mailboxes +
+              (size_t(from) * layout.capacities.max_workers + to) * layout.ring_stride);
+  }
+  char* slab(uint32_t slot) const {
+    return at(layout.directory +
+              size_t(slot) * layout.capacities.max_sessions * sizeof(DirectoryEntry));
+  }
+  size_t slab_bytes(uint32_t slot) const {
+    uint32_t used = std::min(stats(slot).slab_high_water.load(std::memory_order_acquire),
+                             layout.capacities.max_sessions);
+    return used * sizeof(DirectoryEntry);
+  }
+  // Whether somebody has served it, ever.
+  bool has_begun(uint32_t slot) const {
+    return head(slot).started_wall_ms.load(std::memory_order_relaxed) != 0;
+  }
+  Result<void> ensure_beginning();
+  bool ensure_rings(uint32_t slot);
+  Result<void> ensure_older();
+  bool readable();
   Result<void> read_layout(const std::string& instance);
   void unlink();
 };
@@ -190,10 +222,67 @@ LockAnswer Segment::Impl::own(const std::string& instance) {
 
 // Sparse: truncate() allocates nothing, and of the pages only the header's is touched here. May
 // throw.
-void Segment::Impl::lay_out(const SegmentIdentity& identity) {
+Result<void> Segment::Impl::lay_out(const SegmentIdentity& identity) {
   object.truncate(bip::offset_t(layout.total));
   bip::mapped_region(object, bip::read_write, 0, layout.total).swap(region);
+  look_at_pages();
+  if (Result<void> done = ensure_beginning(); !done) return done;
   fill_header(*new (at(0)) Header, identity, layout);
+  return {};
+}
+
+// Header, heads, and of the stats what is counted.  // I4
+Result<void> Segment::Impl::ensure_beginning() {
+  bool there = pages->ensure(at(0), layout.stats);
+  for (uint32_t slot = 0; slot < layout.capacities.max_workers; ++slot)
+    there = there && pages->ensure(&stats(slot), sizeof(StatsFields));
+  if (there) return {};
+  return Error{
+      Errc::limit, ENOSPC,
+      fmt::format(
+          "segment {}: the file system of /dev/shm has no room for the least it needs, {} KiB",
+          name, (layout.stats + layout.capacities.max_workers * sizeof(StatsFields)) / 1024)};
+}
+
+bool Segment::Impl::ensure_rings(uint32_t slot) {
+  for (uint32_t other = 0; other < layout.capacities.max_workers; ++other) {
+    if (other != slot && !has_begun(other)) continue;
+    if (!pages->ensure(ring(slot, other), sizeof(RingHead)) ||
+        !pages->ensure(ring(other, slot), sizeof(RingHead)))
+      return false;
+  }
+  return true;
+}
+
+// Of a segment that an older version has made: its processes may have died between raising a high water and touching the
+// page below it.
+Result<void> Segment::Impl::ensure_older() {
+  // What is counted may have become more, whoever made it.
+  if (Result<void> done = ensure_beginning(); !done) return done;
+  auto& header = *reinterpret_cast<Header*>(at(0));
+  if (header.ensured.load(std::memory_order_relaxed) != 0) return {};
+  for (uint32_t slot = 0; slot < layout.capacities.max_workers; ++slot)
+    if (has_begun(slot) && !(ensure_rings(slot) && pages->ensure(slab(slot), slab_bytes(slot))))
+      return Error{Errc::limit, ENOSPC,
+                   fmt::format("segment {}: the file system of /dev/shm is full", name)};
+  header.ensured.store(1, std::memory_order_relaxed);
+  return {};
+}
+
+// May all that a reader walks be touched? Of an older version's segment it may not be there; then a full file system is no
+// place to try.  // I3
+bool Segment::Impl::readable() {
+  if (reinterpret_cast<const Header*>(at(0))->ensured.load(std::memory_order_relaxed) != 0)
+    return true;
+  struct statvfs room {};
+  if (fstatvfs(fd(), &room) != 0 || room.f_blocks == 0) return true;
+  size_t most = layout.capacities.max_workers * sizeof(StatsFields) + kPage;
+  if (size_t{room.f_bavail} * room.f_frsize > 2 * most) return true;
+  bool there = pages->there(at(0), layout.stats);
+  for (uint32_t slot = 0; there && slot < layout.capacities.max_workers; ++slot)
+    there = pages->there(&stats(slot), sizeof(StatsFields)) &&
+            pages->there(slab(slot), slab_bytes(slot));
+  return there;
 }
 
 // Of the header only what is checked is used, and each word of it is read once.
@@ -245,7 +334,10 @@ Result<Segment> Segment::create(const SegmentIdentity& identity, const Capacitie
   try {
     LockAnswer lock = impl->own(identity.instance);
     if (lock.outcome != LockOutcome::ours) return unlocked(identity.instance, lock);
-    impl->lay_out(identity);
+    if (Result<void> done = impl->lay_out(identity); !done) {
+      impl->unlink();
+      return std::move(done.error());
+    }
   } catch (const bip::interprocess_exception& e) {
     impl->unlink();
     return failed(fmt::format("create segment {} of {} bytes", impl->name, impl->layout.total), e);
@@ -267,6 +359,8 @@ Result<Segment> Segment::adopt(const std::string& instance, int fd) {
     return failed(fmt::format("map segment {}", impl->name), e);
   }
   if (auto read = impl->read_layout(instance); !read) return std::move(read.error());
+  impl->pages.emplace(fd, impl->at(0), impl->region.get_size());
+  if (auto there = impl->ensure_older(); !there) return std::move(there.error());
   impl->adopted = UniqueFd(fd);  // not before: on errors it stays the caller's
   impl->creator = getpid();
   impl->named = true;
@@ -287,12 +381,18 @@ Result<Segment> Segment::attach(const std::string& instance) {
     if (!impl->object.get_size(size) || size < bip::offset_t(sizeof(Header)))
       return incompatible(impl->name, "not laid out (yet)");
     bip::mapped_region(impl->object, bip::read_only).swap(impl->region);
+    impl->look_at_pages();
+    if (!impl->pages->there(impl->at(0), kPage))
+      return incompatible(impl->name, "not laid out (yet)");
   } catch (const bip::interprocess_exception& e) {
     bool gone = e.get_error_code() == bip::not_found_error;
     return failed(fmt::format("attach segment {}{}", impl->name, gone ? ": no such instance" : ""),
                   e);
   }
   if (auto read = impl->read_layout(instance); !read) return std::move(read.error());
+  if (!impl->readable())
+    return incompatible(impl->name,
+                        "the file system of /dev/shm is full, and not all of it is there");
   return Segment(std::move(impl));
 }
 
@@ -309,6 +409,14 @@ void Segment::unlink() {
   impl_->unlink();
 }
 
+bool Segment::prepare_slot(uint32_t slot) {
+  return impl_->ensure_rings(slot);
+}
+
+Pages& Segment::pages() const {
+  return *impl_->pages;
+}
+
 bool Segment::master_alive() const {
   if (impl_->is_creator()) return true;
   struct flock lock = whole_file();
@@ -323,35 +431,39 @@ const Capacities& Segment::capacities() const {
 }
 
 SlotHead& Segment::slot(uint32_t index) const {
-  return reinterpret_cast<SlotHead*>(impl_->at(impl_->layout.slot_heads))[index];
+  return impl_->head(index);
 }
 
 StatsBlock& Segment::stats(uint32_t slot) const {
-  return reinterpret_cast<StatsBlock*>(impl_->at(impl_->layout.stats))[slot];
+  return impl_->stats(slot);
 }
 
 SessionDirectory Segment::directory() const {
   return {reinterpret_cast<DirectoryEntry*>(impl_->at(impl_->layout.directory)),
           capacities().max_workers, capacities().max_sessions,
-          reinterpret_cast<const StatsBlock*>(impl_->at(impl_->layout.stats))};
+          reinterpret_cast<const StatsBlock*>(impl_->at(impl_->layout.stats)), &pages()};
 }
 
 ChannelFilter Segment::filter() const {
   return {reinterpret_cast<std::atomic<uint16_t>*>(impl_->at(impl_->layout.filter)),
-          capacities().filter_buckets, capacities().max_workers};
+          capacities().filter_buckets,
+          capacities().max_workers,
+          {&pages(), &slot(0), &header().filter_overflowed}};
 }
 
 ReceiptTable Segment::receipts() const {
   return {reinterpret_cast<ReceiptEntry*>(impl_->at(impl_->layout.receipts)), capacities().receipts,
           reinterpret_cast<const SlotHead*>(impl_->at(impl_->layout.slot_heads)),
-          capacities().max_workers};
+          capacities().max_workers, &pages()};
 }
 
 AddressTable Segment::addresses() const {
   return {reinterpret_cast<AddressEntry*>(impl_->at(impl_->layout.addresses)),
           reinterpret_cast<SlotHead*>(impl_->at(impl_->layout.slot_heads)),
-          capacities().max_workers, AddressTable::entries_for(capacities().max_sessions),
-          header().address_seed};
+          capacities().max_workers,
+          AddressTable::entries_for(capacities().max_sessions),
+          header().address_seed,
+          &pages()};
 }
 
 TicketKeys Segment::ticket_keys() const {
@@ -359,9 +471,9 @@ TicketKeys Segment::ticket_keys() const {
 }
 
 MailboxRing Segment::ring(uint32_t from, uint32_t to) const {
-  size_t number = size_t(from) * capacities().max_workers + to;
-  char* ring = impl_->at(impl_->layout.mailboxes + number * impl_->layout.ring_stride);
-  return {reinterpret_cast<RingHead*>(ring), ring + sizeof(RingHead), capacities().mailbox_bytes};
+  char* ring = impl_->ring(from, to);
+  return {reinterpret_cast<RingHead*>(ring), ring + sizeof(RingHead), capacities().mailbox_bytes,
+          &pages()};
 }
 
 }  // namespace holdfast::shm

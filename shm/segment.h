@@ -10,7 +10,11 @@
 //       is one whose locked file has the name. So of several that start at once one gets on.
 //   I2  A process drops the lock when it closes any descriptor of the file, and does not exclude
 //       itself: the master's process must neither attach() to its own segment nor create() twice.
-//   I3  attach() writes nothing and never waits; what it accepts lies within the file's real size.
+//   I3  attach() writes nothing and never waits; what it accepts lies within the file's real size, and what all readers
+//       walk (heads, stats, slabs up to their high water) is there, whoever has made it: nobody dies of reading a file
+//       system that is full.
+//   I4  What layout.h says is there from the beginning is ensured by create() and, in a segment that an older version has
+//       made, by adopt().
 //
 // After a crash of the master: the kernel drops the lock, the file stays; attach() still works,
 // master_alive() says no.
@@ -25,6 +29,7 @@
 #include "shm/channel_filter.h"
 #include "shm/layout.h"
 #include "shm/mailbox.h"
+#include "shm/pages.h"
 #include "shm/receipts.h"
 #include "shm/session_directory.h"
 #include "shm/stats.h"
@@ -42,7 +47,7 @@ class Segment {
   // Lays out a new segment and takes its lock. Errc::busy with the running master's pid in the text
   // if the name is in use; a left-over one (lock free) is unlinked and replaced, whatever its
   // layout version. Errc::limit for capacities that Layout::possible() refuses and texts too long
-  // for the header. // I1
+  // for the header, and where the file system has no room for the least. // I1, I4
   static Result<Segment> create(const SegmentIdentity& identity, const Capacities& capacities);
   // The segment that the former image of this process has created: its descriptor, and with it the
   // lock, came through execve(2). From then on as if created here. Errors as attach(); then the descriptor
@@ -60,6 +65,10 @@ class Segment {
   void disown();
   // The creator's descriptor, which holds the lock.
   int fd() const;
+  // Before the first process of a slot: what it reads and writes without asking is there from now on. False: there is no
+  // memory for that. The master's.
+  bool prepare_slot(uint32_t slot);
+  Pages& pages() const;
   // The name goes now; mapped processes keep the memory. Idempotent.
   void unlink();
 

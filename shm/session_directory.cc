@@ -124,9 +124,11 @@ std::optional<SessionView> SessionDirectory::view(uint32_t index) const {
   return {};
 }
 
-void SessionDirectory::plant(const SessionView& view, std::atomic<uint32_t>& high_water) const {
+bool SessionDirectory::plant(const SessionView& view, std::atomic<uint32_t>& high_water) const {
   uint32_t slot = view.id.index() / per_slab_, nth = view.id.index() % per_slab_;
   HF_CHECK(slot < slots_ && view.user.size() <= kMaxUserBytes);
+  // All below the high water will be walked.  // I6
+  if (!ensure(slot * per_slab_, nth + 1)) return false;
   if (high_water.load(kRelaxed) <= nth) high_water.store(nth + 1, std::memory_order_release);
   DirectoryEntry& e = entries_[view.id.index()];
   write_fields(e, view);
@@ -134,6 +136,7 @@ void SessionDirectory::plant(const SessionView& view, std::atomic<uint32_t>& hig
   Control control = view.control;
   control.owner = uint16_t(slot);
   e.control.store(control.packed(), std::memory_order_release);  // I1
+  return true;
 }
 
 Slab::Slab(SessionDirectory directory, uint16_t slot, uint16_t node,
@@ -200,6 +203,7 @@ DirectoryEntry& Slab::mine(const SessionId& id) {
 
 std::optional<SessionId> Slab::claim(const SessionOrigin& origin) {
   uint32_t index;
+  no_page_ = false;
   if (!free_.empty()) {
     index = free_.back();
     free_.pop_back();
@@ -207,6 +211,10 @@ std::optional<SessionId> Slab::claim(const SessionOrigin& origin) {
     uint32_t used = high_water_.load(kRelaxed);
     if (used >= directory_.per_slab()) return {};
     index = slot_ * directory_.per_slab() + used;
+    uint32_t left = directory_.per_slab() - used;
+    no_page_ =
+        !directory_.ensure(index, 1, std::min(Pages::kAhead, (left - 1) * sizeof(DirectoryEntry)));
+    if (no_page_) return {};
     high_water_.store(used + 1, std::memory_order_release);
   }
   DirectoryEntry& e = directory_.entry(index);

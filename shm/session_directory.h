@@ -23,7 +23,7 @@
 //       asks getrandom(2) for the id.
 //   I6  No reader touches an entry at or above its slab's high water: ids come from outside, and
 //       reading a page that nobody has used allocates it. A writer raises the high water before it
-//       publishes the entry.
+//       publishes the entry, and has ensured the entry's page before that (pages.h).
 //
 // After a crash: entries of the dead worker keep naming it. find() still answers them, the mailbox
 // record is answered by the successor with `no_session`. The successor's Slab sweeps: an entry that
@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "shm/addresses.h"
+#include "shm/pages.h"
 #include "shm/session_id.h"
 
 namespace holdfast::shm {
@@ -109,8 +110,8 @@ class SessionDirectory {
  public:
   // `stats`: the slots' blocks, for the high waters; without them every entry counts as used. // I6
   SessionDirectory(DirectoryEntry* entries, uint32_t slots, uint32_t per_slab,
-                   const StatsBlock* stats = nullptr)
-      : entries_(entries), slots_(slots), per_slab_(per_slab), stats_(stats) {}
+                   const StatsBlock* stats = nullptr, Pages* pages = nullptr)
+      : entries_(entries), slots_(slots), per_slab_(per_slab), stats_(stats), pages_(pages) {}
 
   // The slot that holds the session (state connecting or open), or empty.
   std::optional<uint16_t> find(const SessionId& id) const;
@@ -118,8 +119,8 @@ class SessionDirectory {
   std::optional<SessionView> view(uint32_t index) const;
 
   // Makes the entry of view.id's index say what `view` says, owned by its slab's slot. Only the master does this, before
-  // the first fork; the slot's worker finds it as left by a dead predecessor.
-  void plant(const SessionView& view, std::atomic<uint32_t>& high_water) const;
+  // the first fork; the slot's worker finds it as left by a dead predecessor. False: there is no page for it.
+  bool plant(const SessionView& view, std::atomic<uint32_t>& high_water) const;
 
   // How many entries of the slab, from its first, have ever been used.
   uint32_t used(uint32_t slot) const;
@@ -127,6 +128,10 @@ class SessionDirectory {
   uint32_t slots() const { return slots_; }
   uint32_t per_slab() const { return per_slab_; }
   DirectoryEntry& entry(uint32_t index) const { return entries_[index]; }
+  // The `count` entries from `first` may be written from now on; false: there is no page for them.
+  bool ensure(uint32_t first, uint32_t count, size_t ahead = 0) const {
+    return ensured(pages_, entries_ + first, count * sizeof(DirectoryEntry), ahead);
+  }
 
  private:
   bool in_use(uint32_t index) const;
@@ -134,6 +139,7 @@ class SessionDirectory {
   DirectoryEntry* entries_;
   uint32_t slots_, per_slab_;
   const StatsBlock* stats_;
+  Pages* pages_;
 };
 
 // The writing side: one worker's own slab and the free list over it (in the worker's memory).
@@ -154,8 +160,10 @@ class Slab {
   // nothing.
   void take_over();
 
-  // A new session in state `connecting` with a fresh id; empty when the slab is full.
+  // A new session in state `connecting` with a fresh id; empty when the slab is full, or has no page for one more:
+  // then no_page() says so.
   std::optional<SessionId> claim(const SessionOrigin& origin);
+  bool no_page() const { return no_page_; }
   void set_state(const SessionId& id, SessionState state);
   void set_flags(const SessionId& id, uint8_t flags);
   // After a handover to a process with another configuration.
@@ -185,6 +193,7 @@ class Slab {
   std::vector<uint32_t> free_;
   std::vector<SessionView> orphans_;
   uint32_t in_use_ = 0;
+  bool no_page_ = false;  // why the last claim() came back empty
 };
 
 }  // namespace holdfast::shm

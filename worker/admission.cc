@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "worker/addresses.h"
+#include "worker/memory_refused.h"
 
 namespace holdfast {
 
@@ -10,6 +11,11 @@ Admission::Verdict Admission::enter(shm::SessionOrigin& origin) {
   bool unlimited = limits.max_connections_per_ip == 0 && limits.connect_rate_per_ip == 0;
   if (unlimited || is_unix(origin)) return Verdict::admitted;
   shm::AddressTable::Seen seen = table_.enter(runtime_.slot, origin.peer, runtime_.now_ms);
+  // Not admitted uncounted: whoever fills the memory would be rid of the limits by it.
+  if (seen.no_page) {
+    count_memory_refused(runtime_.stats, "connections, as their address cannot be counted,");
+    return Verdict::no_memory;
+  }
   if (seen.place == shm::kNoPlace) runtime_.stats.limits_address_untracked.add();
   auto beyond = [](uint32_t n, unsigned limit) { return limit != 0 && n > limit; };
   Verdict verdict = Verdict::admitted;

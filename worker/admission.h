@@ -18,7 +18,7 @@ namespace holdfast {
 class Admission {
  public:
   static constexpr unsigned kPolite = 256;
-  enum class Verdict : uint8_t { admitted, too_many, too_fast };
+  enum class Verdict : uint8_t { admitted, too_many, too_fast, no_memory };
 
   Admission(Runtime& runtime, shm::AddressTable table) : runtime_(runtime), table_(table) {}
 

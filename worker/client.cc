@@ -126,7 +126,7 @@ bool Client::admit(shm::SessionOrigin& origin, bool can_tell) {
   Admission& admission = home_.sessions.admission();
   Admission::Verdict verdict = admission.enter(origin);
   if (verdict == Admission::Verdict::admitted) return true;
-  if (can_tell && admission.begin_farewell()) {
+  if (can_tell && verdict != Admission::Verdict::no_memory && admission.begin_farewell()) {
     turn_away(verdict);
   } else {
     retire();

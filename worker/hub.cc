@@ -1,5 +1,6 @@
 #include "worker/hub.h"
 
+#include "base/log.h"
 #include "worker/resp/glob.h"
 
 namespace holdfast {
@@ -44,7 +45,12 @@ Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) 
     return Joined::too_many;
   }
   if (it == channels_.end()) {
-    filter_.raise(runtime_.slot, name);  // I1
+    if (!filter_.raise(runtime_.slot, name)) {  // I1
+      static LogGate gate;
+      if (gate.pass())
+        log_warn("shared memory is full: this worker is told of all channels from now on slot={}",
+                 runtime_.slot);
+    }
     if (!user) runtime_.stats.channels_local.add();
     it = add_channel(name);
   }

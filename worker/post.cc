@@ -1,6 +1,7 @@
 #include "worker/post.h"
 
 #include "base/log.h"
+#include "worker/memory_refused.h"
 
 namespace holdfast {
 
@@ -11,13 +12,14 @@ Post::Post(Runtime& runtime, const Heritage& heritage, Reader& reader)
       reader_(reader),
       max_body_(shm::MailboxRing::max_body(segment_.capacities().mailbox_bytes)),
       slots_(uint16_t(segment_.capacities().max_workers)),
+      begun_(slots_),
       outboxes_(slots_),
       doorbell_(runtime.loop, heritage.doorbell_read, *this, Call<&Post::on_doorbell>{}) {
   for (uint16_t s = 0; s < slots_; ++s) {
     in_.push_back(segment_.ring(s, runtime.slot));
     out_.push_back(segment_.ring(runtime.slot, s));
     // A dead predecessor's overflow died with it; a living one's comes to us (restore()).
-    if (!heritage.standby) out_.back().set_waiting(false);
+    if (!heritage.standby && begun(s)) out_.back().set_waiting(false);
   }
   doorbell_.watch(kRead);
 }
@@ -37,13 +39,28 @@ bool Post::served(uint16_t slot) const {
   return false;
 }
 
+// The master has seen to the rings before it says that a process was started (Segment::prepare_slot()).
+bool Post::begun(uint16_t slot) const {
+  if (!begun_[slot])
+    begun_[slot] =
+        served(slot) || segment_.slot(slot).started_wall_ms.load(std::memory_order_acquire) != 0;
+  return begun_[slot];
+}
+
 bool Post::send(uint16_t to, uint32_t kind, std::string_view body) {
   if (!served(to)) return false;
   Outbox& box = outboxes_[to];
-  if (body.size() <= max_body_ && box.waiting.empty() && out_[to].push(kind, body)) {
-    box.ring = true;
-    runtime_.stats.push_forwarded.add();
-    return true;
+  if (body.size() <= max_body_ && box.waiting.empty()) {
+    auto pushed = out_[to].try_push(kind, body);
+    if (pushed == shm::MailboxRing::Pushed::yes) {
+      box.ring = true;
+      runtime_.stats.push_forwarded.add();
+      return true;
+    }
+    if (pushed == shm::MailboxRing::Pushed::no_page) {
+      count_memory_refused(runtime_.stats, "pushes to other workers");
+      return false;
+    }
   }
   if (body.size() > max_body_ ||
       box.waiting_bytes + body.size() > runtime_.config.limits.mailbox_overflow) {  // I2
@@ -117,7 +134,7 @@ uint32_t Post::restarts(uint16_t slot) const {
 
 void Post::receive_leftovers() {
   for (uint16_t from = 0; from < slots_; ++from) {
-    if (from == runtime_.slot) continue;
+    if (from == runtime_.slot || !begun(from)) continue;
     uint64_t end = in_[from].head_count();
     while (int64_t(end - in_[from].tail_count()) > 0 && receive_one(from)) {
     }
@@ -153,7 +170,7 @@ bool Post::receive_one(uint16_t from) {
 
 void Post::receive() {
   for (uint16_t from = 0; from < slots_; ++from) {
-    if (from == runtime_.slot || in_[from].empty()) continue;
+    if (from == runtime_.slot || !has_mail_from(from)) continue;
     receive_from(from);
     wake_producer(from);
   }
@@ -168,7 +185,7 @@ void Post::wake_producer(uint16_t from) {
 
 bool Post::has_mail() const {
   for (uint16_t from = 0; from < slots_; ++from)
-    if (from != runtime_.slot && !in_[from].empty()) return true;
+    if (from != runtime_.slot && has_mail_from(from)) return true;
   return false;
 }
 

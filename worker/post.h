@@ -7,6 +7,7 @@
 //   I4  announce() before sleeping, then has_mail() again: no record is slept on (shm/mailbox.h I4).
 //   I5  What was written for a dead process reaches no session of its successor: who joins a channel gets all that is
 //       published from then on, and nothing older with a gap behind it.
+//   I6  No ring of a slot that nobody has ever served is touched: its pages are not there.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ class Post {
 
   // Largest body that fits a record; a face must not accept what cannot be forwarded.
   size_t max_body() const { return max_body_; }
-  // False: the slot's ring and overflow are full (counted push.queue_full), or nobody serves the slot.
+  // False: the slot's ring and overflow are full (counted push.queue_full), there is no memory for the ring (counted
+  // memory.refused), or nobody serves the slot.
   bool send(uint16_t to, uint32_t kind, std::string_view body);
   bool served(
       uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
@@ -75,6 +77,8 @@ class Post {
   void wake_producer(uint16_t from);
   uint32_t restarts(uint16_t slot) const;
   void empty_overflow(uint16_t to, Outbox& box);
+  bool begun(uint16_t slot) const;  // I6
+  bool has_mail_from(uint16_t slot) const { return begun(slot) && !in_[slot].empty(); }
 
   Runtime& runtime_;
   const Heritage& heritage_;
@@ -83,6 +87,7 @@ class Post {
   size_t max_body_;
   uint16_t slots_;
   std::vector<shm::MailboxRing> in_, out_;  // by the other slot
+  mutable std::vector<bool> begun_;         // by slot: what begun() has seen
   std::vector<Outbox> outboxes_;
   IoEvent doorbell_;
 };

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "worker/backend.h"
 #include "worker/client.h"
+#include "worker/memory_refused.h"
 #include "worker/tracer.h"
 
 namespace holdfast {
@@ -104,7 +105,11 @@ Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend
   std::optional<shm::SessionId> id;
   if (!instance_full()) id = slab_.claim(origin);
   if (!id) {
-    runtime_.stats.sessions_refused_full.add();
+    if (slab_.no_page()) {
+      count_memory_refused(runtime_.stats, "sessions");
+    } else {
+      runtime_.stats.sessions_refused_full.add();
+    }
     return nullptr;
   }
   auto session = std::make_unique<Session>();

@@ -12,6 +12,7 @@
 //   broken_pipe   send ...: EPIPE                                     connections to others
 //   no_memory     send, recv, accept, socket, epoll_ctl ADD: ENOMEM   connections to others
 //   no_files      accept, socket, open: EMFILE
+//   no_space      fallocate: ENOSPC                                   the segment
 //
 // Others are clients and the application, by TCP or a unix socket with a path. What processes of one instance say to each
 // other fails only in ways that it can.
@@ -29,9 +30,10 @@ enum class Fault : uint8_t {
   reset,
   broken_pipe,
   no_memory,
-  no_files
+  no_files,
+  no_space
 };
-inline constexpr unsigned kFaults = 7;
+inline constexpr unsigned kFaults = 8;
 
 // The file. All zero: nothing fails.
 struct FaultTable {

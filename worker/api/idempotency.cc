@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "shm/receipts.h"
 #include "worker/http/chars.h"
+#include "worker/memory_refused.h"
 
 namespace holdfast::api {
 namespace {
@@ -47,6 +48,9 @@ Refusal refusal_of(const ApiContext& context, Verdict verdict) {
               {}};
     case Verdict::mismatch:
       return {{422, "key_reused", "the key was used for another request; nothing was done"}, {}};
+    case Verdict::no_page:
+      count_memory_refused(*context.stats, "idempotency keys");
+      return {{503, "keys_full", "shared memory has no room for a key now; nothing was done"}, {}};
     default:
       context.stats->api_keys_full.add();
       return {{503, "keys_full",
