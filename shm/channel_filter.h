@@ -2,7 +2,7 @@
 //
 // A counting filter, not a map: bucket[hash(name)] x worker -> how many channels of that bucket the
 // worker has members of. A publisher reads one bucket and wakes only workers with a count above
-// zero; a collision costs one wasted hop.
+// zero; a collision costs one wasted hop. The hash is keyed, for clients choose channels' names.
 //
 // Who writes: each worker its own column (the master, for a slot whose process is dead). Who reads:
 // anyone.
@@ -24,8 +24,9 @@ namespace holdfast::shm {
 
 class ChannelFilter {
  public:
-  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers)
-      : counts_(counts), mask_(buckets - 1), workers_(workers) {}
+  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers,
+                const HashKey& key)
+      : counts_(counts), mask_(buckets - 1), workers_(workers), key_(key) {}
 
   void raise(uint32_t worker, std::string_view name);
   void lower(uint32_t worker, std::string_view name);
@@ -38,14 +39,17 @@ class ChannelFilter {
       if (row[w].load(std::memory_order_acquire) != 0) f(w);
   }
   void clear_column(uint32_t worker);
+  // As all processes of the instance see it, today's and those that take over from them.
+  uint64_t hash(std::string_view name) const { return hash_name(name, key_); }
 
  private:
   std::atomic<uint16_t>* row_of(std::string_view name) const {
-    return counts_ + (hash_name(name) & mask_) * workers_;
+    return counts_ + (hash(name) & mask_) * workers_;
   }
   std::atomic<uint16_t>* counts_;
   uint64_t mask_;
   uint32_t workers_;
+  HashKey key_;
 };
 
 }  // namespace holdfast::shm

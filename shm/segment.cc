@@ -107,6 +107,7 @@ void fill_header(Header& header, const SegmentIdentity& identity, const Layout& 
   header.reloaded_wall_ms.store(0, std::memory_order_relaxed);
   fill_random(&header.address_seed, sizeof header.address_seed);
   TicketKeys(header.ticket_keys).renew(monotonic_ms());
+  header.name_key = random_hash_key();
   copy_text(header.build, sizeof header.build, HOLDFAST_VERSION);
   copy_text(header.instance, sizeof header.instance, identity.instance);
   copy_text(header.runtime_dir, sizeof header.runtime_dir, identity.runtime_dir);
@@ -338,7 +339,7 @@ SessionDirectory Segment::directory() const {
 
 ChannelFilter Segment::filter() const {
   return {reinterpret_cast<std::atomic<uint16_t>*>(impl_->at(impl_->layout.filter)),
-          capacities().filter_buckets, capacities().max_workers};
+          capacities().filter_buckets, capacities().max_workers, name_key()};
 }
 
 ReceiptTable Segment::receipts() const {
@@ -350,8 +351,14 @@ ReceiptTable Segment::receipts() const {
 AddressTable Segment::addresses() const {
   return {reinterpret_cast<AddressEntry*>(impl_->at(impl_->layout.addresses)),
           reinterpret_cast<SlotHead*>(impl_->at(impl_->layout.slot_heads)),
-          capacities().max_workers, AddressTable::entries_for(capacities().max_sessions),
-          header().address_seed};
+          capacities().max_workers,
+          AddressTable::entries_for(capacities().max_sessions),
+          header().address_seed,
+          name_key()};
+}
+
+HashKey Segment::name_key() const {
+  return header().name_key;
 }
 
 TicketKeys Segment::ticket_keys() const {
