@@ -99,6 +99,7 @@ void print_server(Printer& out, const Server& server) {
   out.text("seccomp", server.seccomp == Seccomp::on    ? "on"
                       : server.seccomp == Seccomp::log ? "log"
                                                        : "off");
+  out.line("core_dumps", server.core_dumps ? "true" : "false");
 }
 
 void print_log(Printer& out, const LogSettings& log) {
@@ -207,6 +208,7 @@ void print_listen(Printer& out, const Listen& listen) {
   if (websocket && !listen.page.empty()) out.text("page", listen.page);
   out.text("backend", listen.backend);
   if (websocket) out.line("origins", toml_string(listen.origins));
+  if (websocket) out.line("subprotocols", toml_string(listen.subprotocols));
   out.line("channels", toml_string(listen.channels));
   if (listen.framing) out.line("framing", framing_form(*listen.framing));
   if (websocket) out.duration("ping_interval", listen.ping_interval_ms);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "conf/files.h"
+#include "conf/origin.h"
 #include "conf/read.h"
 #include "conf/units.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxPage = kMiB;
 constexpr size_t kMaxChannelBytes = 255;
+constexpr size_t kMaxSubprotocolBytes = 255;
 
 bool has_control(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
@@ -22,8 +24,8 @@ bool has_control(std::string_view text) {
 // Keys that mean something for WebSocket only. All of them are known keys, also where they are out
 // of place.
 void refuse_websocket_keys(Table& table) {
-  for (std::string_view key : {"path", "page", "origins", "ping_interval", "close_timeout",
-                               "forwarded", "token", "permessage_deflate"}) {
+  for (std::string_view key : {"path", "page", "origins", "subprotocols", "ping_interval",
+                               "close_timeout", "forwarded", "token", "permessage_deflate"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -63,27 +65,48 @@ void read_path_and_page(Table& table, Listen& listen, const Reading& reading) {
   }
 }
 
-bool is_origin(std::string_view text) {
-  if (text == "null") return true;  // what a browser sends for a page from a file
-  size_t scheme = text.find("://");
-  if (scheme == text.npos || scheme == 0) return false;
-  std::string_view host = text.substr(scheme + 3);
-  return !host.empty() && !has_control(text) && host.find_first_of("/ ?#@*") == host.npos;
-}
-
+// As browsers send them, so that comparing needs no thought; twice the same is once.
 void read_origins(Table& table, Listen& listen) {
   std::vector<const Node*> origins = table.texts("origins");
   for (size_t i = 0; i < origins.size(); ++i) {
-    const std::string& origin = origins[i]->text;
-    if (origin == "*" && origins.size() == 1) {
+    const std::string& text = origins[i]->text;
+    if (text == "*" && origins.size() == 1) {
       listen.origins = {"*"};
-    } else if (is_origin(origin)) {
-      listen.origins.push_back(origin);
+      continue;
+    }
+    auto [origin, hint] = read_origin(text);
+    auto& all = listen.origins;
+    if (origin.empty()) {
+      constexpr std::string_view kAny =
+          "\"https://example.com\", with a port if it is not the scheme's; or only \"*\"";
+      table.wrong_item("origins", i, *origins[i],
+                       text == "*" ? "\"*\" allows all; it must stand alone" : "not an origin",
+                       std::string(hint.empty() || text == "*" ? kAny : hint));
+    } else if (std::find(all.begin(), all.end(), origin) == all.end()) {
+      all.push_back(origin);
+    }
+  }
+}
+
+// Names are tokens (RFC 6455 section 11.3.4), told apart letter by letter.
+void read_subprotocols(Table& table, Listen& listen) {
+  constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
+  auto token = [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c != '\0' && kSigns.find(c) != kSigns.npos);
+  };
+  std::vector<const Node*> names = table.texts("subprotocols");
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string& name = names[i]->text;
+    auto& all = listen.subprotocols;
+    if (name.empty() || name.size() > kMaxSubprotocolBytes ||
+        !std::all_of(name.begin(), name.end(), token)) {
+      table.wrong_item("subprotocols", i, *names[i], "not a subprotocol's name",
+                       "1 to 255 letters, digits and !#$%&'*+-.^_`|~, as \"graphql-transport-ws\"");
+    } else if (std::find(all.begin(), all.end(), name) != all.end()) {
+      table.wrong_item("subprotocols", i, *names[i], "twice", "every name once");
     } else {
-      table.wrong_item(
-          "origins", i, *origins[i],
-          origin == "*" ? "\"*\" allows all; it must stand alone" : "not an origin",
-          "\"https://example.com\", with a port if it is not the scheme's; or only \"*\"");
+      all.push_back(name);
     }
   }
 }
@@ -182,6 +205,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
   if (listen.protocol == Protocol::websocket) {
     read_path_and_page(table, listen, reading);
     read_origins(table, listen);
+    read_subprotocols(table, listen);
     read_connect_token(table, listen, reading);
     read_permessage_deflate(table, listen);
     table.misplaced("framing", "only for protocol = \"tcp\"", "not on a websocket listener");
@@ -201,8 +225,9 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
 // Asks for every key, so that finish() does not call one unknown that is only out of place.
 void know_all(Table& table) {
   for (std::string_view key :
-       {"path", "page", "origins", "framing", "ping_interval", "close_timeout", "channels",
-        "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token", "permessage_deflate"}) {
+       {"path", "page", "origins", "subprotocols", "framing", "ping_interval", "close_timeout",
+        "channels", "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token",
+        "permessage_deflate"}) {
     table.has(key);
   }
 }

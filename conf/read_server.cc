@@ -181,6 +181,7 @@ void read_server(Table& root, Reading& reading) {
   read_tls_groups(table, server);
   table.choice<Seccomp>("seccomp", server.seccomp,
                         {{"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}});
+  table.boolean("core_dumps", server.core_dumps);
   table.duration("hang_timeout", server.hang_timeout_ms, {100, kHour});
   table.finish();
 }

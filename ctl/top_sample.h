@@ -5,9 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -76,7 +76,7 @@ class ChannelSampler {
 
  private:
   struct Walk {
-    std::unordered_map<std::string, uint64_t> published;
+    std::map<std::string, uint64_t> published;
     uint64_t at_ns = 0;
     bool complete = false;
   };

@@ -75,6 +75,7 @@ class Master : private SlotObserver,
 
   MasterRecord record() const override;
   bool quiet() const override { return control_.quiet_but_for(upgrade_asker_); }
+  bool names_are_keyed() const override { return !resources_.instance.segment.name_key().none(); }
   void begin_reload() override { reload_.ask(std::nullopt); }
   void answer_upgrade(const Answer& answer) override;
 

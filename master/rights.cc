@@ -23,15 +23,17 @@ Result<Rights> rights_for(const std::string& user) {
   return Rights{true, entry.pw_uid, entry.pw_gid, user};
 }
 
-Result<void> take_rights(const Rights& rights) {
+Result<void> take_rights(const Rights& rights, bool core_dumps) {
   if (!rights.change) return {};
   if (initgroups(rights.user.c_str(), rights.gid) != 0)
     return Error{Errc::io, errno, fmt::format("initgroups {}", rights.user)};
   if (setgid(rights.gid) != 0) return Error{Errc::io, errno, fmt::format("setgid {}", rights.gid)};
   if (setuid(rights.uid) != 0) return Error{Errc::io, errno, fmt::format("setuid {}", rights.uid)};
-  // Changing the user switches core dumps off; an aborted worker without a core tells nobody
-  // anything.
-  if (prctl(PR_SET_DUMPABLE, 1) != 0) return Error{Errc::io, errno, "prctl PR_SET_DUMPABLE"};
+  // Changing the user has set it to fs.suid_dumpable: 0, or 2, which no process of the user can make anything of, or 1.
+  int now = prctl(PR_GET_DUMPABLE);
+  bool wrong = core_dumps ? now != 1 : now == 1;
+  if (wrong && prctl(PR_SET_DUMPABLE, core_dumps ? 1 : 0) != 0)
+    return Error{Errc::io, errno, "prctl PR_SET_DUMPABLE"};
   return {};
 }
 

@@ -99,7 +99,8 @@ Result<void> Spawner::become_worker(const SpawnOrder& order) {
   // stays.
   auto log = open_log(config.log, fmt::format("worker {}", order.slot));
   if (!log) log_warn("log not opened error=\"{}\"; writing to the master's", log.error().text());
-  if (auto taken = take_rights(order.generation->rights); !taken) return taken;
+  if (auto taken = take_rights(order.generation->rights, config.server.core_dumps); !taken)
+    return taken;
   return enter_sandbox(config.server.seccomp);
 }
 

@@ -200,7 +200,7 @@ int check_takeover(int record_fd) {
   for (const GenerationRecord& generation : record->generations) {
     if (!generation.current) continue;
     if (int status = check_config(generation); status != 0) return status;
-    std::printf("%s%s\n", kCheckPassed, HOLDFAST_VERSION);
+    std::printf("%s\n%s%s\n", kCheckKeyed, kCheckPassed, HOLDFAST_VERSION);
     return 0;
   }
   return complain("the master's state names no configuration that runs");

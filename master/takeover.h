@@ -54,9 +54,11 @@ struct TakeoverOrder {
 std::optional<TakeoverOrder> takeover_order();  // takes the names out of the environment
 
 // The child's part of a check: could this binary take over? Loads the record and the
-// configurations, looks at the segment. Prints kCheckPassed and its version, exit status 0; or what
-// is wrong, 1.
+// configurations, looks at the segment. Prints what it knows of (kCheckKeyed), kCheckPassed and its version, exit status 0; or
+// what is wrong, 1.
 inline constexpr const char* kCheckPassed = "takeover possible by holdfastd ";
+// The segment's key is used for hashes of names: what older versions do not know, and do not say.
+inline constexpr const char* kCheckKeyed = "names are hashed with the segment's key";
 int check_takeover(int record_fd);
 
 // Closes whatever the former image left open and did not name (its log).

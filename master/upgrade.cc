@@ -1,5 +1,7 @@
 #include "master/upgrade.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,8 +29,14 @@ bool Upgrade::on_exit(const Exit& exit) {
   if (!check_.on_exit(exit)) return false;
   if (state_ != State::checking) return true;  // the master stops
   const UpgradeCheck::Verdict& verdict = check_.verdict();
+  const std::vector<std::string>& words = verdict.words;
+  bool keyed = std::find(words.begin(), words.end(), kCheckKeyed) != words.end();
   if (!verdict.fit)
-    refuse(fmt::format("{}: {}", own_.path, verdict.why), verdict.words);
+    refuse(fmt::format("{}: {}", own_.path, verdict.why), words);
+  else if (host_.names_are_keyed() && !keyed)
+    // It would look for channels elsewhere in the segment, and messages would be lost without a word.
+    refuse(fmt::format("{}: it is older than the segment that runs; restart for it", own_.path),
+           words);
   else
     settle(own_, "");
   return true;

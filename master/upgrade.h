@@ -39,7 +39,8 @@ namespace holdfast::master {
 class UpgradeHost {
  public:
   virtual MasterRecord record() const = 0;
-  virtual bool quiet() const = 0;  // the control socket has no client but who asked
+  virtual bool quiet() const = 0;            // the control socket has no client but who asked
+  virtual bool names_are_keyed() const = 0;  // in the segment
   virtual void begin_reload() = 0;
   virtual void answer_upgrade(const Answer& answer) = 0;  // to who asked; `again` has been seen to
 

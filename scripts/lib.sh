@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build_packages=(g++ meson ninja-build pkg-config libevent-dev libboost-dev libtoml11-dev libsimdjson-dev libssl-dev libjwt-dev libseccomp-dev zlib1g-dev
   libfmt-dev libspdlog-dev libcli11-dev curl ca-certificates)
 php_packages=(php8.2-fpm php8.2-cli php8.2-sqlite3)
-test_packages=(libgtest-dev libbenchmark-dev libhiredis-dev redis-tools php8.2-redis mandoc chromium nodejs npm
+test_packages=(libgtest-dev libbenchmark-dev libhiredis-dev redis-tools php8.2-redis nginx mandoc chromium nodejs npm
   clang-format-14 clang-tidy-14 python3 python3-jsonschema valgrind)
 
 say() { printf '%s\n' "$*" >&2; }

@@ -19,7 +19,7 @@ uint64_t key_of(const in6_addr& address) {
   return load_be64(bytes);
 }
 
-// The finalizer of MurmurHash3, over a secret.
+// The finalizer of MurmurHash3, over a secret: as versions before the key did it.
 uint64_t mixed(uint64_t key, uint64_t seed) {
   uint64_t h = key ^ seed;
   h = (h ^ h >> 33) * 0xff51afd7ed558ccd;
@@ -55,16 +55,19 @@ void AddressTable::begin(uint16_t slot) const {
   epoch.store(std::max(epoch.load(kRelaxed) + 1, 1u), std::memory_order_release);
 }
 
-AddressEntry* AddressTable::bucket(uint32_t slot, uint64_t key) const {
+size_t AddressTable::way_of(uint64_t key) const {
   size_t buckets = per_slot_ / kWays;
-  return entries_ + size_t(slot) * per_slot_ + (mixed(key, seed_) & (buckets - 1)) * kWays;
+  std::string_view bytes(reinterpret_cast<const char*>(&key), sizeof key);
+  uint64_t hash = key_.none() ? mixed(key, seed_) : hash_name(bytes, key_);
+  return (hash & (buckets - 1)) * kWays;
 }
 
 // The entry of the address, or one that is made it; null if there is no room. // I5
-AddressEntry* AddressTable::place_for(uint16_t slot, uint64_t key, uint64_t now_ms) const {
+AddressEntry* AddressTable::place_for(uint16_t slot, uint64_t key, size_t way,
+                                      uint64_t now_ms) const {
   uint32_t epoch = heads_[slot].address_epoch.load(kRelaxed);
   auto second = uint32_t(now_ms / 1000);
-  AddressEntry* first = bucket(slot, key);
+  AddressEntry* first = entries_ + size_t(slot) * per_slot_ + way;
   AddressEntry* free = nullptr;
   for (AddressEntry* e = first; e < first + kWays; ++e) {
     bool used = e->epoch.load(kRelaxed) == epoch;
@@ -87,8 +90,10 @@ AddressTable::Seen AddressTable::enter(uint16_t slot, const in6_addr& address,
                                        uint64_t now_ms) const {
   HF_CHECK(slot < slots_ && heads_[slot].address_epoch.load(kRelaxed) != 0);
   uint64_t key = key_of(address);
-  if (!ensured(pages_, bucket(slot, key), kWays * sizeof(AddressEntry))) return {.no_page = true};
-  AddressEntry* ours = place_for(slot, key, now_ms);
+  size_t way = way_of(key);
+  if (!ensured(pages_, entries_ + size_t(slot) * per_slot_ + way, kWays * sizeof(AddressEntry)))
+    return {.no_page = true};
+  AddressEntry* ours = place_for(slot, key, way, now_ms);
   if (ours == nullptr) return {};
   auto second = uint32_t(now_ms / 1000);
   Came came = came_until(*ours, second);
@@ -96,18 +101,18 @@ AddressTable::Seen AddressTable::enter(uint16_t slot, const in6_addr& address,
   ours->connections.store(ours->connections.load(kRelaxed) + 1, kRelaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);  // I2
   uint64_t connections = 0, thousandths = 0;
-  for (uint32_t s = 0; s < slots_; ++s) add(s, key, now_ms, &connections, &thousandths);
+  for (uint32_t s = 0; s < slots_; ++s) add(s, key, way, now_ms, &connections, &thousandths);
   auto at_most = [](uint64_t n) { return uint32_t(std::min<uint64_t>(n, UINT32_MAX)); };
   return {uint32_t(ours - (entries_ + size_t(slot) * per_slot_)), at_most(connections),
           at_most(thousandths / 1000)};
 }
 
 // What one slot knows of the address. An entry that changes hands under our eyes counts as none.
-void AddressTable::add(uint32_t slot, uint64_t key, uint64_t now_ms, uint64_t* connections,
-                       uint64_t* thousandths) const {
+void AddressTable::add(uint32_t slot, uint64_t key, size_t way, uint64_t now_ms,
+                       uint64_t* connections, uint64_t* thousandths) const {
   uint32_t epoch = heads_[slot].address_epoch.load(std::memory_order_acquire);
   if (epoch == 0) return;  // I4
-  AddressEntry* first = bucket(slot, key);
+  AddressEntry* first = entries_ + size_t(slot) * per_slot_ + way;
   if (!is_there(pages_, first, kWays * sizeof(AddressEntry))) return;  // I4
   auto is_it = [&](const AddressEntry& e) {
     return e.epoch.load(std::memory_order_acquire) == epoch && e.address.load(kRelaxed) == key;

@@ -26,6 +26,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/hash.h"
 #include "shm/layout.h"
 #include "shm/pages.h"
 
@@ -50,12 +51,13 @@ class AddressTable {
   static uint32_t entries_for(uint32_t max_sessions);
 
   AddressTable(AddressEntry* entries, SlotHead* heads, uint32_t slots, uint32_t per_slot,
-               uint64_t seed, Pages* pages = nullptr)
+               uint64_t seed, const HashKey& key, Pages* pages = nullptr)
       : entries_(entries),
         heads_(heads),
         slots_(slots),
         per_slot_(per_slot),
         seed_(seed),
+        key_(key),
         pages_(pages) {}
 
   // The slot has no connections any more. // I1
@@ -75,15 +77,16 @@ class AddressTable {
   void refuse(uint16_t slot, uint32_t place, uint64_t now_ms) const;
 
  private:
-  AddressEntry* bucket(uint32_t slot, uint64_t key) const;
-  AddressEntry* place_for(uint16_t slot, uint64_t key, uint64_t now_ms) const;
-  void add(uint32_t slot, uint64_t key, uint64_t now_ms, uint64_t* connections,
+  size_t way_of(uint64_t key) const;  // where its bucket begins, in every slot's table
+  AddressEntry* place_for(uint16_t slot, uint64_t key, size_t way, uint64_t now_ms) const;
+  void add(uint32_t slot, uint64_t key, size_t way, uint64_t now_ms, uint64_t* connections,
            uint64_t* thousandths) const;
 
   AddressEntry* entries_;
   SlotHead* heads_;
   uint32_t slots_, per_slot_;
-  uint64_t seed_;
+  uint64_t seed_;  // while there is no key: a segment of before
+  HashKey key_;
   Pages* pages_;
 };
 

@@ -2,7 +2,7 @@
 //
 // A counting filter, not a map: bucket[hash(name)] x worker -> how many channels of that bucket the
 // worker has members of. A publisher reads one bucket and wakes only workers with a count above
-// zero; a collision costs one wasted hop.
+// zero; a collision costs one wasted hop. The hash is keyed, for clients choose channels' names.
 //
 // Who writes: each worker its own column (the master, for a slot whose process is dead). Who reads:
 // anyone.
@@ -35,10 +35,12 @@ class ChannelFilter {
     SlotHead* heads = nullptr;
     std::atomic<uint32_t>* overflowed = nullptr;
   };
-  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers)
-      : ChannelFilter(counts, buckets, workers, Ground()) {}
-  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers, Ground ground)
-      : counts_(counts), mask_(buckets - 1), workers_(workers), ground_(ground) {}
+  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers,
+                const HashKey& key)
+      : ChannelFilter(counts, buckets, workers, key, Ground()) {}
+  ChannelFilter(std::atomic<uint16_t>* counts, uint32_t buckets, uint32_t workers,
+                const HashKey& key, Ground ground)
+      : counts_(counts), mask_(buckets - 1), workers_(workers), key_(key), ground_(ground) {}
 
   // False: for want of a page the worker hears all from now on. // I4
   bool raise(uint32_t worker, std::string_view name);
@@ -54,6 +56,8 @@ class ChannelFilter {
       if (row[w].load(std::memory_order_acquire) != 0) f(w);
   }
   void clear_column(uint32_t worker);
+  // As all processes of the instance see it, today's and those that take over from them.
+  uint64_t hash(std::string_view name) const { return hash_name(name, key_); }
 
  private:
   bool overflowed() const {
@@ -74,11 +78,12 @@ class ChannelFilter {
       if (hears_all(w) || (there && row[w].load(std::memory_order_acquire) != 0)) f(w);
   }
   std::atomic<uint16_t>* row_of(std::string_view name) const {
-    return counts_ + (hash_name(name) & mask_) * workers_;
+    return counts_ + (hash(name) & mask_) * workers_;
   }
   std::atomic<uint16_t>* counts_;
   uint64_t mask_;
   uint32_t workers_;
+  HashKey key_;
   Ground ground_;
 };
 

@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/hash.h"
 #include "shm/ticket_keys.h"
 
 namespace holdfast::shm {
@@ -61,7 +62,7 @@ struct Header {
   std::atomic<uint32_t> generation;  // counts successful (re)loads, from 1
   std::atomic<uint64_t> started_wall_ms;
   std::atomic<uint64_t> reloaded_wall_ms;
-  uint64_t address_seed;  // addresses.h
+  uint64_t address_seed;  // addresses.h; while there is no name_key
   char build[48];         // version, NUL-ended
   char instance[40];      // NUL-ended
   char runtime_dir[256];  // NUL-ended: where holdfastctl finds the sockets
@@ -69,6 +70,10 @@ struct Header {
   std::atomic<uint32_t>
       ensured;  // 1: what layout.h says is there is there; older versions knew nothing of it
   std::atomic<uint32_t> filter_overflowed;  // 1: some slot hears_all (channel_filter.h I4)
+  // Of the hashes in filter and addresses (base/hash.h). Zeros where a version before it has made the segment: then it goes
+  // on without. The other way round a binary that does not know the key would look for names elsewhere: the master gives it
+  // no segment with one (kCheckKeyed of master/takeover.h).
+  HashKey name_key;
 };
 
 // What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free

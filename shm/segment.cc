@@ -110,6 +110,7 @@ void fill_header(Header& header, const SegmentIdentity& identity, const Layout& 
   fill_random(&header.address_seed, sizeof header.address_seed);
   TicketKeys(header.ticket_keys).renew(monotonic_ms());
   header.ensured.store(1, std::memory_order_relaxed);
+  header.name_key = random_hash_key();
   copy_text(header.build, sizeof header.build, HOLDFAST_VERSION);
   copy_text(header.instance, sizeof header.instance, identity.instance);
   copy_text(header.runtime_dir, sizeof header.runtime_dir, identity.runtime_dir);
@@ -448,6 +449,7 @@ ChannelFilter Segment::filter() const {
   return {reinterpret_cast<std::atomic<uint16_t>*>(impl_->at(impl_->layout.filter)),
           capacities().filter_buckets,
           capacities().max_workers,
+          name_key(),
           {&pages(), &slot(0), &header().filter_overflowed}};
 }
 
@@ -463,7 +465,12 @@ AddressTable Segment::addresses() const {
           capacities().max_workers,
           AddressTable::entries_for(capacities().max_sessions),
           header().address_seed,
+          name_key(),
           &pages()};
+}
+
+HashKey Segment::name_key() const {
+  return header().name_key;
 }
 
 TicketKeys Segment::ticket_keys() const {

@@ -24,6 +24,7 @@
 #include <span>
 #include <string>
 
+#include "base/hash.h"
 #include "base/result.h"
 #include "shm/addresses.h"
 #include "shm/channel_filter.h"
@@ -81,6 +82,8 @@ class Segment {
   ReceiptTable receipts() const;
   AddressTable addresses() const;
   TicketKeys ticket_keys() const;
+  // Of the hashes of names in it; none in a segment that an older version has made.
+  HashKey name_key() const;
   // The ring written by `from` and read by `to`.
   MailboxRing ring(uint32_t from, uint32_t to) const;
   // Is a living master holding the lock? (attach() side; a read-only opener can ask.)

@@ -39,4 +39,8 @@ bool is_unix(const shm::SessionOrigin& origin) {
   return std::memcmp(&origin.peer, &kNone, sizeof kNone) == 0 && origin.peer_port == 0;
 }
 
+std::string peer_text(const shm::SessionOrigin& origin) {
+  return is_unix(origin) ? "unix" : address_text(origin.peer);
+}
+
 }  // namespace holdfast

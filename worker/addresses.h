@@ -15,5 +15,7 @@ std::string address_text(const in6_addr& address);
 // The server's side of a connection; "" and 0 for unix sockets.
 void local_address(int fd, std::string* address, uint16_t* port);
 bool is_unix(const shm::SessionOrigin& origin);
+// For log lines: its address, or "unix".
+std::string peer_text(const shm::SessionOrigin& origin);
 
 }  // namespace holdfast

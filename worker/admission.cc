@@ -6,10 +6,10 @@
 
 namespace holdfast {
 
-Admission::Verdict Admission::enter(shm::SessionOrigin& origin) {
+Admission::Verdict Admission::enter(shm::SessionOrigin& origin, Who who) {
   const conf::Limits& limits = runtime_.config.limits;
   bool unlimited = limits.max_connections_per_ip == 0 && limits.connect_rate_per_ip == 0;
-  if (unlimited || is_unix(origin)) return Verdict::admitted;
+  if (unlimited || (who == Who::client && is_unix(origin))) return Verdict::admitted;
   shm::AddressTable::Seen seen = table_.enter(runtime_.slot, origin.peer, runtime_.now_ms);
   // Not admitted uncounted: whoever fills the memory would be rid of the limits by it.
   if (seen.no_page) {
@@ -30,7 +30,7 @@ Admission::Verdict Admission::enter(shm::SessionOrigin& origin) {
   (many ? runtime_.stats.limits_address_connections : runtime_.stats.limits_address_rate).add();
   static LogGate gate;
   if (uint64_t n = gate.pass())
-    log_warn("address refused peer={} limit={} times={}", address_text(origin.peer),
+    log_warn("address refused peer={} limit={} times={}", peer_text(origin),
              many ? "max_connections_per_ip" : "connect_rate_per_ip", n);
   return verdict;
 }

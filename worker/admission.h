@@ -2,7 +2,8 @@
 //
 // A connection is counted from its first byte of sense (accept, or its PROXY header, or the request that a proxy forwards)
 // until its session has ended, or it has gone without one; the place of its address travels in its SessionOrigin. Proxies
-// and unix sockets are not counted themselves. Counts are exact over all workers (shm/addresses.h); who came before a
+// and unix sockets are not counted themselves, unless what they say about whom they speak for cannot be read: then the hop
+// that said it is, with all its like (unix sockets together), for a client could have brought that about. Counts are exact over all workers (shm/addresses.h); who came before a
 // limit was set is not among them.
 //
 // Who is refused on a WebSocket without TLS is told so (429), and lingers for it; at most kPolite of them at a time, so
@@ -22,8 +23,10 @@ class Admission {
 
   Admission(Runtime& runtime, shm::AddressTable table) : runtime_(runtime), table_(table) {}
 
+  enum class Who : uint8_t { client, unreadable };
+
   // Admitted: counted, where there is a limit. Refusals are counted by reason.
-  Verdict enter(shm::SessionOrigin& origin);
+  Verdict enter(shm::SessionOrigin& origin, Who who = Who::client);
   void leave(uint32_t place) { table_.leave(runtime_.slot, place); }
 
   // May one more of the refused be told? Then until farewell_done().

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "simdjson.h"
 #include "worker/addresses.h"
+#include "worker/http/passed_headers.h"
 #include "worker/proxy/forwarded.h"
 #include "worker/proxy/header.h"
 #include "worker/tls_connection.h"
@@ -17,6 +18,7 @@
 #include "worker/ws/encoder.h"
 #include "worker/ws/extensions.h"
 #include "worker/ws/handshake.h"
+#include "worker/ws/subprotocol.h"
 
 namespace holdfast {
 namespace {
@@ -31,14 +33,14 @@ bool is_fresh(const tcp::Framer& framer) {
   return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
 }
 
-// By the header of the proxies, where it comes from one.
-void name_client(shm::SessionOrigin& origin, const http::Request& request,
+// By the header of the proxies, where it comes from one. False: it cannot be read to its end.
+bool name_client(shm::SessionOrigin& origin, const http::Request& request,
                  const conf::Listen& listen) {
-  if (listen.forwarded == conf::Forwarded::none) return;
-  in6_addr client = proxy::client_behind(request, listen, origin.peer);
-  if (IN6_ARE_ADDR_EQUAL(&client, &origin.peer)) return;
-  origin.peer = client;
+  proxy::Believed believed = proxy::client_behind(request, listen, origin.peer);
+  if (IN6_ARE_ADDR_EQUAL(&believed.client, &origin.peer)) return believed.readable;
+  origin.peer = believed.client;
   origin.peer_port = 0;  // the header does not say it
+  return believed.readable;
 }
 
 // Empty: the request's extensions cannot be read.
@@ -108,7 +110,7 @@ void Client::feed_proxy_header(std::string_view bytes) {
     static LogGate gate;
     if (uint64_t n = gate.pass())
       log_warn("connection of a proxy does not begin with a PROXY header peer={} times={}",
-               is_unix(handshake_->origin) ? "unix" : address_text(handshake_->origin.peer), n);
+               peer_text(handshake_->origin), n);
     return retire();
   }
   if (header.source) {
@@ -122,9 +124,9 @@ void Client::feed_proxy_header(std::string_view bytes) {
 }
 
 // False: it has been refused. Before a TLS hand-shake nothing can be told: it is what the limit saves.
-bool Client::admit(shm::SessionOrigin& origin, bool can_tell) {
+bool Client::admit(shm::SessionOrigin& origin, bool can_tell, Admission::Who who) {
   Admission& admission = home_.sessions.admission();
-  Admission::Verdict verdict = admission.enter(origin);
+  Admission::Verdict verdict = admission.enter(origin, who);
   if (verdict == Admission::Verdict::admitted) return true;
   if (can_tell && verdict != Admission::Verdict::no_memory && admission.begin_farewell()) {
     turn_away(verdict);
@@ -179,9 +181,8 @@ void Client::feed_handshake(std::string_view bytes) {
     case http::RequestReader::Status::need_more:
       return;
     case http::RequestReader::Status::failed:
-      answer_and_linger(handshake_->reader.error_status(), "text/plain",
-                        handshake_->reader.error_text(), {});
-      return;
+      return turn_down(Refusal::bad_request, handshake_->reader.error_status(),
+                       handshake_->reader.error_text());
     case http::RequestReader::Status::complete:
       break;
   }
@@ -198,29 +199,99 @@ void Client::answer_request(const http::Request& request) {
     std::optional<ws::DeflateTerms> terms = deflate_terms(request, listen);
     if (verdict.status == 101 && !terms) verdict = {400, "Sec-WebSocket-Extensions cannot be read"};
     if (verdict.status == 101) {
+      if (!judge_headers(request) || !choose_subprotocol(request)) return;
       deflate_ = *terms;
       handshake_->key = *request.header("Sec-WebSocket-Key");
-      name_client(handshake_->origin, request, listen);
-      bool counted = handshake_->origin.address_place != shm::kNoPlace;
-      if (!counted && !listen.trusts(handshake_->origin.peer) && !admit(handshake_->origin, true))
-        return;
+      if (!admit_named(request)) return;
       std::optional<token::Claims> claims;
       if (!read_token(request, &claims)) return;
       return begin_session(handshake_->origin, &request, claims ? &*claims : nullptr);
     }
-    std::string_view extra;
-    if (verdict.status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-    if (verdict.status == 405) extra = "Allow: GET\r\n";
-    return answer_and_linger(verdict.status, "text/plain", verdict.why, extra);
+    return turn_down(request, verdict);
   }
   if (request.path() == "/" && !listen.page.empty()) {
     if (request.method != "GET" && request.method != "HEAD")
-      return answer_and_linger(405, "text/plain", "only GET here", "Allow: GET, HEAD\r\n");
+      return turn_down(Refusal::bad_request, 405, "only GET here", {}, "Allow: GET, HEAD\r\n");
     runtime_.stats.pages_served.add();
     return answer_and_linger(200, "text/html; charset=utf-8",
                              request.method == "GET" ? listen.page_html : std::string_view(), {});
   }
-  answer_and_linger(404, "text/plain", "nothing here", {});
+  turn_down(Refusal::bad_path, 404, "nothing here",
+            fmt::format("path=\"{}\" allowed=\"{}\"", shown(request.path()), listen.path));
+}
+
+// Answers, counts and logs why.
+void Client::turn_down(Refusal why, int status, std::string_view text, std::string_view values,
+                       std::string_view extra) {
+  note_refusal(runtime_, why, handshake_->origin, status, text, values);
+  answer_and_linger(status, "text/plain", text, extra);
+}
+
+void Client::turn_down(const http::Request& request, const ws::HandshakeVerdict& verdict) {
+  if (verdict.status != 403) {
+    std::string_view extra;
+    if (verdict.status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    if (verdict.status == 405) extra = "Allow: GET\r\n";
+    return turn_down(Refusal::bad_request, verdict.status, verdict.why, {}, extra);
+  }
+  std::string origin = shown(request.header("Origin").value_or(""));
+  const std::vector<std::string>& allowed = home_.listen.origins;
+  turn_down(Refusal::bad_origin, 403, verdict.why,
+            allowed.empty()
+                ? fmt::format("origin=\"{}\" host=\"{}\" allowed=\"the same host\"", origin,
+                              shown(request.header("Host").value_or("")))
+                : fmt::format("origin=\"{}\" allowed=\"{}\"", origin, fmt::join(allowed, " ")));
+}
+
+// False: it has been refused.
+bool Client::judge_headers(const http::Request& request) {
+  std::string_view doubtful = http::doubtful_header(request);
+  if (doubtful.empty()) return true;
+  turn_down(Refusal::bad_headers, 400, "two headers that an application could not tell apart",
+            fmt::format("header=\"{}\"", shown(doubtful)));
+  return false;
+}
+
+// False: it has been refused. Who offers none gets none: most programs that are no browsers do not.
+bool Client::choose_subprotocol(const http::Request& request) {
+  const std::vector<std::string>& spoken = home_.listen.subprotocols;
+  handshake_->offered = ws::offered_subprotocols(request);
+  handshake_->subprotocol = ws::choose_subprotocol(spoken, handshake_->offered);
+  if (spoken.empty() || handshake_->offered.empty() || !handshake_->subprotocol.empty())
+    return true;
+  turn_down(Refusal::bad_subprotocol, 400, "none of these subprotocols is spoken here",
+            fmt::format("offered=\"{}\" spoken=\"{}\"",
+                        shown(fmt::format("{}", fmt::join(handshake_->offered, " "))),
+                        fmt::join(spoken, " ")));
+  return false;
+}
+
+bool Client::speak(std::string_view subprotocol) {
+  if (!handshake_) return false;
+  const std::vector<std::string>& offered = handshake_->offered;
+  if (std::find(offered.begin(), offered.end(), subprotocol) == offered.end()) return false;
+  handshake_->subprotocol = subprotocol;
+  return true;
+}
+
+// Counts whom a proxy names, or the hop whose word cannot be read. False: it has been refused.
+bool Client::admit_named(const http::Request& request) {
+  shm::SessionOrigin& origin = handshake_->origin;
+  bool readable = name_client(origin, request, home_.listen);
+  if (!readable) {
+    runtime_.stats.handshakes_bad_forwarded.add();
+    bool standard = home_.listen.forwarded == conf::Forwarded::standard;
+    std::string_view name = standard ? "Forwarded" : "X-Forwarded-For";
+    static LogGate gate;
+    if (uint64_t n = gate.pass())
+      log_warn(
+          "header of a proxy cannot be read to its end header={} hop={} value=\"{}\" times={}; "
+          "counted for that hop",
+          name, peer_text(origin), shown(request.header(name).value_or("")), n);
+  }
+  if (origin.address_place != shm::kNoPlace) return true;  // counted, for it came by no proxy
+  if (readable && home_.listen.trusts(origin.peer)) return true;
+  return admit(origin, true, readable ? Admission::Who::client : Admission::Who::unreadable);
 }
 
 // False: it has been refused.
@@ -271,11 +342,15 @@ void Client::begin_session(shm::SessionOrigin& origin, const http::Request* requ
     session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin);
   if (session_ == nullptr) {
     if (!handshake_) home_.sessions.admission().leave(origin.address_place);
+    if (runtime_.stopping)
+      note_refusal(runtime_, Refusal::stopping, origin, websocket() ? 503 : 0,
+                   "the server is stopping", {});
     return refuse(503, runtime_.stopping ? "the server is stopping" : "the server is full");
   }
   origin.address_place = shm::kNoPlace;
   if (claims != nullptr) apply(*claims);
-  Opening opening{request, {}, {}, origin.peer_port, 0};
+  Opening opening{request, {}, {}, origin.peer_port, 0, {}};
+  if (handshake_) opening.subprotocol = handshake_->subprotocol;
   if (!is_unix(origin)) opening.remote_address = address_text(origin.peer);
   local_address(fd(), &opening.server_address, &opening.server_port);
   home_.backend.open(*session_, opening);
@@ -288,6 +363,8 @@ void Client::accept(std::string_view extra_headers) {
   if (websocket()) {
     std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
     extra += ws::extensions_line(deflate_);
+    if (!handshake_->subprotocol.empty())
+      extra += http::header_line("Sec-WebSocket-Protocol", handshake_->subprotocol);
     extra += extra_headers;
     if (deflate_.on()) runtime_.stats.ws_negotiated.add();
     enqueue_first(BufferRef::concat(ws::accept_head(handshake_->key, extra)));
@@ -631,6 +708,8 @@ handover::ClientRecord Client::save() const {
     if (phase_ == Phase::handshake) r.handshake = handshake_->reader.replay();
     r.key = handshake_->key;
     r.early = handshake_->early;
+    r.offered = handshake_->offered;
+    r.subprotocol = handshake_->subprotocol;
   }
   Codec fresh = make_codec();
   const Codec& codec = codec_ ? *codec_ : fresh;
@@ -692,6 +771,8 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
     client->handshake_ = client->make_handshake(origin);
     client->handshake_->key = std::move(r.key);
     client->handshake_->early = std::move(r.early);
+    client->handshake_->offered = std::move(r.offered);
+    client->handshake_->subprotocol = std::move(r.subprotocol);
     size_t used =
         0;  // not whole there, so not whole here; a smaller limit shows with the next bytes
     (void)client->handshake_->reader.feed(r.handshake, &used);

@@ -41,6 +41,7 @@
 #include "worker/backend.h"
 #include "worker/connection.h"
 #include "worker/http/request.h"
+#include "worker/refusal.h"
 #include "worker/sessions.h"
 #include "worker/tcp/framer.h"
 #include "worker/ws/decoder.h"
@@ -50,6 +51,9 @@ class Context;
 }
 namespace holdfast::token {
 struct Claims;
+}
+namespace holdfast::ws {
+struct HandshakeVerdict;
 }
 
 namespace holdfast {
@@ -92,6 +96,15 @@ class Client : public Connection,
   // Answers of the backend's open(). `extra_headers`: complete header lines for the 101, or "".
   void accept(std::string_view extra_headers);
   void refuse(int status, std::string_view body, EndReason reason = EndReason::refused);
+  // Before accept(): the subprotocol the 101 names, instead of the one that the listener's settings have chosen. False: the
+  // client has not offered it.
+  [[nodiscard]] bool speak(std::string_view subprotocol);
+  std::string_view subprotocol() const {
+    return handshake_ ? std::string_view(handshake_->subprotocol) : std::string_view();
+  }
+  std::vector<std::string> offered() const {
+    return handshake_ ? handshake_->offered : std::vector<std::string>();
+  }
 
   // False: closing, or the bound of unsent bytes was passed, and what then happens says the policy. To be
   // closed, the session waits for the end of this turn: the caller may be walking a channel's members.
@@ -138,6 +151,8 @@ class Client : public Connection,
     std::string key = {};    // Sec-WebSocket-Key, once the request is whole
     std::string early = {};  // proxied: what has come; later: what came behind the request
     bool refused = false;    // told that its address has too many connections
+    std::vector<std::string> offered = {};  // subprotocols
+    std::string subprotocol = {};           // of them, what the 101 will name; "": none
   };
 
   using Codec = std::variant<ws::Decoder, tcp::Framer>;
@@ -150,11 +165,18 @@ class Client : public Connection,
   void feed_proxy_header(std::string_view bytes);
   void feed_handshake(std::string_view bytes);
   void answer_request(const http::Request& request);
-  bool admit(shm::SessionOrigin& origin, bool can_tell);
+  bool admit(shm::SessionOrigin& origin, bool can_tell,
+             Admission::Who who = Admission::Who::client);
   void turn_away(Admission::Verdict why);
   void begin_session(shm::SessionOrigin& origin, const http::Request* request,
                      const token::Claims* claims = nullptr);
   void apply(const token::Claims& claims);
+  void turn_down(Refusal why, int status, std::string_view text, std::string_view values = {},
+                 std::string_view extra = {});
+  void turn_down(const http::Request& request, const ws::HandshakeVerdict& verdict);
+  bool judge_headers(const http::Request& request);
+  bool choose_subprotocol(const http::Request& request);
+  bool admit_named(const http::Request& request);
   bool read_token(const http::Request& request, std::optional<token::Claims>* claims);
   void answer_and_linger(int status, std::string_view type, std::string_view body,
                          std::string_view extra);

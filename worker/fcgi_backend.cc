@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "worker/client.h"
+#include "worker/http/chars.h"
+#include "worker/refusal.h"
 #include "worker/tracer.h"
 
 namespace holdfast {
@@ -216,6 +218,9 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
                                   "the application does not answer");
   }
   if (!accepted) return session.client->refuse(answer.status, answer.body);
+  if (!choose_subprotocol(session, answer))
+    return session.client->refuse(502, "the application chose a subprotocol that was not offered",
+                                  EndReason::backend);
   bool whole = actions_.before_close(session, answer);  // pushes wait behind the 101
   if (session.client == nullptr) return;
   if (!whole) return session.client->refuse(502, kTooLong, EndReason::backend);
@@ -224,6 +229,31 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
     if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
   session.client->accept(cookies);
   if (session.client != nullptr) actions_.close(session, answer);
+}
+
+// False: the application has named what the client would break off for.
+bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answer) {
+  std::vector<std::string_view> named;
+  for (const auto& [name, value] : answer.headers)
+    if (strcasecmp(name.c_str(), "Sec-WebSocket-Protocol") == 0)
+      named.push_back(http::trimmed(value));
+  bool websocket = session.listen->protocol == conf::Protocol::websocket;
+  if (named.empty() || !websocket) return true;
+  std::string before(session.client->subprotocol());
+  if (named.size() == 1 && session.client->speak(named[0])) {
+    speak_params(conf_, before, named[0], state(session).params);
+    return true;
+  }
+  runtime_.stats.backend_bad_headers.add();
+  runtime_.stats.handshakes_bad_subprotocol.add();
+  static LogGate gate;
+  if (uint64_t n = gate.pass())
+    log_warn(
+        "connect event answered with a subprotocol that was not offered session={} backend={} "
+        "chosen=\"{}\" offered=\"{}\" times={}; refusing hand-shakes",
+        session.id.hex(), conf_.name, shown(fmt::format("{}", fmt::join(named, ", "))),
+        shown(fmt::format("{}", fmt::join(session.client->offered(), ", "))), n);
+  return false;
 }
 
 // ---- messages

@@ -83,6 +83,7 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   bool full(const Session& session) const;
   bool submit(Session& session, AppEvent event, bool binary, std::string body);
   void connect_answered(Session& session, const fcgi::Answer& answer);
+  bool choose_subprotocol(Session& session, const fcgi::Answer& answer);
   void message_answered(Session& session, const fcgi::Answer& answer);
   void close_answered(Session& session, const fcgi::Answer& answer);
   void message_failed(Session& session, uint16_t code, std::string_view why);

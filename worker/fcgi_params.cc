@@ -2,12 +2,13 @@
 
 #include <arpa/inet.h>
 
-#include <map>
-
 #include "worker/fcgi/codec.h"
+#include "worker/http/passed_headers.h"
 
 namespace holdfast {
 namespace {
+
+constexpr std::string_view kSubprotocol = "HOLDFAST_SUBPROTOCOL";
 
 // Ours, unless the configuration names it.
 class Writer {
@@ -28,36 +29,6 @@ std::string script_name(const conf::Backend& backend) {
   if (file.starts_with(root) && file.size() > root.size() && file[root.size()] == '/')
     return file.substr(root.size());
   return file.substr(file.rfind('/'));
-}
-
-// "X-Forwarded-For" -> "HTTP_X_FORWARDED_FOR"; "" for what must not pass.
-std::string cgi_name(std::string_view header) {
-  std::string name = "HTTP_";
-  for (char c : header) {
-    if (c == '_') return {};
-    if (c == '-') {
-      name += '_';
-    } else {
-      name += (c >= 'a' && c <= 'z') ? char(c - 'a' + 'A') : c;
-    }
-  }
-  // What is encoded cannot be a message, so nobody is asked for it.
-  if (name == "HTTP_ACCEPT_ENCODING") return {};
-  if (name == "HTTP_PROXY" || name == "HTTP_CONTENT_TYPE" || name == "HTTP_CONTENT_LENGTH")
-    return {};
-  return name;
-}
-
-// Repeated headers become one parameter (RFC 9110 section 5.3; Cookie by RFC 9113 section 8.2.3).
-std::map<std::string, std::string> header_params(const http::Request& request) {
-  std::map<std::string, std::string> all;
-  for (const http::Header& header : request.headers) {
-    std::string name = cgi_name(header.name);
-    if (name.empty()) continue;
-    auto [it, fresh] = all.emplace(name, header.value);
-    if (!fresh) it->second += (name == "HTTP_COOKIE" ? "; " : ", ") + header.value;
-  }
-  return all;
 }
 
 std::string percent_encoded(std::string_view text) {
@@ -112,15 +83,25 @@ std::string session_params(const conf::Backend& backend, const Session& session,
   writer.put("SESSIONID", session.id.hex());
   std::string_view host;
   if (request != nullptr) {
-    for (const auto& [name, value] : header_params(*request)) writer.put(name, value);
+    for (const http::Header& header : http::passed_headers(*request))
+      writer.put(http::cgi_name(header.name), header.value);
     host = request->header("Host").value_or("");
     size_t colon = host.rfind(':');
     if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
       host = host.substr(0, colon);
   }
   writer.put("SERVER_NAME", host.empty() ? std::string_view(opening.server_address) : host);
+  if (!opening.subprotocol.empty()) writer.put(kSubprotocol, opening.subprotocol);
   out.shrink_to_fit();
   return out;
+}
+
+void speak_params(const conf::Backend& backend, std::string_view before, std::string_view chosen,
+                  std::string& session_params) {
+  std::string old;
+  if (!before.empty()) Writer(backend, old).put(kSubprotocol, before);
+  if (session_params.ends_with(old)) session_params.resize(session_params.size() - old.size());
+  Writer(backend, session_params).put(kSubprotocol, chosen);
 }
 
 std::string orphan_params(const conf::Backend& backend, const shm::SessionView& view) {

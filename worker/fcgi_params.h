@@ -17,10 +17,13 @@ enum class AppEvent : uint8_t { message, connect, close };
 // REQUEST_METHOD, SCRIPT_*, DOCUMENT_ROOT, GATEWAY_INTERFACE, SERVER_SOFTWARE, HOLDFAST_NODE and the configured ones, which win.
 std::string backend_params(const conf::Backend& backend, uint16_t node);
 
-// REQUEST_URI, QUERY_STRING, REMOTE_*, SERVER_*, SESSIONID and every header of the hand-shake as HTTP_*. Left out: `Proxy`
-// (httpoxy, CVE-2016-5385), names with an underscore (they would collide with their hyphen twin), Content-*.
+// REQUEST_URI, QUERY_STRING, REMOTE_*, SERVER_*, SESSIONID and headers of the hand-shake as HTTP_*, by the rule of
+// http/passed_headers.h. HOLDFAST_SUBPROTOCOL comes last: speak_params() changes it.
 std::string session_params(const conf::Backend& backend, const Session& session,
                            const Opening& opening);
+// The application has chosen another subprotocol than `before` ("": none).
+void speak_params(const conf::Backend& backend, std::string_view before, std::string_view chosen,
+                  std::string& session_params);
 // The same for a session of which only the directory's entry is left.
 std::string orphan_params(const conf::Backend& backend, const shm::SessionView& view);
 

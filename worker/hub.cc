@@ -6,12 +6,15 @@
 namespace holdfast {
 namespace {
 
-void find_rule(const std::vector<conf::ChannelRule>& rules, Channel& channel) {
+// Clients choose names, so tags are keyed, or a channel could be made to throw away another's messages. They travel with
+// what waits in the queues: the key is the instance's.
+void find_rule(const std::vector<conf::ChannelRule>& rules, const shm::ChannelFilter& filter,
+               Channel& channel) {
   for (const conf::ChannelRule& rule : rules) {
     if (!resp::glob_match(rule.pattern, channel.name)) continue;
     channel.rule = &rule;
     bool alone = rule.slow_consumer == conf::SlowConsumer::keep_latest;
-    channel.tag = hash_name(alone ? channel.name : rule.pattern) | 1;  // never 0
+    channel.tag = filter.hash(alone ? channel.name : rule.pattern) | 1;  // never 0
     return;
   }
 }
@@ -89,7 +92,7 @@ shm::Cell& Hub::gauge_of(const ChannelMember& who) {
 Hub::Channels::iterator Hub::add_channel(std::string_view name) {
   auto channel = std::make_unique<Channel>();
   channel->name = name;
-  if (!is_user_channel(name)) find_rule(runtime_.config.channels, *channel);
+  if (!is_user_channel(name)) find_rule(runtime_.config.channels, filter_, *channel);
   ordered_.insert(*channel);
   return channels_.emplace(std::string(name), std::move(channel)).first;
 }

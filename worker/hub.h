@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/hash.h"
 #include "shm/channel_filter.h"
 #include "worker/payload.h"
 #include "worker/runtime.h"
@@ -90,17 +91,14 @@ class Hub {
   size_t channel_count() const { return channels_.size(); }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view s) const { return hash_name(s); }
-  };
   struct ByName {
     using is_transparent = void;
     bool operator()(const Channel& a, const Channel& b) const { return a.name < b.name; }
     bool operator()(const Channel& a, std::string_view b) const { return a.name < b; }
     bool operator()(std::string_view a, const Channel& b) const { return a < b.name; }
   };
-  using Channels = std::unordered_map<std::string, std::unique_ptr<Channel>, Hash, std::equal_to<>>;
+  using Channels =
+      std::unordered_map<std::string, std::unique_ptr<Channel>, NameHash, std::equal_to<>>;
   bool full(const Session& session) const;
   shm::Cell& gauge_of(const ChannelMember& who);
   Channels::iterator add_channel(std::string_view name);

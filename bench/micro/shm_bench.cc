@@ -98,7 +98,7 @@ BENCHMARK(directory_view)->Name("directory/view");
 void filter_raise_lower(benchmark::State& state) {
   constexpr uint32_t kBuckets = 65'536;
   Zeroed<std::atomic<uint16_t>> counts(size_t{kBuckets} * kWorkers);
-  ChannelFilter filter(counts.get(), kBuckets, kWorkers);
+  ChannelFilter filter(counts.get(), kBuckets, kWorkers, {1, 2});
   for (auto _ : state) {
     filter.raise(1, "room-4711");
     filter.lower(1, "room-4711");
@@ -110,7 +110,7 @@ void filter_for_each(benchmark::State& state) {
   constexpr uint32_t kBuckets = 65'536;
   auto workers = uint32_t(state.range(0));
   Zeroed<std::atomic<uint16_t>> counts(size_t{kBuckets} * workers);
-  ChannelFilter filter(counts.get(), kBuckets, workers);
+  ChannelFilter filter(counts.get(), kBuckets, workers, {1, 2});
   filter.raise(workers - 1, "room-4711");
   uint64_t met = 0;
   for (auto _ : state) filter.for_each("room-4711", [&](uint32_t) { ++met; });

@@ -245,6 +245,21 @@ TEST_F(Upgrade, IsRefusedForAnotherLayoutOfTheSegment) {
   expect_everybody_goes_on();
 }
 
+// A version that does not know the segment's key would look for channels elsewhere, and nobody would notice what is lost.
+TEST_F(Upgrade, IsRefusedForABinaryThatDoesNotKnowTheSegmentsKey) {
+  start();
+  std::string bytes = read_file(binary("HF_HOLDFASTD"));
+  const std::string word = "names are hashed with the segment's key";
+  size_t found = 0;
+  for (size_t at = bytes.find(word); at != std::string::npos; at = bytes.find(word, at)) {
+    bytes.replace(at, 5, "NAMES");
+    ++found;
+  }
+  ASSERT_GT(found, 0u);
+  install(bytes);
+  expect_refused("older than the segment");
+}
+
 TEST_F(Upgrade, GoesBackToTheFormerBinaryWhenTheNewOneCrashesAmidTheTakeover) {
   start();
   ino_t before = running_image();

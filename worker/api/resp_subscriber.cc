@@ -1,13 +1,13 @@
 #include "worker/api/resp_subscriber.h"
 
-#include <unordered_set>
+#include <set>
 
 namespace holdfast::api {
 
 bool RespSubscriber::has_room_for(resp::Arguments channels) const {
   if (count() + channels.size() <= kMaxSubscriptions) return true;
-  // Some may be there already, or be named twice.
-  std::unordered_set<std::string_view> all(channels.begin(), channels.end());
+  // Some may be there already, or be named twice. A stranger chooses the names: no hash that he can foresee.
+  std::set<std::string_view> all(channels.begin(), channels.end());
   for (const Membership& m : memberships) all.insert(m.channel->name);
   return all.size() <= kMaxSubscriptions;
 }

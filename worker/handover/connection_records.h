@@ -140,13 +140,16 @@ struct ClientRecord {
   bool reading = false;
   bool slow = false;
   bool shut = false;
-  std::optional<TlsRecord> tls;  // empty: it speaks without
-  uint8_t deflate = 0;           // ws::DeflateTerms
+  std::optional<TlsRecord> tls;      // empty: it speaks without
+  uint8_t deflate = 0;               // ws::DeflateTerms
+  std::vector<std::string> offered;  // with key: subprotocols of the hand-shake
+  std::string subprotocol;           // with key: what its answer will name
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
-         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate] = r;
+         framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate, offered,
+         subprotocol] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -167,6 +170,8 @@ void fields(Archive& a, ClientRecord& r) {
   a(18, tls);
   // Without it the client's next message would be a protocol error.
   a(19 | kNeeded, deflate);
+  a(30, offered);
+  a(31, subprotocol);
 }
 
 struct MembershipRecord {

@@ -1,8 +1,11 @@
 // worker/token/connect_token.h - the token of a hand-shake: a JSON Web Token (RFC 7519), signed by who knows the user.
 //
 // So a hand-shake needs no request to the application: `sub` becomes the session's user, `channels` (an array of strings)
-// what it joins, `exp` when it ends. Signatures are verified by libjwt with the one algorithm and key of the listener;
-// whatever algorithm the token itself names counts for nothing.
+// what it joins, `exp` when it ends. Signatures are verified by libjwt with the one algorithm and key of the listener; a token
+// that names another algorithm is refused, and one with `crit`, for no extension is understood here.
+//
+// Claims are read here, and strictly: a name that comes twice, a `sub` that is no text, times that are no numbers from 0 to 10^12
+// (they need not be whole), and a token is refused. What is signed is meant.
 #pragma once
 
 #include <cstdint>

@@ -58,8 +58,12 @@ bool origin_allowed(std::string_view sent, std::string_view host,
                     const std::vector<std::string>& origins) {
   std::string origin = lower(sent);
   if (origins.empty()) return same_host(origin, host);
+  // The configuration's are written as browsers send them; other programs, and sessions of a version before, may not be.
+  std::string_view scheme = std::string_view(origin).substr(0, origin.find("://"));
+  std::string_view plain = without_default_port(origin, scheme);
   return std::any_of(origins.begin(), origins.end(), [&](const std::string& allowed) {
-    return allowed == "*" || lower(allowed) == origin;
+    std::string listed = lower(allowed);
+    return allowed == "*" || without_default_port(listed, scheme) == plain;
   });
 }
 

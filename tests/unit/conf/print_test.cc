@@ -23,6 +23,7 @@ hang_timeout = "1m"
 tls_ticket_lifetime = "90s"
 tls_groups = ["P-384", "P-521"]
 seccomp = "log"
+core_dumps = true
 [log]
 level = "trace"
 target = "logs/holdfast.log"
@@ -51,6 +52,7 @@ path = "/a/b"
 page = "page.html"
 backend = "app"
 origins = ["https://example.com", "http://[::1]:3000", "null"]
+subprotocols = ["graphql-transport-ws", "mqtt"]
 channels = ["q\"uote", "back\\slash", "tab\\t", "umlaut ä"]
 ping_interval = "1s"
 idle_timeout = "2s"

@@ -1,6 +1,8 @@
 #include "master/pidfile.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -58,6 +60,42 @@ TEST_F(PidFileTaken, IsTakenOverFromAKilledHolder) {
   auto file = PidFile::take(path);
   ASSERT_TRUE(file);
   EXPECT_EQ(contents(path), fmt::format("{}\n", getpid()));
+}
+
+TEST(PidFile, IsNobodyElsesToOpen) {
+  conf::TempDir dir;
+  std::string path = dir / "holdfastd.pid";
+  { std::ofstream(path) << "1\n"; }
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);  // as versions before left it
+  auto file = PidFile::take(path);
+  ASSERT_TRUE(file);
+  struct stat status {};
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+// Who may read a file may lock it for reading: that must not keep a master from starting.
+TEST(PidFile, AReadersLockDoesNotStopAMaster) {
+  conf::TempDir dir;
+  std::string path = dir / "holdfastd.pid", ready = dir / "ready";
+  { std::ofstream(path) << "1\n"; }
+  test::Forked reader([&] {
+    int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    struct flock lock {};
+    lock.l_type = F_RDLCK;
+    lock.l_whence = SEEK_SET;
+    if (fd == -1 || fcntl(fd, F_SETLK, &lock) != 0) return 1;
+    std::ofstream(ready) << "ready";
+    pause();
+    return 0;
+  });
+  ASSERT_TRUE(test::eventually([&] { return contents(ready) == "ready"; }));
+  auto file = PidFile::take(path);
+  ASSERT_TRUE(file) << file.error().text();
+  EXPECT_EQ(contents(path), fmt::format("{}\n", getpid()));
+  // And it holds what it has taken.
+  test::Forked second([&] { return PidFile::take(path) ? 1 : 0; });
+  EXPECT_EQ(second.exit_status(), 0);
 }
 
 TEST(PidFile, StaysWhenAChildLetsItGo) {

@@ -33,7 +33,7 @@ class Addresses : public ::testing::Test {
 
   std::vector<AddressEntry> entries = std::vector<AddressEntry>(kSlots * kEach);
   std::vector<SlotHead> heads = std::vector<SlotHead>(kSlots);
-  AddressTable table{entries.data(), heads.data(), kSlots, kEach, 42};
+  AddressTable table{entries.data(), heads.data(), kSlots, kEach, 42, {1, 2}};
 };
 
 TEST_F(Addresses, AreCountedOverAllSlots) {
@@ -111,7 +111,7 @@ TEST_F(Addresses, TooManyAreNotCounted) {
 TEST_F(Addresses, NothingOfASlotThatNeverBeganIsRead) {
   // The third's would be behind the end, which a sanitizer sees.
   std::vector<AddressEntry> fewer(2 * kEach);
-  table = {fewer.data(), heads.data(), kSlots, kEach, 42};
+  table = {fewer.data(), heads.data(), kSlots, kEach, 42, {1, 2}};
   EXPECT_EQ(enter(0, v4(1)), 1u);
 }
 

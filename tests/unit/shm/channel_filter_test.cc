@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,14 +27,14 @@ class Filter : public testing::Test {
   std::string collision(std::string_view name) const {
     for (int i = 0;; ++i) {
       std::string other = "other-" + std::to_string(i);
-      if ((hash_name(other) ^ hash_name(name)) % kBuckets == 0) return other;
+      if ((filter_.hash(other) ^ filter_.hash(name)) % kBuckets == 0) return other;
     }
   }
 
   std::unique_ptr<std::atomic<uint16_t>[]> counts_ {
     new std::atomic<uint16_t>[ size_t{kBuckets} * kWorkers ]()
   };
-  ChannelFilter filter_{counts_.get(), kBuckets, kWorkers};
+  ChannelFilter filter_{counts_.get(), kBuckets, kWorkers, {4, 2}};
 };
 
 using Workers = std::vector<uint32_t>;
@@ -60,7 +61,7 @@ TEST_F(Filter, CountsChannelsOfABucketTogether) {
 
 TEST_F(Filter, KeepsBucketsApart) {
   std::string elsewhere = "news";
-  while ((hash_name(elsewhere) ^ hash_name("news")) % kBuckets == 0) elsewhere += "x";
+  while ((filter_.hash(elsewhere) ^ filter_.hash("news")) % kBuckets == 0) elsewhere += "x";
   filter_.raise(2, "news");
   EXPECT_EQ(workers_of(elsewhere), Workers{});
 }
@@ -83,6 +84,24 @@ TEST_F(Filter, ClearingAColumnLeavesTheOthers) {  // I3
     for (uint32_t w : {1u, 2u}) filter_.raise(w, "room-" + std::to_string(i));
   filter_.clear_column(1);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(workers_of("room-" + std::to_string(i)), Workers{2});
+}
+
+// Who knows the function but not the key finds no names that meet.
+TEST_F(Filter, NamesThatMeetUnderOneKeyDoNotUnderAnother) {
+  std::vector<std::string> meeting;
+  for (int i = 0; meeting.size() < 64; ++i) {
+    std::string name = "news-" + std::to_string(i);
+    if (filter_.hash(name) % kBuckets == 7) meeting.push_back(name);
+  }
+  ChannelFilter other{counts_.get(), kBuckets, kWorkers, {4, 3}};
+  std::set<uint64_t> buckets;
+  for (const std::string& name : meeting) buckets.insert(other.hash(name) % kBuckets);
+  EXPECT_GT(buckets.size(), 20u);
+}
+
+TEST_F(Filter, WithoutAKeyItIsThatOfVersionsBefore) {
+  ChannelFilter old{counts_.get(), kBuckets, kWorkers, {}};
+  EXPECT_EQ(old.hash("news"), hash_name("news"));
 }
 
 }  // namespace

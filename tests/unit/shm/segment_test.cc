@@ -81,6 +81,20 @@ TEST_F(Seg, HeaderSaysWhatItWasMadeOf) {
   EXPECT_EQ(std::string(header.build), HOLDFAST_VERSION);
 }
 
+TEST_F(Seg, NamesAreHashedWithAKeyOfItsOwn) {
+  auto segment = create();
+  ASSERT_TRUE(segment);
+  HashKey key = segment->name_key();
+  EXPECT_FALSE(key.none());
+  EXPECT_EQ(segment->filter().hash("news"), hash_name("news", key));
+  auto attached = Segment::attach(instance);
+  ASSERT_TRUE(attached);
+  EXPECT_EQ(attached->filter().hash("news"), hash_name("news", key));
+  // A version that knew no key has left zeros there.
+  patch([](Header& h) { h.name_key = {}; });
+  EXPECT_EQ(segment->filter().hash("news"), hash_name("news"));
+}
+
 TEST_F(Seg, ALargeOneCostsNothingUntilItIsUsed) {
   auto segment = create({.max_workers = 64,
                          .max_sessions = 1'000'000,

@@ -6,6 +6,7 @@
 #include <jwt.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <random>
@@ -13,6 +14,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/base64url.h"
 #include "tests/harness/openssl_client.h"
 
 namespace holdfast::token {
@@ -105,6 +107,30 @@ TEST_P(ConnectToken, ClaimsThatMakeNoSenseAreRefused) {
   EXPECT_EQ(refusal(R"({"channels":[""]})"), "channels has what is no channel's name");
 }
 
+// NumericDate (RFC 7519 section 2) may have a fraction.
+TEST_P(ConnectToken, TimesNeedNotBeWhole) {
+  EXPECT_EQ(refusal(R"({"exp":0.5})"), "the token has expired");
+  EXPECT_EQ(refusal(R"({"exp":0})"), "the token has expired");
+  EXPECT_EQ(refusal(R"({"exp":1800000000.999})"), "the token has expired");
+  EXPECT_EQ(refusal(R"({"nbf":1800000000.001})"), "the token is not valid yet");
+  Result<Claims> claims = verified(R"({"exp":1800000001.5,"nbf":0,"iat":1799999999.25})");
+  ASSERT_TRUE(claims) << claims.error().text();
+  EXPECT_EQ(claims->expires_wall_s, kNow + 1);
+}
+
+TEST_P(ConnectToken, WhatIsThereMustBeWhatItIsToBe) {
+  for (const char* no_time : {"null", "true", "\"1900000000\"", "[1900000000]", "{}", "-0.5", "-1",
+                              "1e13", "9223372036854775807"})
+    for (std::string name : {"exp", "nbf", "iat"})
+      EXPECT_EQ(refusal("{\"" + name + "\":" + no_time + "}"), name + " is not a time") << no_time;
+  for (const char* no_text : {"null", "42", "true", "[\"42\"]", "{\"a\":1}"})
+    EXPECT_EQ(refusal(std::string("{\"sub\":") + no_text + "}"), "sub is not a text") << no_text;
+  for (const char* no_list : {"null", "\"a\"", "{}", "[null]", "[[\"a\"]]"})
+    EXPECT_EQ(refusal(std::string("{\"channels\":") + no_list + "}"),
+              "channels is not a list of texts")
+        << no_list;
+}
+
 TEST_P(ConnectToken, IsForWhomItNames) {
   conf::ConnectToken chat = by();
   chat.audience = "chat";
@@ -117,6 +143,51 @@ TEST_P(ConnectToken, IsForWhomItNames) {
   EXPECT_FALSE(good(R"({"aud":["mail"]})"));
   EXPECT_FALSE(good(R"({"aud":7})"));
   EXPECT_FALSE(good(R"({})"));
+}
+
+// Tokens of any header and claims, as text, signed by hand: HMAC is simple enough.
+std::string hand_signed(const std::string& header, const std::string& claims) {
+  const std::string& secret = keys(conf::TokenAlgorithm::hs256).secret;
+  std::string token = to_base64url(header) + "." + to_base64url(claims);
+  unsigned char mac[EVP_MAX_MD_SIZE];
+  unsigned bytes = 0;
+  HMAC(EVP_sha256(), secret.data(), int(secret.size()),
+       reinterpret_cast<const unsigned char*>(token.data()), token.size(), mac, &bytes);
+  return token + "." + to_base64url({reinterpret_cast<const char*>(mac), bytes});
+}
+
+std::string refusal_of(const std::string& header, const std::string& claims) {
+  conf::ConnectToken by{conf::TokenAlgorithm::hs256, "", keys(conf::TokenAlgorithm::hs256).open, "",
+                        true};
+  Result<Claims> read = verify(by, hand_signed(header, claims), kNow, 3);
+  return read ? "accepted" : read.error().text();
+}
+
+TEST(SignedByHand, CritIsRefused) {  // RFC 7515 section 4.1.11
+  constexpr const char* kGood = R"({"alg":"HS256","typ":"JWT","kid":"7"})";
+  EXPECT_EQ(refusal_of(kGood, R"({"sub":"42"})"), "accepted");
+  for (const char* crit : {R"(["exp"])", R"(["b64"],"b64":false)", R"(["x"],"x":1)", "[]", "null"})
+    EXPECT_EQ(refusal_of(R"({"alg":"HS256","crit":)" + std::string(crit) + "}", R"({"sub":"42"})"),
+              "crit names what is not understood here")
+        << crit;
+}
+
+TEST(SignedByHand, AlgIsWhatTheListenerWantsLetterByLetter) {
+  for (const char* header : {R"({"alg":"hs256"})", R"({"alg":"none"})", R"({"alg":"HS384"})",
+                             R"({"alg":null})", R"({"alg":["HS256"]})", R"({"typ":"JWT"})"})
+    EXPECT_EQ(refusal_of(header, R"({"sub":"42"})"), "the token's signature is not good") << header;
+  for (const char* header : {R"({"alg":"none","alg":"HS256"})", R"({"alg":"HS256","alg":"none"})"})
+    EXPECT_EQ(refusal_of(header, R"({"sub":"42"})"), "the token's header cannot be read");
+}
+
+TEST(SignedByHand, NamesThatComeTwiceAreRefused) {
+  constexpr const char* kHeader = R"({"alg":"HS256"})";
+  for (const char* claims : {R"({"sub":"42","sub":"admin"})", R"({"sub":"42","\u0073ub":"admin"})",
+                             R"({"exp":1,"exp":1900000000})", R"({"x":1,"x":1})"})
+    EXPECT_EQ(refusal_of(kHeader, claims), "the token's claims cannot be read") << claims;
+  for (const char* claims : {R"(["sub"])", R"("sub")", "", R"({"sub":"42"} {})",
+                             "{\"sub\":\"\xff\"}", R"({"sub":"42\u0000admin"})"})
+    EXPECT_NE(refusal_of(kHeader, claims), "accepted") << claims;
 }
 
 // Every byte of a token matters: one changed bit anywhere, and it is refused.

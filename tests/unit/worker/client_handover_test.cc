@@ -81,6 +81,26 @@ std::string handshake_bytes(const std::string& more = {}) {
          more + "\r\n";
 }
 
+TEST_F(ClientHandover, TheOfferedSubprotocolsMoveWithTheHandshake) {
+  room().web.subprotocols = {"mqtt"};
+  room().backend.accepts = false;
+  for (std::string_view chosen : {"", "stomp"}) {
+    Peer peer = room().connect(room().web, room().backend);
+    peer.send(handshake_bytes("Sec-WebSocket-Protocol: stomp, mqtt\r\n"));
+    ASSERT_TRUE(room().turn_until([&] { return room().session_of(peer) != nullptr; }));
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+    Session* session = room().session_of(peer);
+    ASSERT_NE(session, nullptr);
+    EXPECT_FALSE(session->client->speak("amqp"));
+    EXPECT_EQ(session->client->speak(chosen), !chosen.empty());
+    session->client->accept({});
+    std::string line = "Sec-WebSocket-Protocol: " + std::string(chosen.empty() ? "mqtt" : chosen);
+    ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).empty(); }));
+    EXPECT_NE(peer.received().find(line + "\r\n"), std::string::npos) << peer.received();
+  }
+}
+
 // Hand-shake, a message, a fragmented one with a ping between its parts, a long one: the client moves at every
 // single byte of them.
 TEST_F(ClientHandover, WebSocketMovesAtEveryByte) {

@@ -118,5 +118,53 @@ TEST_F(ClientProxy, TheRequestsHeaderIsTakenFromProxiesOnly) {
   EXPECT_EQ(origin_of(behind), "192.0.2.7 4711");
 }
 
+// Nobody is exempt from the limits because of what a client has put into the list: the hop that wrote it counts, here the
+// unix socket.
+TEST_F(ClientProxy, WhoCannotBeReadCountsForTheHopThatSentIt) {
+  room_.web.proxy_protocol = false;
+  room_.config.limits.max_connections_per_ip = 3;
+  using enum conf::Forwarded;
+  for (auto [forwarded, header] : {std::pair{x_forwarded_for, "X-Forwarded-For: \"\r\n"},
+                                   std::pair{standard, "Forwarded: for=198.51.100.66;x=\"\r\n"}}) {
+    room_.web.forwarded = forwarded;
+    uint64_t bad = stats().handshakes_bad_forwarded.get();
+    std::vector<Peer> in;
+    for (int i = 0; i < 3; ++i) {
+      in.push_back(room_.connect(room_.web, room_.backend));
+      test::shake_hands(in.back(), header);
+      ASSERT_TRUE(opens(in.back())) << i;
+    }
+    Peer fourth = room_.connect(room_.web, room_.backend);
+    test::shake_hands(fourth, header);
+    ASSERT_TRUE(room_.turn_until([&] { return !fourth.received().empty(); }));
+    EXPECT_TRUE(fourth.received().starts_with("HTTP/1.1 429 ")) << fourth.received();
+    EXPECT_EQ(stats().handshakes_bad_forwarded.get(), bad + 4);
+    // The proxy itself, and whom it does name, are not held up by them.
+    for (const char* good : {"", forwarded == standard ? "Forwarded: for=192.0.2.9\r\n"
+                                                       : "X-Forwarded-For: 192.0.2.9\r\n"}) {
+      Peer other = room_.connect(room_.web, room_.backend);
+      test::shake_hands(other, good);
+      EXPECT_TRUE(opens(other)) << good;
+    }
+    in.clear();
+    ASSERT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  }
+}
+
+TEST_F(ClientProxy, AnOpenQuoteDoesNotHideTheClientThatTheProxyNames) {
+  room_.web.proxy_protocol = false;
+  room_.config.limits.max_connections_per_ip = 1;
+  room_.web.forwarded = conf::Forwarded::x_forwarded_for;
+  Peer first = room_.connect(room_.web, room_.backend);
+  test::shake_hands(first, "X-Forwarded-For: \", 192.0.2.9\r\n");
+  ASSERT_TRUE(opens(first));
+  EXPECT_EQ(origin_of(first), "192.0.2.9 0");
+  Peer second = room_.connect(room_.web, room_.backend);
+  test::shake_hands(second, "X-Forwarded-For: \"\"\", 192.0.2.9\r\n");
+  ASSERT_TRUE(room_.turn_until([&] { return !second.received().empty(); }));
+  EXPECT_TRUE(second.received().starts_with("HTTP/1.1 429 ")) << second.received();
+  EXPECT_EQ(stats().handshakes_bad_forwarded.get(), 0u);
+}
+
 }  // namespace
 }  // namespace holdfast

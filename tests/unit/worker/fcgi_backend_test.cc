@@ -113,6 +113,58 @@ TEST_F(AppTest, AcceptedSessionOwesOneCloseEventWithItsReason) {
   expect_pairs();
 }
 
+TEST_F(AppTest, TheApplicationChoosesASubprotocolOfTheOffer) {
+  start();
+  room_.web.subprotocols = {"mqtt"};
+  struct Case {
+    std::string_view header, answered;
+  };
+  const Case cases[] = {{"Content-Type: text/plain\r\n", "mqtt"},
+                        {"Sec-WebSocket-Protocol: stomp\r\n", "stomp"}};
+  for (const Case& c : cases) {
+    Peer peer = room_.connect(room_.web, *backend_);
+    test::shake_hands(peer, "Sec-WebSocket-Protocol: stomp, mqtt\r\n");
+    EXPECT_EQ(serve(c.header), "connect");
+    EXPECT_EQ(last_.params["HTTP_SEC_WEBSOCKET_PROTOCOL"], "stomp, mqtt");
+    EXPECT_EQ(last_.params["HOLDFAST_SUBPROTOCOL"], "mqtt") << "unless it says something else";
+    EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer).empty(); })) << peer.received();
+    std::string line = "Sec-WebSocket-Protocol: " + std::string(c.answered) + "\r\n";
+    EXPECT_NE(peer.received().find(line), std::string::npos) << peer.received();
+    peer.send(test::frame(1, "hello"));
+    ASSERT_TRUE(room_.turn_until([&] { return stats().backend_requests.get() % 3 == 2; }));
+    EXPECT_EQ(serve(), "message");
+    EXPECT_EQ(last_.params["HOLDFAST_SUBPROTOCOL"], c.answered);
+    peer.close();
+    EXPECT_EQ(serve(), "close");
+  }
+}
+
+TEST_F(AppTest, ASubprotocolThatWasNotOfferedRefusesTheHandshake) {
+  start();
+  uint64_t bad = 0;
+  for (std::string_view offer : {"", "Sec-WebSocket-Protocol: mqtt\r\n"}) {
+    for (std::string_view header :
+         {"Sec-WebSocket-Protocol: MQTT\r\n",
+          "Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Protocol: stomp\r\n",
+          "Sec-WebSocket-Protocol: mqtt, stomp\r\n"}) {
+      Peer peer = room_.connect(room_.web, *backend_);
+      test::shake_hands(peer, offer);
+      EXPECT_EQ(serve(header), "connect");
+      EXPECT_TRUE(room_.turn_until([&] { return !peer.received().empty(); }));
+      EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 502 ")) << peer.received();
+      EXPECT_EQ(stats().handshakes_bad_subprotocol.get(), ++bad);
+      EXPECT_EQ(stats().backend_bad_headers.get(), bad);
+      EXPECT_EQ(serve(), "close");
+    }
+  }
+  Peer line = tcp_client();  // speaks none, and is asked for none
+  EXPECT_EQ(serve("Sec-WebSocket-Protocol: mqtt\r\n"), "connect");
+  EXPECT_TRUE(room_.turn_until([&] {
+    Session* session = room_.session_of(line);
+    return session != nullptr && session->phase == SessionPhase::open;
+  }));
+}
+
 TEST_F(AppTest, RefusedOneIsAnsweredWithTheStatusAndOwesNothing) {
   start();
   Peer peer = room_.connect(room_.web, *backend_);

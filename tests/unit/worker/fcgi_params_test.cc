@@ -140,12 +140,32 @@ TEST(SessionParams, NobodyIsAskedToCompress) {
   EXPECT_TRUE(shake.params().contains("HTTP_ACCEPT"));
 }
 
-// "X_User" and "X-User" would both be HTTP_X_USER: a client could forge what a proxy in front sets.
-TEST(SessionParams, HeadersWithAnUnderscoreAreNotPassedOn) {
+// All of them would be HTTP_X_USER to an application: a client could forge what a proxy in front sets.
+TEST(SessionParams, HeadersWithOtherSignsThanAHyphenAreNotPassedOn) {
+  for (const char* name : {"X_User", "X.User", "X~User", "X!User", "X'User", "X|User"}) {
+    Shake shake;
+    shake.header(name, "forged");
+    for (const auto& [param, value] : shake.params()) EXPECT_NE(value, "forged") << param;
+    shake.header("X-User", "real");
+    EXPECT_EQ(shake.params()["HTTP_X_USER"], "real") << name;
+    Shake late;
+    late.header("X-User", "real");
+    late.header(name, "forged");
+    EXPECT_EQ(late.params()["HTTP_X_USER"], "real") << name;
+  }
   Shake shake;
-  shake.header("X_User", "forged");
-  shake.header("X-User", "real");
-  EXPECT_EQ(shake.params()["HTTP_X_USER"], "real");
+  shake.header("Content.Length", "7");
+  shake.header("Content_Type", "text/html");
+  for (const auto& [name, value] : shake.params())
+    EXPECT_EQ(name.find("CONTENT"), std::string::npos) << name;
+}
+
+TEST(SessionParams, NoHeaderIsTakenForAParameterOfOurs) {
+  Shake shake;
+  for (const char* name : {"Holdfast-User", "Holdfast-Event", "Event", "SessionId", "Remote-Addr"})
+    shake.header(name, "forged");
+  for (const auto& [name, value] : shake.params())
+    EXPECT_TRUE(name.starts_with("HTTP_") || value != "forged") << name;
 }
 
 TEST(SessionParams, LengthAndTypeOfTheHandshakeAreNotThoseOfTheRequest) {

@@ -1,0 +1,53 @@
+#include "worker/refusal.h"
+
+#include <array>
+
+#include "base/log.h"
+#include "worker/addresses.h"
+
+namespace holdfast {
+namespace {
+
+constexpr size_t kShownBytes = 200;
+constexpr size_t kReasons = size_t(Refusal::stopping) + 1;
+
+shm::Cell& counter_of(shm::StatsBlock& stats, Refusal why) {
+  switch (why) {
+    case Refusal::bad_request:
+      return stats.handshakes_bad_request;
+    case Refusal::bad_path:
+      return stats.handshakes_bad_path;
+    case Refusal::bad_origin:
+      return stats.handshakes_bad_origin;
+    case Refusal::bad_headers:
+      return stats.handshakes_bad_headers;
+    case Refusal::bad_subprotocol:
+      return stats.handshakes_bad_subprotocol;
+    case Refusal::stopping:
+      break;
+  }
+  return stats.handshakes_stopping;
+}
+
+}  // namespace
+
+std::string shown(std::string_view text) {
+  std::string out;
+  for (char c : text.substr(0, kShownBytes)) {
+    bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+    out += plain ? c : '?';
+  }
+  if (text.size() > kShownBytes) out += "...";
+  return out;
+}
+
+void note_refusal(Runtime& runtime, Refusal why, const shm::SessionOrigin& from, int status,
+                  std::string_view text, std::string_view values) {
+  counter_of(runtime.stats, why).add();
+  static std::array<LogGate, kReasons> gates;  // one reason does not hide another
+  if (uint64_t n = gates[size_t(why)].pass())
+    log_warn("hand-shake refused peer={} status={} reason=\"{}\"{}{} times={}", peer_text(from),
+             status, text, values.empty() ? "" : " ", values, n);
+}
+
+}  // namespace holdfast

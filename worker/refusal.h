@@ -1,0 +1,33 @@
+// worker/refusal.h - why hand-shakes are refused: each reason has a counter (handshakes.*) and a line in the log, at most one a
+// second, that names the values that were compared. What a client cannot see without its server's log, an operator can.
+//
+// Reasons that others see to: 401 tokens.refused, 429 limits.address_*, full sessions.refused_full, what the application
+// answered events.connect_refused and what it did not events.connect_failed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "shm/session_directory.h"
+#include "worker/runtime.h"
+
+namespace holdfast {
+
+enum class Refusal : uint8_t {
+  bad_request,
+  bad_path,
+  bad_origin,
+  bad_headers,
+  bad_subprotocol,
+  stopping,
+};
+
+// `values`: key="value" pairs, made with shown(); may be "".
+void note_refusal(Runtime& runtime, Refusal why, const shm::SessionOrigin& from, int status,
+                  std::string_view text, std::string_view values);
+
+// A client's text as it may stand between the quotes of a log line: printable, without quotes, cut where it is long.
+std::string shown(std::string_view text);
+
+}  // namespace holdfast
