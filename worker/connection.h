@@ -136,6 +136,16 @@ class ConnectionTable {
     for (size_t i = 0; i < by_fd_.size(); ++i)
       if (by_fd_[i]) f(*by_fd_[i]);
   }
+  // At most `most` of them, from place `at` on, which goes on with it. True: there are more behind it.
+  template <class F>
+  bool for_some(size_t& at, size_t most, F&& f) {
+    for (; most > 0 && at < by_fd_.size(); ++at) {
+      if (!by_fd_[at]) continue;
+      f(*by_fd_[at]);
+      --most;
+    }
+    return at < by_fd_.size();
+  }
 
  private:
   friend class Connection;
