@@ -107,7 +107,7 @@ size_t ApiConnection::take_requests(std::string_view bytes) {
   size_t used = 0;
   held_ = Held::no;
   for (unsigned n = 0; used < bytes.size() && phase_ == Phase::serving && !retired(); ++n) {
-    if (n == kTurnRequests) {
+    if (n == kTurnRequests || pushes_wait()) {
       held_ = Held::turn;
       break;
     }
@@ -121,6 +121,13 @@ size_t ApiConnection::take_requests(std::string_view bytes) {
     if (!goes_on) break;
   }
   return phase_ == Phase::serving ? used : bytes.size();
+}
+
+// It has asked for so much that is being handed out: the next is begun when there is less.
+bool ApiConnection::pushes_wait() const {
+  const Router* router = home_.context.router;
+  return router != nullptr &&
+         router->waiting(api::Reply(home_, number_, 0).source()) >= kMostWaiting;
 }
 
 // False: not one more now.

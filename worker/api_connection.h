@@ -130,6 +130,7 @@ class ApiConnection : public Connection, private api::Wire {
     BufferRef answer;  // empty: owed
   };
   static constexpr unsigned kTurnRequests = 32;
+  static constexpr size_t kMostWaiting = 4;       // pushes to many that are not finished
   static constexpr uint64_t kRequestMs = 30'000;  // from a request's first byte to its last
   static constexpr uint64_t kSendMs = 30'000;     // without a byte taken
   static constexpr uint64_t kLingerMs = 2'000;    // for the other side to end
@@ -151,6 +152,7 @@ class ApiConnection : public Connection, private api::Wire {
   bool has_room() const { return row_.size() < kMaxRow && unsent() < kMaxUnsent; }
   bool can_go_on() const;
   bool half_request() const;
+  bool pushes_wait() const;
   void on_reply(uint64_t request, BufferRef&& bytes);
   void release();
   void leave_if_idle();

@@ -52,7 +52,9 @@ void RelayBackend::message(Session& session, bool binary, std::string_view data)
   command.data = data;
   for (const ChannelMember::Membership& m : session.memberships)
     if (m.from_url) command.channels.push_back(m.channel->name);
+  command.source = Router::source_of(session);
   router_.execute(command, {});
+  router_.hold_while_waiting(session);
 }
 
 }  // namespace holdfast

@@ -556,8 +556,8 @@ bool Client::make_room(const BufferRef& framed, conf::SlowConsumer policy) {
   }
   if (bytes <= bound) {
     // Control frames stay, and so does the answer to the hand-shake: the fourth bit of an `H` is set, too.
-    drop_oldest_output(most, [&](const BufferRef& queued) {
-      return queued.tag() == framed.tag() && (!websocket() || (queued.bytes()[0] & 0x08) == 0);
+    drop_oldest_output(most, framed.tag(), [&](const BufferRef& queued) {
+      return !websocket() || (queued.bytes()[0] & 0x08) == 0;
     });
   }
   bool room = unsent() + bytes <= bound;

@@ -87,6 +87,8 @@ class Client : public Connection,
   // sense here. `session`: what the record names, or null.
   virtual handover::ClientRecord save() const;
   const Session* session() const { return session_; }
+  // It has said goodbye, and ends when the backend has answered what it said before.
+  bool half_closed() const { return phase_ == Phase::half_closed; }
   // Whether, and how, it takes deflated messages.
   ws::DeflateTerms deflate() const { return deflate_; }
   static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,

@@ -67,6 +67,8 @@ struct Command {
   std::string data;    // validated by the face: UTF-8 unless binary, at most max_message_size
   std::string reason;  // kick
   Page page;
+  // Who asks: what one source asks for keeps its order (push_carrier.h). Not encoded: to another worker this one is the source.
+  uint64_t source = 0;
 
   std::string encode() const;
   // Appended, with `payload` in the place of data.

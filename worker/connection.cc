@@ -79,9 +79,9 @@ void Connection::drop_output(bool keep_first) {
   runtime_.stats.bytes_unsent.sub(before - output_.bytes());
 }
 
-void Connection::drop_oldest_output(size_t most,
+void Connection::drop_oldest_output(size_t most, uint64_t tag,
                                     const std::function<bool(const BufferRef&)>& may_go) {
-  size_t before = output_.bytes(), dropped = output_.drop_oldest(most, may_go);
+  size_t before = output_.bytes(), dropped = output_.drop_oldest(most, tag, may_go);
   runtime_.stats.messages_dropped.add(dropped);
   runtime_.stats.messages_dropped_slow.add(dropped);
   runtime_.stats.bytes_unsent.sub(before - output_.bytes());

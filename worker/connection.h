@@ -81,9 +81,10 @@ class Connection : public Flushable, public Deadline {
   // Throws away queued buffers, all but a partly sent one, and with `keep_first` the first that ever was; counts them
   // as messages.dropped.
   void drop_output(bool keep_first = false);
-  // Throws away whole unsent buffers that `may_go` says yes to, oldest first, until at most `most` bytes are queued; counts
-  // them as messages.dropped and messages.dropped_slow.
-  void drop_oldest_output(size_t most, const std::function<bool(const BufferRef&)>& may_go);
+  // Throws away whole unsent buffers of this tag that `may_go` says yes to, oldest first, until at most `most` bytes are queued;
+  // counts them as messages.dropped and messages.dropped_slow.
+  void drop_oldest_output(size_t most, uint64_t tag,
+                          const std::function<bool(const BufferRef&)>& may_go);
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
   bool output_empty() const { return output_.empty() && held_output() == 0; }
@@ -134,6 +135,16 @@ class ConnectionTable {
   void for_each(F&& f) {
     for (size_t i = 0; i < by_fd_.size(); ++i)
       if (by_fd_[i]) f(*by_fd_[i]);
+  }
+  // At most `most` of them, from place `at` on, which goes on with it. True: there are more behind it.
+  template <class F>
+  bool for_some(size_t& at, size_t most, F&& f) {
+    for (; most > 0 && at < by_fd_.size(); ++at) {
+      if (!by_fd_[at]) continue;
+      f(*by_fd_[at]);
+      --most;
+    }
+    return at < by_fd_.size();
   }
 
  private:

@@ -38,10 +38,7 @@ Hub::~Hub() {
 
 Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) {
   auto it = channels_.find(name);
-  if (it != channels_.end()) {
-    for (const ChannelMember::Membership& m : who.memberships)
-      if (m.channel == it->second.get()) return Joined::already;
-  }
+  if (it != channels_.end() && place_of(who, *it->second) != kNone) return Joined::already;
   bool user = is_user_channel(name);
   if (who.session && !user && full(static_cast<Session&>(who))) {
     runtime_.stats.channels_refused.add();
@@ -97,19 +94,31 @@ Hub::Channels::iterator Hub::add_channel(std::string_view name) {
   return channels_.emplace(std::string(name), std::move(channel)).first;
 }
 
+namespace {
+
+// Nobody is a member twice, so the one moved is another's.
+void move_member(std::vector<Channel::Member>& members, size_t from, uint32_t to) {
+  members[to] = members[from];
+  members[to].who->memberships[members[to].membership].position = to;  // I2
+}
+
+}  // namespace
+
 void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t position) {
   std::vector<Channel::Member>& members = channel.of(who);
-  uint32_t last = uint32_t(members.size() - 1);
-  if (position != last) {
-    // Nobody is a member twice, so the one moved is another's.
-    members[position] = members[last];
-    Channel::Member& moved = members[position];
-    moved.who->memberships[moved.membership].position = position;  // I2
+  if (walk_.channel == &channel) {  // I3
+    size_t& left = who.session ? walk_.members : walk_.subscribers;
+    if (position < left && position != --left) {
+      move_member(members, left, position);
+      position = uint32_t(left);
+    }
   }
+  if (position != members.size() - 1) move_member(members, members.size() - 1, position);
   members.pop_back();
   bool user = is_user_channel(channel.name);
   if (!user) gauge_of(who).sub();
   if (!channel.members.empty() || !channel.subscribers.empty()) return;
+  if (walk_.channel == &channel) walk_ = {};
   std::string name = channel.name;
   ordered_.erase(ordered_.iterator_to(channel));
   channels_.erase(channels_.find(name));
@@ -117,18 +126,29 @@ void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t pos
   if (!user) runtime_.stats.channels_local.sub();
 }
 
-bool Hub::leave(ChannelMember& who, std::string_view name) {
-  for (size_t i = 0; i < who.memberships.size(); ++i) {
-    ChannelMember::Membership gone = who.memberships[i];
-    if (gone.channel->name != name) continue;
-    who.memberships[i] = who.memberships.back();
-    ChannelMember::Membership& moved = who.memberships[i];
-    moved.channel->of(who)[moved.position].membership = uint32_t(i);  // I2
-    who.memberships.pop_back();
-    remove_member(*gone.channel, who, gone.position);
-    return true;
+size_t Hub::place_of(const ChannelMember& who, Channel& channel) {
+  const std::vector<Channel::Member>& members = channel.of(who);
+  if (members.size() < who.memberships.size()) {
+    for (const Channel::Member& m : members)
+      if (m.who == &who) return m.membership;
+    return kNone;
   }
-  return false;
+  for (size_t i = 0; i < who.memberships.size(); ++i)
+    if (who.memberships[i].channel == &channel) return i;
+  return kNone;
+}
+
+bool Hub::leave(ChannelMember& who, std::string_view name) {
+  auto it = channels_.find(name);
+  size_t place = it == channels_.end() ? kNone : place_of(who, *it->second);
+  if (place == kNone) return false;
+  ChannelMember::Membership gone = who.memberships[place];
+  who.memberships[place] = who.memberships.back();
+  ChannelMember::Membership& moved = who.memberships[place];
+  moved.channel->of(who)[moved.position].membership = uint32_t(place);  // I2
+  who.memberships.pop_back();
+  remove_member(*gone.channel, who, gone.position);
+  return true;
 }
 
 void Hub::leave_all(ChannelMember& who) {

@@ -7,6 +7,9 @@
 //   I1  A channel exists here exactly while it has a member or a subscriber; then, and only then, this worker's column of the filter
 //       counts it. The column is raised before the first member is in and lowered after the last is out.
 //   I2  of(who)[m.position] of a membership names its owner and that membership: taking one out is O(1).
+//   I3  While a walk is under way, the first `members` of Channel::members, and the first `subscribers` of ::subscribers, are
+//       those who were in when it began, are in still and have not been given out. Whoever joins comes behind them; whoever
+//       leaves from among them is replaced by the last of them, and that one by the last of all.
 #pragma once
 
 #include <boost/intrusive/set.hpp>
@@ -88,6 +91,20 @@ class Hub {
     for (; it != ordered_.end() && f(*it); ++it) {
     }
   }
+  // One channel's members, from the newest to the oldest, given out over several turns while others join and leave. One
+  // walk at a time.
+  void begin_walk(const Channel& channel) {
+    walk_ = {&channel, channel.members.size(), channel.subscribers.size()};
+  }
+  // Null: there are no more, or the channel is gone.
+  ChannelMember* next_of_walk(bool subscribers_too) {
+    if (walk_.members > 0) return walk_.channel->members[--walk_.members].who;
+    if (subscribers_too && walk_.subscribers > 0)
+      return walk_.channel->subscribers[--walk_.subscribers].who;
+    return nullptr;
+  }
+  const Channel* walked() const { return walk_.channel; }  // null: it is gone
+  void end_walk() { walk_ = {}; }
   size_t channel_count() const { return channels_.size(); }
 
  private:
@@ -99,6 +116,14 @@ class Hub {
   };
   using Channels =
       std::unordered_map<std::string, std::unique_ptr<Channel>, NameHash, std::equal_to<>>;
+  struct Walk {
+    const Channel* channel = nullptr;
+    size_t members = 0;
+    size_t subscribers = 0;
+  };
+  // Where in who.memberships it is; kNone: no member. Costs as much as the shorter of the two lists.
+  static constexpr size_t kNone = SIZE_MAX;
+  static size_t place_of(const ChannelMember& who, Channel& channel);
   bool full(const Session& session) const;
   shm::Cell& gauge_of(const ChannelMember& who);
   Channels::iterator add_channel(std::string_view name);
@@ -106,6 +131,7 @@ class Hub {
   void remove_member(Channel& channel, const ChannelMember& who, uint32_t position);
 
   Runtime& runtime_;
+  Walk walk_;
   shm::ChannelFilter filter_;
   Channels channels_;
   boost::intrusive::set<Channel, boost::intrusive::compare<ByName>> ordered_;

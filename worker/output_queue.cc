@@ -37,6 +37,7 @@ void OutputQueue::push_front(BufferRef buffer) {
   std::swap(first_, buffer);
   if (!buffer) return;
   if (!rest_) rest_ = std::make_unique<Rest>();
+  rest_->by_tag.reset();
   rest_->buffers.insert(rest_->buffers.begin() + std::ptrdiff_t(rest_->head), std::move(buffer));
 }
 
@@ -44,18 +45,69 @@ void OutputQueue::advance() {
   offset_ = 0;
   first_ = BufferRef();
   if (!rest_) return;
-  first_ = std::move(rest_->buffers[rest_->head++]);
-  if (rest_->head == rest_->buffers.size()) {
+  Rest& rest = *rest_;
+  for (; !rest.buffers[rest.head]; ++rest.head) --rest.holes;
+  first_ = std::move(rest.buffers[rest.head++]);
+  if (rest.head == rest.buffers.size()) {
     rest_.reset();  // I1
-  } else if (rest_->head >= 64 && rest_->head * 2 >= rest_->buffers.size()) {
-    rest_->buffers.erase(rest_->buffers.begin(),
-                         rest_->buffers.begin() + std::ptrdiff_t(rest_->head));
-    rest_->head = 0;
+  } else if (rest.head >= 64 && rest.head * 2 >= rest.buffers.size()) {
+    rest.buffers.erase(rest.buffers.begin(), rest.buffers.begin() + std::ptrdiff_t(rest.head));
+    if (rest.by_tag) rest.by_tag->passed += rest.head;
+    rest.head = 0;
+  }
+}
+
+size_t OutputQueue::drop_listed(size_t most, uint64_t tag) {
+  Rest& rest = *rest_;
+  ByTag& by_tag = *rest.by_tag;
+  auto found = by_tag.of.find(tag);
+  if (found == by_tag.of.end()) return 0;
+  size_t dropped = 0;
+  ByTag::Places& listed = found->second;
+  while (bytes_ > most && listed.head < listed.places.size()) {
+    uint64_t place = listed.places[listed.head++];
+    --by_tag.size;
+    if (place < by_tag.passed + rest.head) continue;  // sent meanwhile
+    BufferRef& buffer = rest.buffers[size_t(place - by_tag.passed)];
+    bytes_ -= uint32_t(buffer.size());
+    buffer = BufferRef();
+    ++rest.holes;
+    ++dropped;
+  }
+  if (listed.head == listed.places.size()) {
+    by_tag.of.erase(found);
+  } else if (listed.head * 2 >= listed.places.size()) {
+    listed.places.erase(listed.places.begin(), listed.places.begin() + std::ptrdiff_t(listed.head));
+    listed.head = 0;
+  }
+  return dropped;
+}
+
+// I4
+void OutputQueue::close_holes() {
+  Rest& rest = *rest_;
+  while (rest.head < rest.buffers.size() && !rest.buffers.back()) {
+    rest.buffers.pop_back();
+    --rest.holes;
+  }
+  size_t left = rest.buffers.size() - rest.head;
+  if (rest.holes * 2 > left) {
+    auto begin = rest.buffers.begin() + std::ptrdiff_t(rest.head);
+    rest.buffers.erase(
+        std::remove_if(begin, rest.buffers.end(), [](const BufferRef& buffer) { return !buffer; }),
+        rest.buffers.end());
+    rest.holes = 0;
+    rest.by_tag.reset();  // they have other places now
+  } else if (rest.by_tag && rest.by_tag->size > 2 * left + 64) {
+    rest.by_tag.reset();  // it names mostly what is gone
+  } else if (rest.by_tag) {
+    rest.by_tag->listed = std::min(rest.by_tag->listed, rest.by_tag->passed + rest.buffers.size());
   }
 }
 
 void OutputQueue::settle() {
   if (!rest_) return;
+  if (rest_->holes > 0 || rest_->by_tag) close_holes();
   if (rest_->head == rest_->buffers.size()) {
     rest_.reset();
   } else if (!first_) {
@@ -89,6 +141,7 @@ OutputQueue::Written OutputQueue::write_to(int fd, size_t budget) {
     parts[0] = {const_cast<char*>(first.data()), first.size()};
     size_t offered = first.size();
     for (size_t i = 0; i < rest_size() && count < kMaxParts; ++i) {
+      if (!rest_->buffers[rest_->head + i]) continue;
       std::string_view next = rest_->buffers[rest_->head + i].bytes();
       parts[count++] = {const_cast<char*>(next.data()), next.size()};
       offered += next.size();
@@ -130,7 +183,7 @@ void OutputQueue::take(std::string& to, size_t most) {
 }
 
 size_t OutputQueue::drop_unsent(bool keep_first) {
-  size_t dropped = rest_size();
+  size_t dropped = rest_ ? rest_size() - rest_->holes : 0;
   rest_.reset();
   if (offset_ > 0 || (keep_first && first_)) {
     bytes_ = uint32_t(first_.size() - offset_);

@@ -31,6 +31,8 @@ class Payload {
   // From here on it is for the members of a channel with this rule (null: none), until the next call. What is framed carries
   // the tag: that of the rule, or with keep-latest of the channel.
   void go_to(const conf::ChannelRule* rule, uint64_t tag);
+  // The same bytes lie elsewhere from here on; what is framed stays.
+  void moved_to(std::string_view data) { data_ = data; }
   // What happens to a session of this listener that owes too much to take it.
   conf::SlowConsumer slow_consumer(const conf::Listen& listen) const {
     return rule_ != nullptr ? rule_->slow_consumer : listen.slow_consumer;

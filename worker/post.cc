@@ -143,7 +143,7 @@ void Post::receive_leftovers() {
 }
 
 void Post::receive_from(uint16_t from) {
-  for (unsigned n = 0; n < kTurnRecords; ++n)
+  for (unsigned n = 0; n < kTurnRecords && reader_.takes_from(from); ++n)
     if (!receive_one(from)) return;
 }
 

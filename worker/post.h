@@ -29,6 +29,8 @@ class Post {
   class Reader {
    public:
     virtual void on_record(uint16_t from, uint32_t kind, std::string_view body) = 0;
+    // False: what that worker has written stays in its ring for now, and it sees that the ring is full.
+    virtual bool takes_from(uint16_t /*from*/) const { return true; }
 
    protected:
     ~Reader() = default;
@@ -50,7 +52,7 @@ class Post {
 
   // Reads all that was written for a predecessor that died, before anybody connects: its senders get their answers.  // I5
   void receive_leftovers();
-  // Reads up to kTurnRecords from each other worker.
+  // Reads up to kTurnRecords from each other worker, as long as the reader takes them.
   void receive();
   bool has_mail() const;
   // End of turn: overflow into rings, then doorbells.

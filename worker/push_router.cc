@@ -20,11 +20,6 @@ bool before(const shm::SessionId& a, const shm::SessionId& b) {
   return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo;
 }
 
-// A part's list is sorted: it is looked at for every member.
-bool excluded(const Command& part, const shm::SessionId& id) {
-  return std::binary_search(part.exclude.begin(), part.exclude.end(), id, before);
-}
-
 // Are `channels` the addressees (publish, kick, list_members), or arguments (join, leave)?
 bool channels_address(Op op) {
   return op == Op::publish || op == Op::kick || op == Op::list_members;
@@ -34,11 +29,6 @@ bool users_address(Op op) {
 }
 bool everybody(Op op) {
   return op == Op::send_all || op == Op::list_channels || op == Op::list_users;
-}
-
-// Places in a member list, newest first, workers one after the other (MemberView::position).
-uint64_t position_of(uint16_t slot, size_t index) {
-  return uint64_t(slot) << 32 | (UINT32_MAX - uint32_t(index));
 }
 
 void finish(CommandResult&& result, uint32_t limit, const CommandDone& done) {
@@ -52,9 +42,9 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
     : runtime_(runtime),
       segment_(*heritage.segment),
       sessions_(sessions),
-      hub_(hub),
       post_(runtime, heritage, *this),
       tracer_(runtime, post_, uint16_t(segment_.capacities().max_workers)),
+      carrier_(runtime, sessions, hub, tracer_, *this),
       directory_(segment_.directory()),
       filter_(segment_.filter()),
       next_token_(monotonic_ns()) {
@@ -155,11 +145,12 @@ void PushRouter::execute(const Command& command, CommandDone done) {
   uint64_t token = ask && !full ? next_token_++ : 0;
   unsigned asked = 0;
   for (Part& part : parts) {
-    if (part.slot == runtime_.slot) {
-      merge_own(apply(part.command, command.data), result);
-      continue;
-    }
-    if (!post_part(part.slot, token, part.command, command.data)) {
+    bool own = part.slot == runtime_.slot;
+    Given given = own ? carry(part.command, command.data, command.source, token, result)
+                  : post_part(part.slot, token, part.command, command.data) ? Given::later
+                                                                            : Given::refused;
+    if (given == Given::done) continue;
+    if (given == Given::refused) {
       ++result.workers_failed;
       result.failed.insert(result.failed.end(), part.command.sessions.begin(),
                            part.command.sessions.end());
@@ -179,6 +170,15 @@ void PushRouter::execute(const Command& command, CommandDone done) {
   deadlines_.emplace_back(deadline, token);
 }
 
+// This worker's part.
+PushRouter::Given PushRouter::carry(const Command& part, std::string_view data, uint64_t source,
+                                    uint64_t token, CommandResult& result) {
+  CommandResult own;
+  Given given = carrier_.take(part, data, source, {runtime_.slot, token}, &own);
+  if (given == Given::done) merge_own(std::move(own), result);
+  return given;
+}
+
 // The commonest of all, without parts: nothing is copied but the payload.
 void PushRouter::execute_send(const Command& command, const CommandDone& done) {
   CommandResult result;
@@ -186,7 +186,12 @@ void PushRouter::execute_send(const Command& command, const CommandDone& done) {
   if (!owner) {
     result.unknown = command.sessions;
   } else if (*owner == runtime_.slot) {
-    result = apply(command, command.data);
+    Given given = carrier_.take(command, command.data, command.source, {runtime_.slot, 0}, &result);
+    if (given == Given::later) result.delivered = 1;
+    if (given == Given::refused) {
+      result.workers_failed = 1;
+      result.failed = command.sessions;
+    }
   } else if (post_part(*owner, 0, command, command.data)) {
     result.delivered = 1;
   } else {
@@ -216,10 +221,47 @@ void PushRouter::on_reply(std::string_view body) {
     pending.result.partial = true;
     last = true;
   }
-  if (!last || --pending.missing > 0) return;
-  Pending finished = std::move(pending);
+  if (last) one_less(it);
+}
+
+// I1
+void PushRouter::one_less(Answers::iterator it) {
+  if (--it->second.missing > 0) return;
+  Pending finished = std::move(it->second);
   pending_.erase(it);
   finish(std::move(finished.result), finished.limit, finished.done);
+}
+
+void PushRouter::carried(const PushCarrier::Asker& asker, CommandResult&& result) {
+  if (asker.slot != runtime_.slot) return reply(asker.slot, asker.token, result);
+  auto it = pending_.find(asker.token);
+  if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
+  merge_own(std::move(result), it->second.result);
+  one_less(it);
+}
+
+// ---- waiting
+
+uint64_t Router::source_of(const Session& session) {
+  return session.id.lo;
+}
+
+void PushRouter::hold_while_waiting(Session& session) {
+  if (waiting(source_of(session)) == 0 || session.client == nullptr) return;
+  session.client->pause_reading(true);
+  held_.insert_or_assign(source_of(session), session.id);
+}
+
+void PushRouter::none_waits(uint64_t source) {
+  auto it = held_.find(source);
+  if (it == held_.end()) return;
+  Session* session = sessions_.find(it->second);
+  held_.erase(it);
+  if (session != nullptr && session->client != nullptr) session->client->pause_reading(false);
+}
+
+void PushRouter::finish_all() {
+  carrier_.finish();
 }
 
 void PushRouter::tick() {
@@ -258,176 +300,10 @@ void PushRouter::on_command(uint16_t from, std::string_view body) {
   std::optional<Command> part;
   if (reader.ok()) part = Command::decode(body.substr(sizeof token));
   if (!part) return runtime_.stats.push_bad_record.add();
-  CommandResult result = apply(*part, part->data);
-  if (token != 0) reply(from, token, result);
-}
-
-// ---- carrying out
-
-CommandResult PushRouter::apply(const Command& part, std::string_view data) {
   CommandResult result;
-  Payload payload(data, part.binary);
-  for (const shm::SessionId& id : part.sessions) {
-    Session* session = sessions_.find(id);
-    if (session == nullptr) {
-      runtime_.stats.push_no_session.add();
-      result.unknown.push_back(id);
-      continue;
-    }
-    apply_to(*session, part, payload, Urgency::urgent, &result);
-  }
-  if (users_address(part.op)) {
-    for (const std::string& user : part.users) fan_out(user_channel(user), payload, part, &result);
-  }
-  if (channels_address(part.op)) {
-    for (const std::string& channel : part.channels) fan_out(channel, payload, part, &result);
-  }
-  if (part.op == Op::send_all) send_to_all(part, payload, &result);
-  if (part.op == Op::list_channels || part.op == Op::list_users) list_names(part, &result);
-  return result;
-}
-
-void PushRouter::apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency,
-                          CommandResult* result) {
-  switch (part.op) {
-    case Op::send:
-    case Op::send_user:
-    case Op::send_all:
-    case Op::publish:
-      if (sessions_.deliver(session, payload, urgency)) ++result->delivered;
-      return;
-    case Op::join:
-      return join(session, part, result);
-    case Op::leave:
-      for (const std::string& channel : part.channels) sessions_.leave(session, channel);
-      ++result->delivered;
-      return;
-    case Op::bind:
-      if (part.users.empty()) return;  // a record is another process's memory
-      sessions_.set_user(session, part.users.front());
-      ++result->delivered;
-      return;
-    case Op::unbind:
-      sessions_.set_user(session, {});
-      ++result->delivered;
-      return;
-    case Op::kick:
-      trace(&tracer_, {.event = "kick", .session = &session, .detail = part.reason});
-      session.client->close(part.code, part.reason, EndReason::kicked);
-      ++result->delivered;
-      return;
-    case Op::data:
-      ++(sessions_.set_data(session, part.pairs, part.merge) ? result->delivered : result->refused);
-      return;
-    case Op::get_session:
-      return describe(session, result);
-    case Op::list_members:
-    case Op::list_channels:
-    case Op::list_users:
-      return;  // not addressed to sessions
-  }
-}
-
-void PushRouter::join(Session& session, const Command& part, CommandResult* result) {
-  uint64_t refused = 0;
-  for (const std::string& channel : part.channels)
-    if (sessions_.join(session, channel) == Hub::Joined::too_many) ++refused;
-  result->refused += refused;
-  if (refused == 0) ++result->delivered;
-}
-
-void PushRouter::fan_out(std::string_view name, Payload& payload, const Command& part,
-                         CommandResult* result) {
-  if (part.op == Op::list_members) return list_members(name, part.page, result);
-  const Channel* channel = hub_.find(name);
-  if (channel == nullptr) return;
-  if (part.op == Op::publish || part.op == Op::send_user)
-    return publish(*channel, payload, part, result);
-  // Everything else may change the list of members.
-  std::vector<Session*> members;
-  for (const Channel::Member& m : channel->members)
-    if (!excluded(part, m.session().id)) members.push_back(&m.session());
-  for (Session* session : members) apply_to(*session, part, payload, Urgency::urgent, result);
-}
-
-void PushRouter::publish(const Channel& channel, Payload& payload, const Command& part,
-                         CommandResult* result) {
-  constexpr size_t kFew = 16;
-  size_t many = channel.members.size() + channel.subscribers.size();
-  Urgency urgency = many > kFew ? Urgency::bulk : Urgency::urgent;
-  ++channel.published;
-  payload.go_to(channel.rule, channel.tag);
-  for (const Channel::Member& m : channel.members)
-    if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
-  for (const Channel::Member& m : channel.subscribers)
-    if (m.subscriber().published(channel.name, payload, urgency)) ++result->delivered;
-  if (!tracer_.on()) return;
-  bool user = is_user_channel(channel.name);
-  std::string_view name = std::string_view(channel.name).substr(user ? 1 : 0);
-  tracer_.note({.event = user ? "send-user" : "publish",
-                .channel = user ? std::string_view{} : name,
-                .user = user ? name : std::string_view{},
-                .bytes = payload.data().size()});
-}
-
-void PushRouter::send_to_all(const Command& part, Payload& payload, CommandResult* result) {
-  sessions_.for_each_live([&](Session& session) {
-    if (!excluded(part, session.id)) apply_to(session, part, payload, Urgency::bulk, result);
-  });
-}
-
-// ---- questions
-
-void PushRouter::describe(const Session& session, CommandResult* result) const {
-  SessionDetail& detail = result->session.emplace();
-  for (const ChannelMember::Membership& m : session.memberships)
-    if (!is_user_channel(m.channel->name)) detail.channels.push_back(m.channel->name);
-  std::sort(detail.channels.begin(), detail.channels.end());
-  if (session.data) detail.data.assign(session.data->begin(), session.data->end());
-}
-
-void PushRouter::list_members(std::string_view name, const Page& page,
-                              CommandResult* result) const {
-  const Channel* channel = hub_.find(name);
-  if (channel == nullptr) return;
-  result->members += channel->members.size();
-  result->subscribers += channel->subscribers.size();
-  auto after_slot = uint16_t(page.position >> 32);
-  size_t left = channel->members.size();
-  if (page.position != 0) {
-    if (runtime_.slot < after_slot) return;
-    if (runtime_.slot == after_slot)
-      left = std::min<size_t>(left, UINT32_MAX - uint32_t(page.position));
-  }
-  uint32_t limit = std::min(page.limit, kMaxPage);
-  for (; left > 0 && result->listed.size() < limit; --left) {
-    const Session& session = channel->members[left - 1].session();
-    result->listed.push_back(
-        {position_of(runtime_.slot, left - 1), session.id, std::string(session.user.view())});
-  }
-  if (left > 0 && limit > 0) result->more = true;
-}
-
-void PushRouter::list_names(const Command& part, CommandResult* result) const {
-  bool users = part.op == Op::list_users;
-  const Page& page = part.page;
-  uint32_t limit = std::min(page.limit, kMaxPage);
-  std::string prefix = users ? user_channel(page.prefix) : page.prefix;
-  std::string from = prefix.empty() ? std::string(1, '\x01') : prefix;  // behind the users
-  std::string after = page.after.empty() ? std::string()
-                      : users            ? user_channel(page.after)
-                                         : page.after;
-  hub_.for_each_from(from, after, [&](const Channel& channel) {
-    if (!std::string_view(channel.name).starts_with(prefix)) return false;
-    if (is_user_channel(channel.name) != users) return false;
-    if (result->names.size() >= limit) {
-      result->more = limit > 0;
-      return false;
-    }
-    result->names.push_back({channel.name.substr(users ? 1 : 0), channel.members.size(),
-                             channel.subscribers.size(), channel.published});
-    return true;
-  });
+  Given given =
+      carrier_.take(*part, part->data, PushCarrier::source_of_worker(from), {from, token}, &result);
+  if (given == Given::done && token != 0) reply(from, token, result);
 }
 
 }  // namespace holdfast

@@ -4,13 +4,14 @@
 //   execute(command)
 //     sessions named    directory -> owner slot of each; an unknown one is reported at once
 //     users, channels   filter -> slots that may have one; all: every served slot
-//     own part          apply(), now                  other parts   one record each (kind `command`)
+//     own part          PushCarrier, now or in slices other parts   one record each (kind `command`)
 //     answer wanted     the record carries a token; the other worker answers with kind `reply` (in pieces where long)
 //     a list            every worker concerned answers with its first page.limit entries; the first page.limit of all of them
 //                       are complete, because what a worker left out comes behind everything it named
 //
 // Invariants
 //   I1  `done` is called exactly once: when the last part is in, at the deadline (partial), or at once.
+//       A push to sessions is answered as soon as all parts are handed over, its own to the carrier.
 //   I2  At most kMaxPending commands wait for answers; a further one is answered at once, partial.
 //   I3  Order: parts for one slot are posted in the order of execute() calls.
 #pragma once
@@ -21,21 +22,30 @@
 #include "shm/segment.h"
 #include "worker/hub.h"
 #include "worker/post.h"
+#include "worker/push_carrier.h"
 #include "worker/router.h"
 #include "worker/sessions.h"
 #include "worker/tracer.h"
 
 namespace holdfast {
 
-class PushRouter final : public Router, public Post::Reader {
+class PushRouter final : public Router, public Post::Reader, private PushCarrier::Owner {
  public:
   static constexpr uint64_t kReplyDeadlineMs = 2'000;
   static constexpr size_t kMaxPending = 10'000;
-  static constexpr uint32_t kMaxPage = 10'000;  // entries of one page
+  static constexpr uint32_t kMaxPage = PushCarrier::kMaxPage;
 
   PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& sessions, Hub& hub);
 
   void execute(const Command& command, CommandDone done) override;
+  size_t waiting(uint64_t source) const override { return carrier_.waiting(source); }
+  void hold_while_waiting(Session& session) override;
+  // Pushes to many, and what waits behind them: a slice of it, once a turn. True: there is more.
+  bool carry_on() { return carrier_.carry_on(); }
+  // All of it, now: before the slot moves, or the clients are told to go.
+  void finish_all();
+  const PushCarrier& carrier() const { return carrier_; }
+  PushCarrier& carrier() { return carrier_; }
   Post& post() { return post_; }
   Tracer& tracer() { return tracer_; }
   // Deadlines of commands that wait for answers; every tick.
@@ -55,6 +65,16 @@ class PushRouter final : public Router, public Post::Reader {
     Command command;
   };
 
+  using Given = PushCarrier::Taken;
+  using Answers = std::unordered_map<uint64_t, Pending>;
+
+  void carried(const PushCarrier::Asker& asker, CommandResult&& result) override;
+  void none_waits(uint64_t source) override;
+  void one_less(Answers::iterator it);
+  Given carry(const Command& part, std::string_view data, uint64_t source, uint64_t token,
+              CommandResult& result);
+
+  bool takes_from(uint16_t from) const override { return carrier_.takes_from(from); }
   void on_record(uint16_t from, uint32_t kind, std::string_view body) override;
   void on_command(uint16_t from, std::string_view body);
   void on_reply(std::string_view body);
@@ -67,28 +87,16 @@ class PushRouter final : public Router, public Post::Reader {
   std::optional<uint16_t> owner_of(const shm::SessionId& id);
   bool post_part(uint16_t slot, uint64_t token, const Command& part, std::string_view data);
 
-  CommandResult apply(const Command& part, std::string_view data);
-  void apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency,
-                CommandResult* result);
-  void join(Session& session, const Command& part, CommandResult* result);
-  void fan_out(std::string_view channel, Payload& payload, const Command& part,
-               CommandResult* result);
-  void publish(const Channel& channel, Payload& payload, const Command& part,
-               CommandResult* result);
-  void send_to_all(const Command& part, Payload& payload, CommandResult* result);
-  void describe(const Session& session, CommandResult* result) const;
-  void list_members(std::string_view channel, const Page& page, CommandResult* result) const;
-  void list_names(const Command& part, CommandResult* result) const;
-
   Runtime& runtime_;
   shm::Segment& segment_;
   Sessions& sessions_;
-  Hub& hub_;
   Post post_;
   Tracer tracer_;
+  PushCarrier carrier_;
   shm::SessionDirectory directory_;
   shm::ChannelFilter filter_;
-  std::unordered_map<uint64_t, Pending> pending_;
+  Answers pending_;
+  std::unordered_map<uint64_t, shm::SessionId> held_;    // by source: not read from while it waits
   std::deque<std::pair<uint64_t, uint64_t>> deadlines_;  // (ms, token), in order
   uint64_t
       next_token_;  // never 0, and above all of a dead predecessor's: replies to it may still be in the rings

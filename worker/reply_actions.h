@@ -4,9 +4,16 @@
 // Holdfast-Close. So an application that joins a room and publishes to it in one answer reaches the newcomer too.
 // A header that makes no sense (invalid name, no code) is left out, counted (backend.bad_headers) and logged; the others are
 // carried out. With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
+// Of one answer at most kMostItems things are carried out (a user, a channel to join, to leave or to publish to, a key of data);
+// the others are left out, counted and logged likewise.
+// While a publish of the same session is still being handed to many, what comes behind it waits for it (push_carrier.h).
 // A body that is too long for a message reaches nobody, also with Holdfast-Publish: whoever sent
 // the request's message is told.
 #pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "worker/fcgi/pool.h"
 #include "worker/hub.h"
@@ -18,6 +25,8 @@ namespace holdfast {
 
 class ReplyActions {
  public:
+  static constexpr size_t kMostItems = 4'096;
+
   ReplyActions(Runtime& runtime, Sessions& sessions, Router& router)
       : runtime_(runtime), sessions_(sessions), router_(router) {}
 
@@ -29,9 +38,16 @@ class ReplyActions {
   void close(Session& session, const fcgi::Answer& answer);
 
  private:
-  void session_header(Session& session, std::string_view name, std::string_view value);
-  void set_data(Session& session, std::string_view assignment);
-  bool body(Session& session, const fcgi::Answer& answer);
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  class Items;
+
+  bool waits(const Session& session) const;
+  void execute(const Session& session, Command& command);
+  void set_user(Session& session, std::string_view user);
+  void join_or_leave(Session& session, Op op, std::string_view channel);
+  void read_assignment(const Session& session, std::string_view assignment, Pairs& pairs);
+  void set_data(Session& session, Pairs&& pairs);
+  bool body(Session& session, const fcgi::Answer& answer, Items& items);
   bool deliver(Session& session, std::string_view body, bool binary);
   bool too_long(const Session& session, size_t bytes, uint64_t limit);
   void bad(const Session& session, std::string_view name, std::string_view why);

@@ -3,8 +3,8 @@
 //   Command -> by session: directory -> owner slot;  by channel or user: filter -> slots;  all: every live slot
 //   own slot: Hub, now.   another slot: one record in its mailbox (Post), answered by a reply record if a count is wanted.
 //
-// Order: commands executed one after the other reach one session in that order, wherever it lives (one ring per
-// pair of workers, records in order, overflow behind them).
+// Order: commands of one source (Command::source) executed one after the other reach one session in that order, wherever it
+// lives (one ring per pair of workers, records in order, overflow behind them).
 #pragma once
 
 #include <functional>
@@ -15,6 +15,8 @@
 
 namespace holdfast {
 
+struct Session;
+
 // Called exactly once, possibly before execute() returns. Must not throw.
 using CommandDone = std::function<void(CommandResult&&)>;
 
@@ -23,6 +25,12 @@ class Router {
   virtual ~Router() = default;
   // Carries out a valid command. `done` may be empty: then no counts are collected.
   virtual void execute(const Command& command, CommandDone done) = 0;
+  // How many commands of this source are not carried out yet, as far as they concern this worker: whoever may wait with the
+  // next one, does.
+  virtual size_t waiting(uint64_t /*source*/) const { return 0; }
+  // Its client is not read from until none of its commands waits (source: source_of()).
+  virtual void hold_while_waiting(Session& /*session*/) {}
+  static uint64_t source_of(const Session& session);
 };
 
 }  // namespace holdfast

@@ -93,6 +93,7 @@ struct Session : ChannelMember, Pooled<Session> {
   // Beside ChannelMember's flag: there is one of these for every connection.
   SessionPhase phase = SessionPhase::connecting;
   EndReason ended_by = EndReason::connection_lost;
+  bool newcomer = false;    // came in front of a walk over all sessions (Sessions::begin_walk())
   uint16_t ended_code = 0;  // WebSocket close code, 1006 where there was none
   uint16_t listener = 0;    // index in Config::listens
   shm::SessionId id;

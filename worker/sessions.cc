@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "base/log.h"
 #include "worker/backend.h"
@@ -124,7 +125,25 @@ Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend
   std::unique_ptr<Session>& place = at(*id);
   HF_CHECK(!place);
   place = std::move(session);
+  size_t index = id->index() - first_index_;
+  place->newcomer = index >= walk_at_ && index < walk_end_;
   return place.get();
+}
+
+void Sessions::begin_walk() {
+  walk_at_ = 0;
+  walk_end_ = by_index_.size();
+}
+
+Session* Sessions::next_of_walk(size_t& left) {
+  constexpr size_t kEmptyPlaces = 16;  // are looked at for what a session costs
+  --left;
+  for (size_t n = 0; n < kEmptyPlaces && walk_at_ < walk_end_; ++n) {
+    Session* session = by_index_[walk_at_++].get();
+    if (session == nullptr || session->phase == SessionPhase::ended) continue;
+    if (!std::exchange(session->newcomer, false)) return session;
+  }
+  return nullptr;
 }
 
 Session& Sessions::adopt(const shm::SessionView& view, const conf::Listen& listen,
@@ -160,7 +179,7 @@ Session* Sessions::find(const shm::SessionId& id) {
 }
 
 // Whoever adds a member to Session carries it here or says why not: `client` is found by its own record
-// (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases.
+// (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases, and no walk is under way (newcomer).
 static_assert(sizeof(Session) == 120);
 
 handover::SessionRecord Sessions::save(const Session& session) const {
@@ -277,7 +296,7 @@ void Sessions::shed() {
 void Sessions::forget(Session& session) {
   HF_CHECK(session.phase == SessionPhase::ended);
   shm::SessionId id = session.id;
-  expiries_.erase(id.index() - first_index_);
+  forget_expiry(session);
   at(id).reset();
   slab_.release(id);
   --size_;
@@ -322,18 +341,28 @@ bool Sessions::leave(Session& session, std::string_view channel) {
 }
 
 void Sessions::set_expiry(const Session& session, uint64_t wall_s) {
-  if (wall_s != 0) expiries_[session.id.index() - first_index_] = wall_s;
+  if (wall_s == 0) return;
+  forget_expiry(session);
+  uint32_t index = session.id.index() - first_index_;
+  expiries_.emplace(index, wall_s);
+  next_to_expire_.emplace(wall_s, index);
 }
 
-void Sessions::end_expired(uint64_t now_wall_s) {
-  if (expiries_.empty() || now_wall_s == expired_until_s_) return;
-  expired_until_s_ = now_wall_s;
-  std::vector<Session*> over;
-  for (auto [index, wall_s] : expiries_)
-    if (wall_s <= now_wall_s) over.push_back(by_index_[index].get());
-  for (Session* session : over)
-    if (session->client != nullptr)
-      session->client->close(4401, "token expired", EndReason::expired);
+void Sessions::forget_expiry(const Session& session) {
+  auto it = expiries_.find(session.id.index() - first_index_);
+  if (it == expiries_.end()) return;
+  next_to_expire_.erase({it->second, it->first});
+  expiries_.erase(it);
+}
+
+bool Sessions::end_expired(uint64_t now_wall_s) {
+  for (size_t n = 0; n < kEndSlice; ++n) {
+    if (next_to_expire_.empty() || next_to_expire_.begin()->first > now_wall_s) return false;
+    Session& session = *by_index_[next_to_expire_.begin()->second];
+    forget_expiry(session);
+    if (session.client != nullptr) session.client->close(4401, "token expired", EndReason::expired);
+  }
+  return true;
 }
 
 void Sessions::set_user(Session& session, std::string_view user) {
@@ -370,6 +399,33 @@ bool Sessions::set_data(Session& session,
   for (const auto& [key, value] : pairs)
     trace(runtime_.tracer, {.event = "data", .session = &session, .detail = key});
   return true;
+}
+
+size_t Sessions::merge_data(Session& session,
+                            const std::vector<std::pair<std::string, std::string>>& pairs) {
+  SessionData data;
+  if (session.data) data = *session.data;
+  size_t bytes = 0, refused = 0;
+  for (const auto& [key, value] : data) bytes += key.size() + value.size();
+  for (const auto& [key, value] : pairs) {
+    auto it = data.find(key);
+    size_t before = it == data.end() ? 0 : key.size() + it->second.size();
+    size_t after = value.empty() ? 0 : key.size() + value.size();
+    if (bytes - before + after > kMaxDataBytes) {
+      runtime_.stats.data_refused.add();
+      ++refused;
+      continue;
+    }
+    bytes += after - before;
+    if (after == 0) {
+      if (it != data.end()) data.erase(it);
+    } else {
+      data.insert_or_assign(key, value);
+    }
+    trace(runtime_.tracer, {.event = "data", .session = &session, .detail = key});
+  }
+  session.data = data.empty() ? nullptr : std::make_unique<SessionData>(std::move(data));
+  return refused;
 }
 
 void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswered) {

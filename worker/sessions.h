@@ -7,8 +7,10 @@
 //   I3  Every Session ends exactly once (end()) and is forgotten exactly once (forget(), by its backend).
 #pragma once
 
-#include <map>
 #include <memory>
+#include <set>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "shm/segment.h"
@@ -67,18 +69,30 @@ class Sessions {
   bool leave(Session& session, std::string_view channel);
   // Its token ends then: it is closed, 4401. 0: never.
   void set_expiry(const Session& session, uint64_t wall_s);
-  // Closes those whose time has come; ten times a second.
-  void end_expired(uint64_t now_wall_s);
+  // Closes those whose time has come, at most kEndSlice; once a turn. True: there are more.
+  static constexpr size_t kEndSlice = 256;  // about 1 ms
+  bool end_expired(uint64_t now_wall_s);
   // Binds to a user ("" unbinds); valid_user() or "".
   void set_user(Session& session, std::string_view user);
   // Sets keys of the session's data ("" takes one away); without `merge` all others go. False: it would be more than
   // kMaxDataBytes; then nothing is changed, and it is counted.
   bool set_data(Session& session, const std::vector<std::pair<std::string, std::string>>& pairs,
                 bool merge);
+  // One after the other; how many were left out because of kMaxDataBytes (counted).
+  size_t merge_data(Session& session,
+                    const std::vector<std::pair<std::string, std::string>>& pairs);
   // What a successor finds if this worker dies.
   void set_owes_close(Session& session, bool owes, bool connect_unanswered = false);
   // Copies the counters the tool shows into the directory.
   void publish_counts(Session& session);
+
+  // All live sessions, given out over several turns while others come and go: those that are there when it begins, and are
+  // there still when it comes to them. One walk at a time.
+  void begin_walk();
+  // Uses up at least one of `left`. Null: this place is nobody's; look whether the walk is over.
+  Session* next_of_walk(size_t& left);
+  bool walk_is_over() const { return walk_at_ >= walk_end_; }
+  size_t places() const { return by_index_.size(); }
 
   size_t size() const { return size_; }  // in any phase
   size_t live() const { return live_; }  // connecting or open
@@ -87,6 +101,16 @@ class Sessions {
   void for_each(F&& f) {
     for (size_t i = 0; i < by_index_.size(); ++i)
       if (by_index_[i]) f(*by_index_[i]);
+  }
+  // From place `at` on, which goes on with it, and once around: until f says false, or everybody has been looked at.
+  template <class F>
+  void for_each_live_from(size_t& at, F&& f) {
+    for (size_t n = 0; n < by_index_.size(); ++n) {
+      if (at >= by_index_.size()) at = 0;
+      Session* session = by_index_[at].get();
+      if (session != nullptr && session->phase != SessionPhase::ended && !f(*session)) return;
+      ++at;
+    }
   }
   template <class F>
   void for_each_live(F&& f) {
@@ -105,9 +129,12 @@ class Sessions {
   uint32_t first_index_;
   Admission admission_;
   MessageRate rate_;
-  std::map<uint32_t, uint64_t> expiries_;  // wall seconds, by index in the slab
-  uint64_t expired_until_s_ = 0;
-  std::vector<std::unique_ptr<Session>> by_index_;  // by index in this slot's slab
+  void forget_expiry(const Session& session);
+  std::unordered_map<uint32_t, uint64_t> expiries_;         // wall seconds, by index in the slab
+  std::set<std::pair<uint64_t, uint32_t>> next_to_expire_;  // the same, by time
+  std::vector<std::unique_ptr<Session>> by_index_;          // by index in this slot's slab
+  // Of the walk under way: the next index, and the one behind the last. Who is created between them is a newcomer.
+  size_t walk_at_ = 0, walk_end_ = 0;
   size_t size_ = 0;
   size_t live_ = 0;
 };

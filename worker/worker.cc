@@ -25,6 +25,8 @@ namespace holdfast {
 namespace {
 
 constexpr size_t kScratchBytes = 64 * 1024;
+constexpr size_t kPartingSlice = 512;    // sessions, or connections, told to go in one turn
+constexpr uint64_t kHandOutMs = 1'000;   // what is being handed out may delay the end so long
 constexpr uint64_t kFarewellMs = 7'000;  // after the last close frame, for the clients' answers
 
 class Worker final : private TurnHook {
@@ -41,6 +43,8 @@ class Worker final : private TurnHook {
     bool wait_for_close_events;
     uint64_t from_ms = 0;  // filled in by drain()
     size_t sessions = 0;   // how many there were then
+    size_t next = 0;       // where close_a_share() goes on looking
+    bool share_due = true;
   };
 
   void build_listeners();
@@ -59,8 +63,10 @@ class Worker final : private TurnHook {
   void keep_the_slot(const Error& why);
   void drain(Parting parting, bool empty_queues);
   void stop_now();
-  void close_a_share();
-  void wind_up(WindUp what);
+  bool go();
+  bool close_a_share();
+  void begin_wind_up(WindUp what);
+  bool wind_up_some();
   bool is_done() const;
   bool nothing_left() const { return sessions_.size() == 0 && connections_.size() == 0; }
   handover::Estate estate() {
@@ -87,6 +93,11 @@ class Worker final : private TurnHook {
   SignalEvent term_, quit_;
   Ticker ticker_;
   std::optional<Parting> parting_;
+  // Connections that are told to finish: a round over the table, a slice a turn.
+  struct {
+    WindUp what = WindUp::unopened;
+    size_t at = 0, end = 0;  // no round: at >= end
+  } wound_up_;
   UniqueFd hand_over_to_;  // asked to hand over, waiting for API answers under way
   uint64_t hand_over_until_ms_ = 0;
 };
@@ -201,6 +212,7 @@ int Worker::run() {
     say(heritage_.control, control_word::kTaken);
   } else {
     router_.post().receive_leftovers();
+    router_.finish_all();
     begin_serving();
     say(heritage_.control, control_word::kReady);
   }
@@ -214,7 +226,10 @@ int Worker::run() {
 bool Worker::before_wait() {
   if (hand_over_to_) go_on_with_hand_over();
   router_.post().dispatch();
-  bool more = flush_.run();
+  bool more = router_.carry_on();
+  more |= sessions_.end_expired(wall_ms() / 1000);
+  if (parting_) more |= go();
+  more |= flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
   router_.post().dispatch();
   runtime_.budget.begin_events();
@@ -239,7 +254,6 @@ void Worker::on_tick() {
   router_.tick();
   runtime_.stats.log_dropped.add(log_catch_up());
   sessions_.shed();
-  sessions_.end_expired(wall_ms() / 1000);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();
@@ -249,9 +263,9 @@ void Worker::on_tick() {
     return loop_.stop();
   }
   if (!parting_) return;
-  close_a_share();
+  parting_->share_due = true;
   bool late = runtime_.now_ms >= parting_->until_ms;
-  if (late || runtime_.stopping) wind_up(late ? WindUp::all : WindUp::unopened);
+  if (late || runtime_.stopping) begin_wind_up(late ? WindUp::all : WindUp::unopened);
   if (!is_done()) return;
   for (auto& [name, backend] : homes_.backends()) backend->abandon();
   log_info("worker ends slot={}", heritage_.slot);
@@ -326,10 +340,12 @@ void Worker::begin_hand_over(UniqueFd socket) {
 void Worker::go_on_with_hand_over() {
   auto& homes = homes_.api_homes();
   bool settled =
+      !router_.carrier().congested() &&
       std::all_of(homes.begin(), homes.end(), [](ApiHome& home) { return home.settled(); });
   if (!settled && runtime_.now_ms < hand_over_until_ms_) return;
   UniqueFd socket = std::move(hand_over_to_);
   Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
+  if (settled) router_.finish_all();
   if (settled) done = handover::hand_over(estate(), std::move(socket));
   if (done) leave(0);
   runtime_.now_ms = monotonic_ms();
@@ -365,33 +381,55 @@ void Worker::drain(Parting parting, bool empty_queues) {
 
 void Worker::stop_now() {
   drain({runtime_.now_ms, 1001, EndReason::stop, false}, true);
-  wind_up(WindUp::all);
+  begin_wind_up(WindUp::all);
 }
 
-void Worker::wind_up(WindUp what) {
-  connections_.for_each([what](Connection& connection) { connection.wind_up(what); });
+// A turn's share of saying goodbye. Who is to get what is being handed out gets it first: it was accepted.
+// True: there is more to do at once.
+bool Worker::go() {
+  bool ending = runtime_.stopping || runtime_.now_ms >= parting_->until_ms;
+  bool patient = runtime_.now_ms < parting_->until_ms + kHandOutMs;
+  if (ending && patient && !router_.carrier().idle()) return false;
+  if (parting_->share_due) parting_->share_due = close_a_share();
+  return wind_up_some() || parting_->share_due;
+}
+
+void Worker::begin_wind_up(WindUp what) {
+  bool under_way = wound_up_.at < wound_up_.end;
+  if (under_way && (wound_up_.what == what || what == WindUp::unopened)) return;
+  wound_up_ = {what, 0, SIZE_MAX};
+}
+
+bool Worker::wind_up_some() {
+  if (wound_up_.at >= wound_up_.end) return false;
+  bool more = connections_.for_some(wound_up_.at, kPartingSlice, [this](Connection& connection) {
+    connection.wind_up(wound_up_.what);
+  });
+  if (!more) wound_up_.end = 0;
+  return more;
 }
 
 // As many sessions may stay as there is time left, so that clients do not come back all at once, and the last one
 // only when the time is up.
-void Worker::close_a_share() {
+bool Worker::close_a_share() {
   size_t live = sessions_.live();
   uint64_t left = parting_->until_ms > runtime_.now_ms ? parting_->until_ms - runtime_.now_ms : 0;
   uint64_t whole = std::max<uint64_t>(parting_->until_ms - parting_->from_ms, 1);
   size_t may_stay = size_t((parting_->sessions * left + whole - 1) / whole);
-  if (live <= may_stay) return;
-  size_t share = live - may_stay;
+  if (live <= may_stay) return false;
+  size_t share = std::min(live - may_stay, kPartingSlice);
   // Who is just connecting would be refused: it is let in first, as long as there is time.
   bool unopened_too = left == 0 || runtime_.stopping;
   std::vector<Session*> leaving;
-  sessions_.for_each_live([&](Session& session) {
-    if (leaving.size() < share && (unopened_too || session.phase == SessionPhase::open))
-      leaving.push_back(&session);
+  sessions_.for_each_live_from(parting_->next, [&](Session& session) {
+    if (unopened_too || session.phase == SessionPhase::open) leaving.push_back(&session);
+    return leaving.size() < share;
   });
   std::string_view text =
       parting_->reason == EndReason::reload ? "service restart" : "server stopping";
   for (Session* session : leaving)
     if (session->client != nullptr) session->client->close(parting_->code, text, parting_->reason);
+  return !leaving.empty() && live - may_stay > leaving.size();
 }
 
 bool Worker::is_done() const {

@@ -44,6 +44,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       return failed(*error);
     }
     waiting_ = true;
+    command.source = exchange_.source();
     exchange_.context().router->execute(
         command, [self = shared_from_this(), &command, receipt](CommandResult&& result) {
           self->done(command, result, receipt);

@@ -36,6 +36,7 @@ class Exchange {
         head_only_(request.method == "HEAD") {}
 
   const ApiContext& context() const { return *context_; }
+  uint64_t source() const { return reply_.source(); }
 
   // `extra`, here and below, are complete header lines or "".
   void answer(int status, std::string_view body, std::string_view extra = {}) const {

@@ -74,6 +74,10 @@ class Reply {
   };
   Reply(Desk& desk, uint64_t connection, uint64_t request)
       : desk_(&desk), connection_(connection), request_(request) {}
+  // Command::source of what is asked for over this connection.
+  uint64_t source() const {
+    return (connection_ << 24) ^ uint64_t(reinterpret_cast<uintptr_t>(desk_));
+  }
   void operator()(std::string_view bytes) const { (*this)(BufferRef::concat(bytes)); }
   void operator()(BufferRef bytes) const {
     desk_->on_reply(connection_, request_, std::move(bytes));

@@ -44,6 +44,7 @@ void carry_out(const Exchange& exchange, Receipt receipt, Command& command) {
     receipt.give_back(context);
     return exchange.refuse(*error);
   }
+  command.source = exchange.source();
   context.router->execute(command,
                           Answering{exchange, receipt, command.op, !command.sessions.empty()});
 }

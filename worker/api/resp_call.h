@@ -31,6 +31,7 @@ class RespAnswer {
       : context_(&context), version_(version), reply_(reply) {}
 
   const ApiContext& context() const { return *context_; }
+  uint64_t source() const { return reply_.source(); }
   resp::ReplyWriter writer() const { return resp::ReplyWriter(version_); }
 
   void send(const resp::ReplyWriter& answer) const { reply_(answer.bytes()); }

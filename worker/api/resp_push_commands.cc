@@ -41,6 +41,7 @@ Error failure_of(Op op, const CommandResult& result) {
 void execute(const RespCall& call, Command& command) {
   if (std::optional<ApiError> error = settle(call.context, command))
     return call.answer.refuse("ERR " + error->message);
+  command.source = call.answer.source();
   call.context.router->execute(command,
                                [answer = call.answer, op = command.op](CommandResult&& result) {
                                  if (Error error = failure_of(op, result))

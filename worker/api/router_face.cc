@@ -118,6 +118,7 @@ Face::Step RouterFace::take(const RouterMessage& message, const Reply& reply) {
 Face::Step RouterFace::carry_out(const RouterMessage& message, Command& command,
                                  const Reply& reply) {
   if (auto error = settle(context_, command)) return leave_out(message, error->message);
+  command.source = reply.source();
   if (!changes_state(command.op)) {
     context_.router->execute(command, {});
     return Step::silent;

@@ -19,7 +19,7 @@
 
 namespace holdfast::api {
 
-inline constexpr uint32_t kMaxScan = 65'536;
+inline constexpr uint32_t kMaxScan = 16'384;
 
 struct SessionPage {
   std::vector<shm::SessionView> sessions;  // connecting or open

@@ -23,6 +23,8 @@ class HeldRouter final : public Router {
     result.names.assign(listed, {"a channel", 1, 0, 0});
     done(std::move(result));
   }
+  size_t waiting(uint64_t) const override { return waits; }
+  size_t waits = 0;
   std::vector<Op> seen;
   std::deque<CommandDone> held;
   uint64_t released = 0;
@@ -116,6 +118,16 @@ TEST_F(ApiConnectionTest, RequestBehindOneThatWaitsIsAnsweredAfterIt) {
   router_.release();
   EXPECT_TRUE(room_.turn_until([&] { return answers(peer.received()) == 2; }));
   EXPECT_LT(peer.received().find("\"channels\""), peer.received().find("\"status\""));
+}
+
+TEST_F(ApiConnectionTest, NoMoreIsTakenWhileItsPushesToManyWait) {
+  test::Peer peer = connect();
+  router_.waits = 4;
+  peer.send(kPush + kPush);
+  for (int n = 0; n < 10; ++n) room_.turn();
+  EXPECT_EQ(router_.seen.size(), 0u);
+  router_.waits = 3;
+  EXPECT_TRUE(room_.turn_until([&] { return router_.seen.size() == 2; }));
 }
 
 TEST_F(ApiConnectionTest, LongAnswerReachesOneWhoEndedItsSide) {

@@ -118,6 +118,43 @@ TEST_F(HubTest, ListsChannelsByNameFromAnyPoint) {
   hub().leave_all(a);
 }
 
+// I3: whoever was in from the first to the last is given out exactly once, who came meanwhile never, whatever moves.
+TEST_F(HubTest, AWalkGivesOutThoseWhoStayedOnceAmidJoinsAndLeaves) {
+  std::mt19937 random(99);
+  std::vector<std::unique_ptr<SilentSubscriber>> everybody(60);
+  for (auto& who : everybody) who = std::make_unique<SilentSubscriber>();
+  auto inside = [](const SilentSubscriber& who) { return !who.memberships.empty(); };
+  for (int round = 0; round < 300; ++round) {
+    for (auto& who : everybody)
+      if (!inside(*who) && random() % 2 == 0) hub().join(*who, "room");
+    hub().join(*everybody[0], "room");
+    std::set<ChannelMember*> stayed;
+    std::map<ChannelMember*, int> given;
+    for (auto& who : everybody)
+      if (inside(*who)) stayed.insert(who.get());
+    std::set<ChannelMember*> at_first = stayed;
+    hub().begin_walk(*hub().find("room"));
+    for (bool over = false; !over;) {
+      for (unsigned n = random() % 4; n > 0 && !over; --n) {
+        ChannelMember* who = hub().next_of_walk(true);
+        over = who == nullptr;
+        if (!over) ++given[who];
+      }
+      SilentSubscriber& one = *everybody[random() % everybody.size()];
+      if (inside(one)) {
+        hub().leave(one, "room");
+        stayed.erase(&one);
+      } else {
+        hub().join(one, "room");
+      }
+    }
+    hub().end_walk();
+    for (ChannelMember* who : stayed) ASSERT_EQ(given[who], 1);
+    for (auto& [who, times] : given) ASSERT_LE(times, at_first.count(who) ? 1 : 0);
+  }
+  for (auto& who : everybody) hub().leave_all(*who);
+}
+
 // Joins and leaves of sessions and subscribers at random against a model; every link is checked after each change.
 TEST_F(HubTest, LinksHoldThroughManyJoinsAndLeaves) {  // I2
   std::mt19937 random(1234);

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <deque>
+#include <random>
 #include <string>
 
 #include "base/fd.h"
@@ -174,7 +176,7 @@ TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
   for (size_t most = 0; most <= 7; ++most) {
     OutputQueue queue;
     for (const char* text : {"a", "B", "c", "d", "E", "f", "g"}) queue.push(buffer(text));
-    size_t dropped = queue.drop_oldest(most, no_capitals);
+    size_t dropped = queue.drop_oldest(most, 0, no_capitals);
     EXPECT_EQ(dropped, std::min<size_t>(7 - most, 5)) << most;
     EXPECT_EQ(queue.bytes(), 7 - dropped);
     std::string left;
@@ -189,11 +191,75 @@ TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
   }
 }
 
+// Against a model, with several tags, some that may not go, and bytes that leave meanwhile.
+TEST(OutputQueue, DroppingAmidTheQueueKeepsTheRestInOrder) {
+  std::mt19937 random(7);
+  OutputQueue queue;
+  std::deque<std::pair<uint64_t, std::string>> model;
+  auto may_go = [](const BufferRef& b) { return b.bytes()[0] != '!'; };
+  for (int step = 0; step < 20'000; ++step) {
+    unsigned dice = unsigned(random() % 100);
+    if (dice < 70) {
+      uint64_t tag = random() % 4;
+      std::string text = (random() % 10 == 0 ? "!" : "m") + std::to_string(step) + ";";
+      queue.push(BufferRef::concat(text).tagged(tag));
+      model.emplace_back(tag, text);
+    } else if (dice < 95) {
+      uint64_t tag = random() % 4;
+      size_t most = queue.bytes() - std::min<size_t>(queue.bytes(), random() % 40), dropped = 0;
+      size_t bytes = queue.bytes();
+      for (auto it = model.begin(); it != model.end() && bytes > most;) {
+        bool partly = it == model.begin() && queue.sent() > 0;
+        if (partly || it->first != tag || it->second[0] == '!') {
+          ++it;
+          continue;
+        }
+        bytes -= it->second.size();
+        it = model.erase(it);
+        ++dropped;
+      }
+      ASSERT_EQ(queue.drop_oldest(most, tag, may_go), dropped);
+    } else {
+      std::string taken;
+      queue.take(taken, random() % 200);
+      for (size_t left = taken.size(); left > 0;) {
+        std::string& first = model.front().second;
+        size_t sent = std::min(left, first.size());
+        first.erase(0, sent);
+        left -= sent;
+        if (first.empty()) model.pop_front();
+      }
+    }
+    std::string expected, is;
+    for (auto& [tag, text] : model) expected += text;
+    size_t skip = queue.sent();
+    queue.for_each([&](const BufferRef& b) {
+      is += b.bytes().substr(skip);
+      skip = 0;
+    });
+    ASSERT_EQ(is, expected) << step;
+    ASSERT_EQ(queue.bytes(), expected.size());
+  }
+}
+
+TEST(OutputQueue, DroppingDoesNotLookAtTheWholeQueueEachTime) {
+  OutputQueue queue;
+  for (int i = 0; i < 10'000; ++i) queue.push(BufferRef::concat("x").tagged(1));
+  size_t looked = 0;
+  auto may_go = [&](const BufferRef&) { return ++looked > 0; };
+  for (int i = 0; i < 1'000; ++i) {
+    queue.push(BufferRef::concat("y").tagged(2));
+    queue.drop_oldest(0, 2, may_go);
+  }
+  EXPECT_LE(looked, 12'000u);
+  EXPECT_EQ(queue.bytes(), 10'000u);
+}
+
 TEST(OutputQueue, OfThoseDroppedNoneIsPartlySent) {  // I3
   Pair pair;
   OutputQueue queue;
   size_t sent = block(queue, pair.near.get());
-  EXPECT_EQ(queue.drop_oldest(0, [](const BufferRef&) { return true; }), 2u);
+  EXPECT_EQ(queue.drop_oldest(0, 0, [](const BufferRef&) { return true; }), 2u);
   EXPECT_EQ(queue.bytes(), 4'000'000 - sent);
 }
 

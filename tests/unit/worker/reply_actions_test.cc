@@ -42,6 +42,31 @@ TEST_F(ReplyActionsTest, BodyGoesToTheSender) {
   EXPECT_EQ(answer({}), "");
 }
 
+TEST_F(ReplyActionsTest, SoManyThingsAndNoMoreAreDoneForOneAnswer) {
+  Headers headers(ReplyActions::kMostItems - 1, {"Holdfast-Data", "k=v"});
+  headers.insert(headers.begin(), {"Holdfast-Join", "a, b, c"});
+  headers.emplace_back("Holdfast-Publish", "a");
+  EXPECT_EQ(answer(headers, "x"), "");
+  EXPECT_EQ(members("c"), 1u);
+  EXPECT_EQ((*session_->data)["k"], "v");
+  EXPECT_EQ(bad(), 3u) << "two assignments, and the channel to publish to";
+}
+
+TEST_F(ReplyActionsTest, AssignmentsOfOneAnswerAreDoneInOrder) {
+  std::string half(2'000, 'x');
+  answer({{"Holdfast-Data", "a=1"},
+          {"Holdfast-Data", "b=" + half},
+          {"Holdfast-Data", "c=" + half},
+          {"Holdfast-Data", "d=" + half},  // too much
+          {"Holdfast-Data", "b="},
+          {"Holdfast-Data", "e=" + half},  // there is room again
+          {"Holdfast-Data", "a=2"}});
+  EXPECT_EQ(bad(), 1u);
+  EXPECT_EQ((*session_->data)["a"], "2");
+  EXPECT_EQ(session_->data->count("b") + session_->data->count("d"), 0u);
+  EXPECT_EQ(session_->data->count("c") + session_->data->count("e"), 2u);
+}
+
 TEST_F(ReplyActionsTest, UserIsBoundAndUnbound) {
   answer({{"Holdfast-User", " ann "}});
   EXPECT_EQ(session_->user, "ann");

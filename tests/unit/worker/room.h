@@ -24,9 +24,9 @@ namespace holdfast::test {
 // A segment of its own for each test, and the doorbells of its slots.
 class Instance {
  public:
-  explicit Instance(uint32_t mailbox_bytes = 64 * 1024)
+  explicit Instance(uint32_t mailbox_bytes = 64 * 1024, uint32_t max_sessions = 64)
       : segment(make({.max_workers = 2,
-                      .max_sessions = 64,
+                      .max_sessions = max_sessions,
                       .filter_buckets = 64,
                       .mailbox_bytes = mailbox_bytes})) {
     for (uint32_t slot = 0; slot < 2; ++slot) {
@@ -147,7 +147,9 @@ class Room {
 
   // One turn as the worker's: mail and frames out, events, mail in.
   void turn() {
+    runtime.budget.begin_turn(runtime.now_ms);
     router.post().dispatch();
+    router.carry_on();
     flush.run();
     router.post().dispatch();
     loop.bury();

@@ -1,0 +1,379 @@
+#include "worker/push_carrier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/client.h"
+
+namespace holdfast {
+namespace {
+
+bool is_push(Op op) {
+  return op <= Op::publish;
+}
+bool is_question(Op op) {
+  return op >= Op::get_session;
+}
+// Are `channels` the addressees (publish, kick), or arguments (join, leave)?
+bool channels_address(Op op) {
+  return op == Op::publish || op == Op::kick;
+}
+size_t cost_of(Op op) {
+  return is_push(op) ? 1 : PushCarrier::kChange;
+}
+
+void use_up(size_t& left, size_t cost) {
+  left -= std::min(left, cost);
+}
+
+bool before(const shm::SessionId& a, const shm::SessionId& b) {
+  return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo;
+}
+
+// A part's list is sorted: it is looked at for every member.
+bool excluded(const Command& part, const shm::SessionId& id) {
+  return std::binary_search(part.exclude.begin(), part.exclude.end(), id, before);
+}
+
+Urgency urgency_for(const Channel& channel) {
+  constexpr size_t kFew = 16;
+  return channel.members.size() + channel.subscribers.size() > kFew ? Urgency::bulk
+                                                                    : Urgency::urgent;
+}
+
+}  // namespace
+
+PushCarrier::~PushCarrier() {
+  runtime_.stats.push_under_way.sub(tasks_);
+}
+
+// ---- taking
+
+PushCarrier::Taken PushCarrier::take(const Command& part, std::string_view data, uint64_t source,
+                                     const Asker& asker, CommandResult* result) {
+  if (is_question(part.op)) {
+    answer(part, result);
+    return Taken::done;
+  }
+  Payload payload(data, part.binary);
+  Progress progress;
+  bool begun = runs_at_once(part, source);
+  if (begun) {
+    size_t left = std::min(left_, slice_), used = left;
+    stepping_ = true;
+    bool done = go_on(part, payload, progress, result, left);
+    stepping_ = false;
+    used -= left;
+    left_ -= used;
+    runtime_.budget.spend(int64_t(used) / TurnBudget::kDeliveriesAUnit);
+    if (done) return Taken::done;
+    runtime_.stats.push_slices.add();
+  }
+  auto task = std::make_unique<Task>(
+      Task{part, std::move(payload), asker, weight_of(part), progress, std::move(*result)});
+  task->command.data = data;
+  task->payload.moved_to(task->command.data);
+  return queue(std::move(task), source, begun);
+}
+
+bool PushCarrier::runs_at_once(const Command& part, uint64_t source) const {
+  if (left_ == 0 || stepping_) return false;
+  return lines_.empty() || (waiting(source) == 0 && is_small(part));
+}
+
+PushCarrier::Taken PushCarrier::queue(std::unique_ptr<Task> task, uint64_t source, bool begun) {
+  bool full = tasks_ >= kMaxTasks || bytes_ + task->bytes() > kMaxBytes;
+  if (full && !begun && task->asker.slot == runtime_.slot) {  // I3
+    runtime_.stats.push_refused_busy.add();
+    return Taken::refused;
+  }
+  ++tasks_;
+  bytes_ += task->bytes();
+  if (begun) task->weight = 0;
+  weight_ += task->weight;
+  runtime_.stats.push_under_way.add();
+  Line& line = lines_[source];
+  line.push_back(std::move(task));
+  if (line.size() == 1) turns_.push_back(source);
+  runtime_.budget.congested(congested());
+  return Taken::later;
+}
+
+bool PushCarrier::congested() const {
+  return weight_ > kCongested || tasks_ > kMaxTasks / 4 || bytes_ > kMaxBytes / 4;
+}
+
+size_t PushCarrier::weight_of(const Command& part) const {
+  size_t recipients = part.sessions.size();
+  auto count = [&](std::string_view name) {
+    ++recipients;
+    if (const Channel* channel = hub_.find(name))
+      recipients += channel->members.size() + channel->subscribers.size();
+  };
+  if (part.op != Op::bind)
+    for (const std::string& user : part.users) count(user_channel(user));
+  if (channels_address(part.op))
+    for (const std::string& channel : part.channels) count(channel);
+  if (part.op == Op::send_all) recipients += sessions_.live();
+  return recipients * cost_of(part.op);
+}
+
+bool PushCarrier::is_small(const Command& part) const {
+  return part.sessions.size() + part.users.size() + part.channels.size() <= kSmall &&
+         weight_of(part) <= std::min({kSmall, left_, slice_});
+}
+
+// ---- slices
+
+bool PushCarrier::carry_on() {
+  left_ = a_turn_;
+  if (lines_.empty()) return false;
+  step();
+  return !lines_.empty();
+}
+
+// With a word to the master between slices: this is work, and no hang.
+void PushCarrier::finish() {
+  while (!lines_.empty()) {
+    step();
+    runtime_.budget.beat();
+  }
+}
+
+void PushCarrier::step() {
+  size_t left = slice_;
+  while (left > 0 && !lines_.empty()) {
+    uint64_t source = turns_.front();
+    auto line = lines_.find(source);
+    Task& task = *line->second.front();
+    weight_ -= std::exchange(task.weight, 0);
+    stepping_ = true;
+    bool done = go_on(task.command, task.payload, task.progress, &task.result, left);
+    stepping_ = false;
+    runtime_.stats.push_slices.add();
+    if (!done) break;
+    use_up(left, 1);
+    std::unique_ptr<Task> finished = std::move(line->second.front());
+    line->second.pop_front();
+    turns_.pop_front();
+    bool last = line->second.empty();
+    if (last) {
+      lines_.erase(line);
+    } else {
+      turns_.push_back(source);
+    }
+    --tasks_;
+    bytes_ -= finished->bytes();
+    runtime_.stats.push_under_way.sub();
+    if (finished->asker.token != 0) owner_.carried(finished->asker, std::move(finished->result));
+    if (last && waiting(source) == 0) owner_.none_waits(source);
+  }
+  runtime_.budget.spend(int64_t(slice_ - left) / TurnBudget::kDeliveriesAUnit);
+  runtime_.budget.congested(congested());
+}
+
+// ---- carrying out
+
+bool PushCarrier::go_on(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+                        size_t& left) {
+  return to_sessions(part, payload, at, result, left) &&
+         to_names(part, payload, at, result, left) &&
+         (part.op != Op::send_all || to_all(part, payload, at, result, left));
+}
+
+bool PushCarrier::to_sessions(const Command& part, Payload& payload, Progress& at,
+                              CommandResult* result, size_t& left) {
+  for (; at.session < part.sessions.size(); ++at.session) {
+    if (left == 0) return false;
+    use_up(left, cost_of(part.op));
+    Session* session = sessions_.find(part.sessions[at.session]);
+    if (session == nullptr) {
+      runtime_.stats.push_no_session.add();
+      result->unknown.push_back(part.sessions[at.session]);
+      continue;
+    }
+    apply_to(*session, part, payload, Urgency::urgent, result);
+  }
+  return true;
+}
+
+bool PushCarrier::to_names(const Command& part, Payload& payload, Progress& at,
+                           CommandResult* result, size_t& left) {
+  size_t users = part.op == Op::bind ? 0 : part.users.size();
+  size_t names = users + (channels_address(part.op) ? part.channels.size() : 0);
+  for (; at.name < names; ++at.name) {
+    if (at.walking) {
+      if (!walk(part, payload, at, result, left)) return false;
+      continue;
+    }
+    if (left == 0) return false;
+    bool done = at.name < users
+                    ? to_name(user_channel(part.users[at.name]), part, payload, at, result, left)
+                    : to_name(part.channels[at.name - users], part, payload, at, result, left);
+    if (!done) return false;
+  }
+  return true;
+}
+
+bool PushCarrier::to_name(std::string_view name, const Command& part, Payload& payload,
+                          Progress& at, CommandResult* result, size_t& left) {
+  const Channel* channel = hub_.find(name);
+  if (channel == nullptr) {
+    use_up(left, 1);
+    return true;
+  }
+  size_t cost = (channel->members.size() + channel->subscribers.size()) * cost_of(part.op);
+  if (cost <= left) {
+    left -= cost;
+    whole_channel(*channel, part, payload, result);
+    return true;
+  }
+  if (cost <= slice_) {  // with the next slice
+    left = 0;
+    return false;
+  }
+  if (is_push(part.op)) begin_publish(*channel, payload);
+  hub_.begin_walk(*channel);
+  at.walking = true;
+  return walk(part, payload, at, result, left);
+}
+
+// I1
+bool PushCarrier::walk(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+                       size_t& left) {
+  bool push = is_push(part.op);
+  size_t cost = cost_of(part.op);
+  while (left > 0) {
+    ChannelMember* who = hub_.next_of_walk(push);
+    if (who == nullptr) {
+      if (const Channel* channel = hub_.walked(); channel != nullptr && push)
+        note_publish(*channel, payload);
+      hub_.end_walk();
+      at.walking = false;
+      return true;
+    }
+    use_up(left, cost);
+    if (!who->session) {
+      if (static_cast<Subscriber*>(who)->published(hub_.walked()->name, payload, Urgency::bulk))
+        ++result->delivered;
+      continue;
+    }
+    auto& session = static_cast<Session&>(*who);
+    if (!excluded(part, session.id))
+      apply_to(session, part, payload, push ? Urgency::bulk : Urgency::urgent, result);
+  }
+  return false;
+}
+
+bool PushCarrier::to_all(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+                         size_t& left) {
+  if (!at.walking) {
+    if (left == 0) return false;
+    if (sessions_.places() <= left) {
+      left -= sessions_.places();
+      sessions_.for_each_live([&](Session& session) {
+        if (!excluded(part, session.id)) apply_to(session, part, payload, Urgency::bulk, result);
+      });
+      return true;
+    }
+    sessions_.begin_walk();
+    at.walking = true;
+  }
+  while (left > 0) {
+    Session* session = sessions_.next_of_walk(left);
+    if (session != nullptr && !excluded(part, session->id))
+      apply_to(*session, part, payload, Urgency::bulk, result);
+    if (session == nullptr && sessions_.walk_is_over()) {
+      at.walking = false;
+      return true;
+    }
+  }
+  return false;
+}
+
+void PushCarrier::whole_channel(const Channel& channel, const Command& part, Payload& payload,
+                                CommandResult* result) {
+  if (is_push(part.op)) return publish(channel, payload, part, result);
+  // Everything else may change the list of members.
+  std::vector<Session*> members;
+  for (const Channel::Member& m : channel.members)
+    if (!excluded(part, m.session().id)) members.push_back(&m.session());
+  for (Session* session : members) apply_to(*session, part, payload, Urgency::urgent, result);
+}
+
+void PushCarrier::begin_publish(const Channel& channel, Payload& payload) const {
+  ++channel.published;
+  payload.go_to(channel.rule, channel.tag);
+}
+
+void PushCarrier::publish(const Channel& channel, Payload& payload, const Command& part,
+                          CommandResult* result) {
+  Urgency urgency = urgency_for(channel);
+  begin_publish(channel, payload);
+  for (const Channel::Member& m : channel.members)
+    if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
+  for (const Channel::Member& m : channel.subscribers)
+    if (m.subscriber().published(channel.name, payload, urgency)) ++result->delivered;
+  note_publish(channel, payload);
+}
+
+void PushCarrier::note_publish(const Channel& channel, const Payload& payload) {
+  if (!tracer_.on()) return;
+  bool user = is_user_channel(channel.name);
+  std::string_view name = std::string_view(channel.name).substr(user ? 1 : 0);
+  tracer_.note({.event = user ? "send-user" : "publish",
+                .channel = user ? std::string_view{} : name,
+                .user = user ? name : std::string_view{},
+                .bytes = payload.data().size()});
+}
+
+void PushCarrier::apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency,
+                           CommandResult* result) {
+  switch (part.op) {
+    case Op::send:
+    case Op::send_user:
+    case Op::send_all:
+    case Op::publish:
+      if (sessions_.deliver(session, payload, urgency)) ++result->delivered;
+      return;
+    case Op::join:
+      return join(session, part, result);
+    case Op::leave:
+      for (const std::string& channel : part.channels) sessions_.leave(session, channel);
+      ++result->delivered;
+      return;
+    case Op::bind:
+      if (part.users.empty()) return;  // a record is another process's memory
+      sessions_.set_user(session, part.users.front());
+      ++result->delivered;
+      return;
+    case Op::unbind:
+      sessions_.set_user(session, {});
+      ++result->delivered;
+      return;
+    case Op::kick:
+      trace(&tracer_, {.event = "kick", .session = &session, .detail = part.reason});
+      if (session.client != nullptr)
+        session.client->close(part.code, part.reason, EndReason::kicked);
+      ++result->delivered;
+      return;
+    case Op::data:
+      ++(sessions_.set_data(session, part.pairs, part.merge) ? result->delivered : result->refused);
+      return;
+    case Op::get_session:
+    case Op::list_members:
+    case Op::list_channels:
+    case Op::list_users:
+      return;  // answer()
+  }
+}
+
+void PushCarrier::join(Session& session, const Command& part, CommandResult* result) {
+  uint64_t refused = 0;
+  for (const std::string& channel : part.channels)
+    if (sessions_.join(session, channel) == Hub::Joined::too_many) ++refused;
+  result->refused += refused;
+  if (refused == 0) ++result->delivered;
+}
+
+}  // namespace holdfast

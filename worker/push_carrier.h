@@ -1,0 +1,161 @@
+// worker/push_carrier.h - carries out the parts of commands that concern this worker: at once where they are small, else in
+// slices, a slice a turn, so that a push to a hundred thousand delays nobody else.
+//
+//   take(part)    nothing of its source waits and it fits what this turn may still do   all of it, now
+//                 too large for that                                                     its first slice now, the rest in later turns
+//                 an earlier one of its source is unfinished                             waits behind it
+//   carry_on()    once a turn: the next slice of the one that has begun; then the next source's turn
+//
+// A source is whoever asked: a session, an API connection, another worker (Command::source). What one source asks for is
+// carried out in that order, for every recipient and every change; between two sources there is no order (holdfast(7)
+// ORDER), so small commands of others are served between the slices of a big one, and big ones take turns by source.
+//
+// Invariants
+//   I1  One command at a time is begun and unfinished. Whoever was a member (or a session, for send_all) when it began and
+//       still is when it ends has got it exactly once; who left meanwhile may have, who came meanwhile has not. The lists
+//       see to it themselves: Hub::Walk, Sessions::Walk.
+//   I2  A part taken is carried out to its end, and Owner::carried() called once, if take() did not say `done` itself.
+//   I3  At most kMaxTasks and kMaxBytes wait; beyond it take() refuses (push.refused_busy). Other workers' are never
+//       refused: their rings are not read while kMostOfAWorker of one wait (takes_from()).
+//   I4  While more than kCongested recipients wait for commands that have not begun, TurnBudget::congested().
+// A crash loses what waits, as it loses what is queued for the clients. A slot moves with nothing waiting: finish().
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <unordered_map>
+
+#include "worker/hub.h"
+#include "worker/payload.h"
+#include "worker/router.h"
+#include "worker/sessions.h"
+#include "worker/tracer.h"
+
+namespace holdfast {
+
+class PushCarrier {
+ public:
+  static constexpr size_t kSlice = 4'096;   // deliveries, about 1 ms
+  static constexpr size_t kATurn = 32'768;  // carried out at once, of all commands of a turn
+  static constexpr size_t kSmall =
+      256;  // recipients of a command that need not wait for another source's
+  static constexpr size_t kCongested = 32'768;
+  static constexpr size_t kMaxTasks = 4'096;
+  static constexpr size_t kMaxBytes = size_t{64} * 1024 * 1024;
+  static constexpr size_t kMostOfAWorker = 64;
+  static constexpr size_t kChange = 8;  // a join, kick ... costs as much as so many deliveries
+  static constexpr uint32_t kMaxPage = 10'000;  // entries of one page
+
+  // Whom a result is for: token 0: nobody.
+  struct Asker {
+    uint16_t slot = 0;
+    uint64_t token = 0;
+  };
+  class Owner {
+   public:
+    // A part is finished for which take() said `later`.
+    virtual void carried(const Asker& asker, CommandResult&& result) = 0;
+    // Nothing of this source waits any more.
+    virtual void none_waits(uint64_t source) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+  enum class Taken : uint8_t { done, later, refused };
+
+  PushCarrier(Runtime& runtime, Sessions& sessions, Hub& hub, Tracer& tracer, Owner& owner)
+      : runtime_(runtime), sessions_(sessions), hub_(hub), tracer_(tracer), owner_(owner) {}
+  ~PushCarrier();
+
+  // `data`: the command's, wherever it lies. `result`, an empty one, is filled where the answer is `done`.
+  Taken take(const Command& part, std::string_view data, uint64_t source, const Asker& asker,
+             CommandResult* result);
+  // One from another worker.
+  static uint64_t source_of_worker(uint16_t slot) { return slot + uint64_t{1}; }
+  bool takes_from(uint16_t slot) const { return waiting(source_of_worker(slot)) < kMostOfAWorker; }
+  // Once a turn. True: there is more to do.
+  bool carry_on();
+  // Everything, now.
+  void finish();
+
+  bool idle() const { return lines_.empty(); }
+  bool congested() const;
+  size_t waiting(uint64_t source) const {
+    if (lines_.empty()) return 0;
+    auto it = lines_.find(source);
+    return it == lines_.end() ? 0 : it->second.size();
+  }
+  // For tests: deliveries in one slice, and at once in one turn.
+  void slice(size_t deliveries) { slice_ = a_turn_ = left_ = deliveries; }
+
+ private:
+  // How far a command has come: its sessions, then its users and channels, then all sessions.
+  struct Progress {
+    size_t session = 0;
+    size_t name = 0;       // in users, and behind them channels
+    bool walking = false;  // amid the members of that name, or amid all sessions
+  };
+  struct Task {
+    Command command;
+    Payload payload;  // of command.data
+    Asker asker;
+    size_t weight;
+    Progress progress = {};
+    CommandResult result = {};
+    size_t bytes() const { return sizeof *this + command.encoded_bytes(); }
+  };
+  using Line = std::deque<std::unique_ptr<Task>>;
+
+  bool runs_at_once(const Command& part, uint64_t source) const;
+  Taken queue(std::unique_ptr<Task> task, uint64_t source, bool begun);
+  bool is_small(const Command& part) const;
+  size_t weight_of(const Command& part) const;
+  void step();
+
+  // All of these: true: done; false: `left` is used up.
+  bool go_on(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+             size_t& left);
+  bool to_sessions(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+                   size_t& left);
+  bool to_names(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+                size_t& left);
+  bool to_name(std::string_view name, const Command& part, Payload& payload, Progress& at,
+               CommandResult* result, size_t& left);
+  bool walk(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+            size_t& left);
+  bool to_all(const Command& part, Payload& payload, Progress& at, CommandResult* result,
+              size_t& left);
+
+  void whole_channel(const Channel& channel, const Command& part, Payload& payload,
+                     CommandResult* result);
+  void begin_publish(const Channel& channel, Payload& payload) const;
+  void publish(const Channel& channel, Payload& payload, const Command& part,
+               CommandResult* result);
+  void note_publish(const Channel& channel, const Payload& payload);
+  void apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency,
+                CommandResult* result);
+  void join(Session& session, const Command& part, CommandResult* result);
+
+  void answer(const Command& part, CommandResult* result) const;  // a question
+  void describe(const Session& session, CommandResult* result) const;
+  void list_members(std::string_view channel, const Page& page, CommandResult* result) const;
+  void list_names(const Command& part, CommandResult* result) const;
+
+  Runtime& runtime_;
+  Sessions& sessions_;
+  Hub& hub_;
+  Tracer& tracer_;
+  Owner& owner_;
+  std::unordered_map<uint64_t, Line> lines_;  // by source; none is empty
+  std::deque<uint64_t>
+      turns_;  // sources; the first one's first task is the one that has begun, if one has
+  size_t slice_ = kSlice;
+  size_t a_turn_ = kATurn;
+  size_t left_ = kATurn;  // of this turn
+  size_t tasks_ = 0;
+  size_t bytes_ = 0;
+  size_t weight_ = 0;      // of all but the one that has begun
+  bool stepping_ = false;  // a command is being carried out on the stack: what it causes waits
+};
+
+}  // namespace holdfast
