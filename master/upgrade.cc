@@ -1,8 +1,8 @@
 #include "master/upgrade.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 
 namespace holdfast::master {
 namespace {
@@ -45,7 +45,7 @@ void Upgrade::settle(Image image, const std::string& why) {
   next_ = std::move(image);
   why_back_ = why;
   state_ = State::settling;
-  deadline_ms_ = monotonic_ms() + kQuietMs;
+  deadline_ms_ = process_ms() + kQuietMs;
   if (host_.quiet()) leave();
 }
 

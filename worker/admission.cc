@@ -1,15 +1,21 @@
 #include "worker/admission.h"
 
 #include "base/log.h"
+#include "base/process_clock.h"
 #include "worker/addresses.h"
 
 namespace holdfast {
+
+// The table is shared by processes that need not have stood still together.
+uint64_t Admission::shared_now() const {
+  return runtime_.now_ms + process_clock.stood_still_ms();
+}
 
 Admission::Verdict Admission::enter(shm::SessionOrigin& origin) {
   const conf::Limits& limits = runtime_.config.limits;
   bool unlimited = limits.max_connections_per_ip == 0 && limits.connect_rate_per_ip == 0;
   if (unlimited || is_unix(origin)) return Verdict::admitted;
-  shm::AddressTable::Seen seen = table_.enter(runtime_.slot, origin.peer, runtime_.now_ms);
+  shm::AddressTable::Seen seen = table_.enter(runtime_.slot, origin.peer, shared_now());
   if (seen.place == shm::kNoPlace) runtime_.stats.limits_address_untracked.add();
   auto beyond = [](uint32_t n, unsigned limit) { return limit != 0 && n > limit; };
   Verdict verdict = Verdict::admitted;
@@ -19,7 +25,7 @@ Admission::Verdict Admission::enter(shm::SessionOrigin& origin) {
     origin.address_place = seen.place;
     return verdict;
   }
-  table_.refuse(runtime_.slot, seen.place, runtime_.now_ms);
+  table_.refuse(runtime_.slot, seen.place, shared_now());
   bool many = verdict == Verdict::too_many;
   (many ? runtime_.stats.limits_address_connections : runtime_.stats.limits_address_rate).add();
   static LogGate gate;

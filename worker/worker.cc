@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 #include "worker/control_words.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
@@ -49,6 +50,7 @@ class Worker final : private TurnHook {
   bool before_wait() override;
   void after_wait() override;
   void on_tick();
+  void read_clock();
   void count_unwatched();
   void on_control(short);
   void on_word(char word, UniqueFd fd);
@@ -70,7 +72,8 @@ class Worker final : private TurnHook {
   const conf::Config& config_;
   shm::SlotHead& head_;
   Loop loop_;
-  uint64_t unwatched_ = 0;  // of Loop::unwatched(), counted
+  uint64_t unwatched_ = 0;                // of Loop::unwatched(), counted
+  uint64_t gaps_ = process_clock.gaps();  // likewise
   LogGate unwatched_gate_;
   std::vector<char> scratch_;
   TimingWheel wheel_;
@@ -95,10 +98,10 @@ Worker::Worker(const Heritage& heritage)
       config_(*heritage.config),
       head_(heritage.segment->slot(heritage.slot)),
       scratch_(kScratchBytes),
-      wheel_(monotonic_ms()),
+      wheel_(process_ms()),
       runtime_{config_,  heritage.slot, loop_,
                wheel_,   flush_,        heritage.segment->stats(heritage.slot),
-               scratch_, monotonic_ms()},
+               scratch_, process_ms()},
       hub_(runtime_, heritage.segment->filter()),
       sessions_(runtime_, *heritage.segment, hub_,
                 heritage.standby ? shm::Slab::Predecessor::living : shm::Slab::Predecessor::dead),
@@ -177,11 +180,12 @@ Result<void> Worker::take_the_slot() {
   say(heritage_.control, control_word::kReady);
   Result<UniqueFd> socket = wait_for_takeover(heritage_.control);
   if (!socket) return std::move(socket.error());
-  runtime_.now_ms = monotonic_ms();
+  runtime_.now_ms = process_ms();
   if (Result<void> taken = handover::take_over(estate(), *std::move(socket)); !taken) return taken;
   head_.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   begin_serving();
-  runtime_.now_ms = monotonic_ms();
+  runtime_.now_ms = process_ms();
+  gaps_ = process_clock.gaps();  // it has waited to be called
   sessions_.for_each([&](const Session& session) {
     sessions_.set_directory_listener(session, homes_.directory_index(session));
   });
@@ -212,8 +216,9 @@ int Worker::run() {
 
 bool Worker::before_wait() {
   if (hand_over_to_) go_on_with_hand_over();
+  bool more = connections_.input().run();
   router_.post().dispatch();
-  bool more = flush_.run();
+  more |= flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
   router_.post().dispatch();
   runtime_.budget.begin_events();
@@ -226,14 +231,25 @@ bool Worker::before_wait() {
 
 void Worker::after_wait() {
   router_.post().announce_awake();
-  runtime_.now_ms = monotonic_ms();
-  runtime_.budget.begin_turn(runtime_.now_ms);
+  read_clock();
+  runtime_.budget.begin_turn(runtime_.now_ms + process_clock.stood_still_ms());
   runtime_.stats.loop_turns.add();
   router_.post().receive();
 }
 
+void Worker::read_clock() {
+  runtime_.now_ms = process_ms();
+  uint64_t fresh = process_clock.gaps() - gaps_;
+  if (fresh == 0) return;
+  gaps_ += fresh;
+  runtime_.stats.loop_gaps.add(fresh);
+  log_warn("this process stood still; deadlines wait as long as that stood_still_ms={}",
+           process_clock.stood_still_ms());
+}
+
 void Worker::on_tick() {
-  runtime_.now_ms = monotonic_ms();
+  read_clock();
+  runtime_.budget.beat();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
   sessions_.shed();
@@ -330,7 +346,7 @@ void Worker::go_on_with_hand_over() {
   Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
   if (settled) done = handover::hand_over(estate(), std::move(socket));
   if (done) leave(0);
-  runtime_.now_ms = monotonic_ms();
+  read_clock();
   for (ApiHome& home : homes) home.hold(false);
   keep_the_slot(done.error());
 }
