@@ -127,6 +127,8 @@ void print_limits(Printer& out, const Limits& limits) {
   out.size("byte_rate", limits.byte_rate);
   out.number("max_tls_handshakes", limits.max_tls_handshakes);
   out.number("max_tls_handshakes_per_ip", limits.max_tls_handshakes_per_ip);
+  out.size("max_pending_bytes", limits.max_pending_bytes);
+  out.size("max_pending_bytes_per_worker", limits.max_pending_bytes_per_worker);
   out.size("max_unsent_per_worker", limits.max_unsent_per_worker);
 }
 

@@ -227,6 +227,8 @@ void read_limits(Table& root, Reading& reading) {
   read_byte_rate(table, limits);
   table.number("max_tls_handshakes", limits.max_tls_handshakes, {1, 10'000'000});
   table.number("max_tls_handshakes_per_ip", limits.max_tls_handshakes_per_ip, {1, 10'000'000});
+  table.size("max_pending_bytes", limits.max_pending_bytes, {1, 64 * kGiB});
+  table.size("max_pending_bytes_per_worker", limits.max_pending_bytes_per_worker, {1, 1024 * kGiB});
   table.size("max_unsent_per_worker", limits.max_unsent_per_worker, {0, 1024 * kGiB});
   table.finish();
 }

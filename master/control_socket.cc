@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/clock.h"
+#include "base/process_clock.h"
 #include "master/socket_open.h"
 
 namespace holdfast::master {
@@ -18,7 +18,7 @@ class ControlSocket::Client {
       : home_(home),
         id_(id),
         fd_(std::move(fd)),
-        deadline_ms_(monotonic_ms() + kPatienceMs),
+        deadline_ms_(process_ms() + kPatienceMs),
         ready_(home.loop_, fd_.get(), *this, Call<&Client::on_ready>{}) {
     ready_.watch(kRead);
   }
@@ -36,7 +36,7 @@ class ControlSocket::Client {
     if (state_ == State::writing) return;
     state_ = State::writing;
     out_ = wire_text(answer);
-    deadline_ms_ = monotonic_ms() + kPatienceMs;
+    deadline_ms_ = process_ms() + kPatienceMs;
     write();
   }
   void close_in_child() { fd_.reset(); }

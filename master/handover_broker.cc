@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 
 namespace holdfast::master {
 
@@ -66,7 +66,7 @@ bool HandoverBroker::attempt() {
 
 Result<void> HandoverBroker::prepare(const Place& place) {
   step_ = Step::preparing;
-  deadline_ms_ = monotonic_ms() + kPatienceMs;
+  deadline_ms_ = process_ms() + kPatienceMs;
   if (slots_[place.slot].successor) return {};
   return slots_.stand_by(place.slot, {generation_, place.ordinal, place.accepts});
 }
@@ -74,7 +74,7 @@ Result<void> HandoverBroker::prepare(const Place& place) {
 Result<void> HandoverBroker::ask(const Place& place) {
   step_ = Step::asked;
   trouble_ = "its process keeps it, and says why in the log";
-  deadline_ms_ = monotonic_ms() + kPatienceMs;
+  deadline_ms_ = process_ms() + kPatienceMs;
   return slots_.hand_over(place.slot);
 }
 

@@ -3,10 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/log_guard.h"
+#include "base/process_clock.h"
 #include "master/logs.h"
 #include "master/master_impl.h"
 #include "master/notify.h"
@@ -200,7 +200,7 @@ void Master::stop(char word, uint64_t patience_ms) {
     control_.answer(*early_reload_, {false, "reload refused: the server stops", {}});
   early_reload_.reset();
   state_ = State::stopping;
-  uint64_t kill_at_ms = monotonic_ms() + patience_ms + kKillGraceMs;
+  uint64_t kill_at_ms = process_ms() + patience_ms + kKillGraceMs;
   if (kill_at_ms_ == 0 || kill_at_ms < kill_at_ms_) kill_at_ms_ = kill_at_ms;
   if (!last_moment_) last_moment_.emplace(loop_, kLookMs, *this, Call<&Master::kill_who_stays>{});
   // Ours first: so a worker's close is the last one, and comes right after it has emptied its
@@ -211,17 +211,18 @@ void Master::stop(char word, uint64_t patience_ms) {
 }
 
 void Master::on_second() {
-  uint64_t now_ms = monotonic_ms();
+  uint64_t now_ms = process_ms();  // of deadlines
+  uint64_t shared_ms = now_ms + process_clock.stood_still_ms();
   log_catch_up();  // no slot's counter is ours: the log itself says how many of our lines it lacks
-  watch_.check(now_ms);
+  watch_.check(shared_ms, process_clock.stood_still_ms());
   control_.check(now_ms);
   if (state_ == State::serving) reload_.check(now_ms);
   if (state_ == State::serving) upgrade_.check(now_ms);
-  renew_ticket_key(now_ms);
+  renew_ticket_key(shared_ms);
 }
 
 void Master::kill_who_stays() {
-  uint64_t now_ms = monotonic_ms();
+  uint64_t now_ms = process_ms();
   if (now_ms < kill_at_ms_) return;
   kill_at_ms_ = now_ms + 1'000;
   unsigned killed = slots_.kill_all();

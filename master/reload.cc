@@ -1,9 +1,9 @@
 #include "master/reload.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 #include "conf/load.h"
 #include "master/listeners_file.h"
 #include "master/logs.h"
@@ -64,7 +64,7 @@ Result<void> Reload::begin(std::vector<std::string>& details) {
     generations_.drop_unused(slots_);
     return prepared;
   }
-  deadline_ms_ = monotonic_ms() + kPatienceMs;
+  deadline_ms_ = process_ms() + kPatienceMs;
   notify_reloading();
   log_info("reload started generation={} workers={}", next_->number, next_->workers());
   HF_FAULT("master.reload_forked");

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 
 namespace holdfast::master {
 namespace {
@@ -53,7 +53,7 @@ void Upgrade::settle(Image image, const std::string& why) {
   next_ = std::move(image);
   why_back_ = why;
   state_ = State::settling;
-  deadline_ms_ = monotonic_ms() + kQuietMs;
+  deadline_ms_ = process_ms() + kQuietMs;
   if (host_.quiet()) leave();
 }
 

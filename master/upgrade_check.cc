@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 
 namespace holdfast::master {
 namespace {
@@ -84,7 +84,7 @@ Result<void> UpgradeCheck::start(const Image& image, const std::vector<std::stri
   }
   said_.clear();
   overdue_ = false;
-  deadline_ms_ = monotonic_ms() + kPatienceMs;
+  deadline_ms_ = process_ms() + kPatienceMs;
   readable_ =
       std::make_unique<IoEvent>(loop_, words_.get(), *this, Call<&UpgradeCheck::on_words>{});
   readable_->watch(kRead);

@@ -38,6 +38,8 @@ class Admission {
   void farewell_done() { --farewells_; }
 
  private:
+  uint64_t shared_now() const;
+
   Runtime& runtime_;
   shm::AddressTable table_;
   unsigned farewells_ = 0;

@@ -1,12 +1,9 @@
 #include "worker/api_connection.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "worker/keep_alive.h"
 #include "worker/tls_connection.h"
 
 namespace holdfast {
@@ -374,15 +371,9 @@ void ApiConnection::on_deadline() {
   on_end();
 }
 
-// Who may stay for ever is asked by the kernel whether it is still there: after 5 minutes, then
-// every minute, three times. A unix socket needs none of it and refuses some.
+// Who may stay for ever.
 void ApiConnection::keep_alive() {
-  if (std::exchange(kept_alive_, true)) return;
-  int on = 1, idle_s = 300, every_s = 60, times = 3;
-  (void)setsockopt(fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  (void)setsockopt(fd(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-  (void)setsockopt(fd(), IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof every_s);
-  (void)setsockopt(fd(), IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+  if (!std::exchange(kept_alive_, true)) holdfast::keep_alive(fd());
 }
 
 }  // namespace holdfast

@@ -31,6 +31,8 @@ class Backend {
   // Answers by Client::accept() or Client::refuse(), now or later.
   virtual void open(Session& session, const Opening& opening) = 0;
   virtual void message(Session& session, bool binary, std::string_view data) = 0;
+  // True: no messages just now, from nobody. They stay with their clients, which are not read meanwhile, until it is false.
+  virtual bool held_up() const { return false; }
   virtual void gone(Session& session) = 0;
   // Do messages of this session wait for an answer? When that ends, Client::all_answered() is told.
   virtual bool busy(const Session&) const { return false; }

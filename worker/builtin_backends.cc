@@ -52,6 +52,7 @@ void RelayBackend::message(Session& session, bool binary, std::string_view data)
   command.data = data;
   for (const ChannelMember::Membership& m : session.memberships)
     if (m.from_url) command.channels.push_back(m.channel->name);
+  runtime_.budget.spend(int64_t(command.channels.size()) / TurnBudget::kDeliveriesAUnit);
   command.source = Router::source_of(session);
   router_.execute(command, {});
   router_.hold_while_waiting(session);

@@ -41,6 +41,7 @@ class RelayBackend final : public BuiltinBackend {
       : BuiltinBackend(runtime, sessions), router_(router) {}
   void open(Session& session, const Opening& opening) override;
   void message(Session& session, bool binary, std::string_view data) override;
+  bool held_up() const override { return runtime_.budget.congested(); }
 
  private:
   Router& router_;

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "simdjson.h"
 #include "worker/addresses.h"
+#include "worker/keep_alive.h"
 #include "worker/http/passed_headers.h"
 #include "worker/proxy/forwarded.h"
 #include "worker/proxy/header.h"
@@ -24,14 +24,7 @@ namespace holdfast {
 namespace {
 
 constexpr int64_t kTokenCheck = 100;  // a signature, in units of a turn
-
-// As one that is newly made.
-bool is_fresh(const ws::Decoder& decoder) {
-  return !decoder.mid_message() && !decoder.finished() && decoder.window_bytes() == 0;
-}
-bool is_fresh(const tcp::Framer& framer) {
-  return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
-}
+constexpr int64_t kEndUnits = 4;
 
 // By the header of the proxies, where it comes from one. False: it cannot be read to its end.
 bool name_client(shm::SessionOrigin& origin, const http::Request& request,
@@ -75,6 +68,7 @@ std::unique_ptr<Client> Client::make(const ClientHome& home, UniqueFd fd) {
 
 void Client::start(const shm::SessionOrigin& origin) {
   heard();
+  if (home_.listen.idle_timeout_ms == 0) keep_alive(fd());
   bool proxied = home_.listen.proxy_protocol && home_.listen.trusts(origin.peer);
   shm::SessionOrigin counted = origin;
   bool known = !home_.listen.trusts(origin.peer);  // a proxy is not counted, but whom it speaks for
@@ -154,6 +148,7 @@ std::optional<in6_addr> Client::newcomer() const {
 }
 
 void Client::on_retire() {
+  drop_undecoded();
   if (handshake_) end_handshake();
 }
 
@@ -191,6 +186,7 @@ void Client::feed_handshake(std::string_view bytes) {
 }
 
 void Client::answer_request(const http::Request& request) {
+  runtime_.budget.spend(TurnBudget::kAppRequest);
   const conf::Listen& listen = home_.listen;
   bool wants_upgrade = request.header("Upgrade").has_value();
   if (request.path() == listen.path &&
@@ -335,6 +331,7 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
 void Client::begin_session(shm::SessionOrigin& origin, const http::Request* request,
                            const token::Claims* claims) {
   phase_ = Phase::connecting;
+  runtime_.budget.spend(TurnBudget::kAppRequest);
   disarm();
   read_on(false);
   hold_output(true);
@@ -376,7 +373,7 @@ void Client::accept(std::string_view extra_headers) {
   hold_output(false);
   read_on(true);
   keep_alive_check();
-  if (!early.empty()) feed_codec(early);
+  if (!early.empty()) take(early);
 }
 
 void Client::refuse(int status, std::string_view body, EndReason reason) {
@@ -408,122 +405,10 @@ void Client::on_bytes(std::span<char> bytes) {
       return;  // not read in these phases
     case Phase::open:
     case Phase::closing:
-      return feed_codec(bytes);
+      return take(bytes);
     case Phase::lingering:
       return;  // whatever it is, it comes too late
   }
-}
-
-Client::Codec Client::make_codec() const {
-  auto max = uint32_t(runtime_.config.limits.max_message_size);
-  if (websocket()) return Codec(std::in_place_type<ws::Decoder>, max, deflate_, &runtime_.inflater);
-  return Codec(std::in_place_type<tcp::Framer>, *home_.listen.framing, max);
-}
-
-size_t Client::window_bytes() const {
-  if (!deflate_.client_takeover() || !codec_) return 0;
-  return std::get<ws::Decoder>(*codec_).window_bytes();
-}
-
-void Client::feed_codec(std::span<char> bytes) {
-  if (!deflate_.client_takeover()) return feed_and_keep(bytes);
-  size_t before = window_bytes();
-  feed_and_keep(bytes);
-  if (size_t after = window_bytes(); after != before)
-    runtime_.stats.ws_window_bytes.add(after - before);
-}
-
-// Most messages come whole, and between two of them a codec has nothing to remember.
-void Client::feed_and_keep(std::span<char> bytes) {
-  auto fresh = [](const auto& codec) { return is_fresh(codec); };
-  if (codec_) {
-    feed(*codec_, bytes);
-    if (std::visit(fresh, *codec_)) codec_.reset();
-    return;
-  }
-  Codec codec = make_codec();
-  feed(codec, bytes);
-  if (!std::visit(fresh, codec)) codec_ = std::make_unique<Codec>(std::move(codec));
-}
-
-void Client::feed(Codec& codec, std::span<char> bytes) {
-  if (auto* decoder = std::get_if<ws::Decoder>(&codec)) return decoder->feed(bytes, *this);
-  switch (std::get<tcp::Framer>(codec).feed({bytes.data(), bytes.size()}, *this)) {
-    case tcp::FrameError::none:
-      return;
-    case tcp::FrameError::too_long:
-      return close(1009, "message too long", EndReason::protocol);
-    case tcp::FrameError::bad_length:
-      return close(1002, "bad length", EndReason::protocol);
-  }
-}
-
-bool Client::received(bool binary, std::string_view data) {
-  if (phase_ != Phase::open) return phase_ == Phase::closing;
-  if (!home_.sessions.within_rate(*session_, data.size())) {
-    close(1008, "too many messages", EndReason::limit);
-    return !retired();
-  }
-  ++session_->messages_in;
-  runtime_.stats.messages_in.add();
-  home_.sessions.publish_counts(*session_);
-  trace(runtime_.tracer, {.event = "message", .session = session_, .bytes = data.size()});
-  home_.backend.message(*session_, binary, data);
-  return !retired();
-}
-
-bool Client::on_message(ws::Opcode opcode, std::string_view payload) {
-  return received(opcode == ws::Opcode::binary, payload);
-}
-
-// TCP has no opcodes: what is text by its bytes is passed on as text.
-bool Client::on_message(std::string_view message) {
-  return received(!simdjson::validate_utf8(message.data(), message.size()), message);
-}
-
-void Client::send_frame(ws::Opcode opcode, std::string_view payload) {
-  char head[10];
-  size_t n = ws::write_header(head, opcode, payload.size());
-  enqueue(BufferRef::concat({head, n}, payload), Urgency::urgent);
-}
-
-bool Client::on_ping(std::string_view payload) {
-  // A client that pings and does not read would pile up pongs; past the bound it is a slow consumer.
-  if (phase_ != Phase::open) return true;
-  if (unsent() > home_.listen.send_queue) {
-    close(1008, "slow consumer", EndReason::slow);
-    return true;
-  }
-  send_frame(ws::Opcode::pong, payload);
-  return true;
-}
-
-bool Client::on_pong(std::string_view) {
-  runtime_.stats.pongs_received.add();
-  return true;
-}
-
-void Client::on_close(uint16_t code, std::string_view) {
-  if (phase_ == Phase::open) {
-    enqueue(BufferRef::concat(ws::encode_close(code == 1005 ? 0 : code, {})), Urgency::urgent);
-    end_session(EndReason::client_closed, code);
-  }
-  linger();
-}
-
-void Client::on_error(uint16_t close_code, std::string_view why) {
-  // The stream cannot be trusted any more, so the other side's close frame is not waited for (RFC 6455 section 7.1.7).
-  if (phase_ == Phase::open) close(close_code, why, EndReason::protocol);
-  linger();
-}
-
-void Client::on_inflated(ws::Inflated outcome, size_t from, size_t to) {
-  shm::StatsBlock& stats = runtime_.stats;
-  if (outcome == ws::Inflated::broken) return stats.ws_inflate_failed.add();
-  if (outcome == ws::Inflated::too_long) return stats.ws_inflate_too_long.add();
-  stats.ws_inflated.add();
-  stats.ws_inflated_from.add(from);
-  stats.ws_inflated_to.add(to);
 }
 
 bool Client::deliver(const BufferRef& framed, Urgency urgency, conf::SlowConsumer policy) {
@@ -583,13 +468,13 @@ void Client::close(uint16_t code, std::string_view text, EndReason reason) {
   if (websocket()) enqueue(BufferRef::concat(ws::encode_close(code, text)), Urgency::urgent);
   end_session(reason, code);
   if (!websocket()) return linger();
-  read_on(
-      true);  // the other side's close frame must be seen, also where the backend had paused reading
+  settle_input();  // the other side's close frame must be seen, also where the backend had paused reading
   arm(runtime_.now_ms + home_.listen.close_timeout_ms);
 }
 
 // From here on nothing reaches the session by this client, nor this client by the session.
 void Client::end_session(EndReason reason, uint16_t code) {
+  runtime_.budget.spend(kEndUnits);  // many may end at once: with a tick, a stop, a kick
   Session& session = *session_;
   session_ = nullptr;
   home_.sessions.end(session, reason, code);
@@ -598,6 +483,7 @@ void Client::end_session(EndReason reason, uint16_t code) {
 void Client::linger() {
   if (phase_ == Phase::lingering || retired()) return;
   phase_ = Phase::lingering;
+  drop_undecoded();
   read_on(true);
   arm(runtime_.now_ms + home_.listen.close_timeout_ms);
   if (output_empty()) on_drained();
@@ -659,8 +545,10 @@ void Client::on_deadline() {
 void Client::keep_alive_check() {
   const conf::Listen& listen = home_.listen;
   uint64_t now = runtime_.now_ms;
-  // While the backend holds reading back, silence is not the client's.
-  if (!reading()) heard();
+  // While the backend holds reading back, or what has been read waits for its turn, silence is not the client's. Nor is it where
+  // something lies in the socket that this process has not come to read.
+  bool over = listen.idle_timeout_ms != 0 && now >= last_in_ms_ + listen.idle_timeout_ms;
+  if (!reading() || (over && has_unread())) heard();
   home_.sessions.publish_counts(*session_);
   if (listen.idle_timeout_ms != 0 && now >= last_in_ms_ + listen.idle_timeout_ms)
     return close(1001, "idle timeout", EndReason::idle);
@@ -711,14 +599,7 @@ handover::ClientRecord Client::save() const {
     r.offered = handshake_->offered;
     r.subprotocol = handshake_->subprotocol;
   }
-  Codec fresh = make_codec();
-  const Codec& codec = codec_ ? *codec_ : fresh;
-  if (const auto* decoder = std::get_if<ws::Decoder>(&codec)) {
-    r.decoder = decoder->save();
-  } else {
-    const auto& framer = std::get<tcp::Framer>(codec);
-    r.framer = {framer.partial(), uint8_t(framer.error()), framer.done()};
-  }
+  save_input(r);
   r.last_in_ms = last_in_ms_;
   r.last_ping_ms = pinged_after_ms_ == 0 ? 0 : last_in_ms_ + pinged_after_ms_;
   r.deadline_ms = at_ms();
@@ -727,20 +608,6 @@ handover::ClientRecord Client::save() const {
   r.shut = shut_;
   r.deflate = deflate_.packed();
   return r;
-}
-
-bool Client::restore_codec(handover::ClientRecord& r) {
-  auto codec = std::make_unique<Codec>(make_codec());
-  if (auto* decoder = std::get_if<ws::Decoder>(codec.get())) {
-    if (!r.decoder || !decoder->restore(std::move(*r.decoder))) return false;
-    if (!is_fresh(*decoder)) codec_ = std::move(codec);
-    return true;
-  }
-  if (!r.framer || r.framer->error > uint8_t(tcp::FrameError::bad_length)) return false;
-  auto& framer = std::get<tcp::Framer>(*codec);
-  framer.restore(std::move(r.framer->partial), tcp::FrameError(r.framer->error), r.framer->done);
-  if (!is_fresh(framer)) codec_ = std::move(codec);
-  return true;
 }
 
 std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
@@ -764,7 +631,7 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   std::optional<ws::DeflateTerms> terms = ws::DeflateTerms::unpack(r.deflate);
   if (!terms || (terms->on() && !client->websocket())) return nullptr;
   client->deflate_ = *terms;
-  if (!client->restore_codec(r)) return nullptr;
+  if (!client->restore_input(r)) return nullptr;
   bool waits = client->phase_ == Phase::handshake || client->phase_ == Phase::connecting;
   // Of a TCP connection there is one only where a PROXY header comes, or came with something behind it.
   if (client->phase_ == Phase::proxied || (waits && (client->websocket() || !r.early.empty()))) {
@@ -786,6 +653,8 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   client->session_ = session;
   if (session != nullptr) session->client = client.get();
   client->read_on(r.reading);
+  // A reload may have taken the timeout away.
+  if (home.listen.idle_timeout_ms == 0) keep_alive(client->fd());
   // What the configuration says now about pings and idleness counts from what came last.
   bool checks = client->has_session();
   uint64_t due = checks ? client->next_check() : r.deadline_ms;
@@ -794,14 +663,8 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
 }
 
 void Client::resume() {
+  if (undecoded() != nullptr) settle_input();
   if (slow_ || !output_empty()) flush_soon();
-}
-
-void Client::pause_reading(bool pause) {
-  if (phase_ != Phase::open) return;
-  // What came meanwhile is about to be read: its silence is counted from now.
-  if (!pause) heard();
-  read_on(!pause);
 }
 
 void Client::wind_up(WindUp what) {

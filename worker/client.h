@@ -13,6 +13,8 @@
 //   connecting  accept()                              open         101 (WebSocket), queued pushes follow
 //   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
 //   open        message                               open         Backend::message()
+//   open, closing  its share of the turn is spent      -            the rest waits undecoded, reading pauses (input_queue.h)
+//   open        the backend takes no more             open         likewise, until it does (pause_reading())
 //   open        ping                                  open         pong
 //   open        close frame                           lingering    close frame echoed, session ends
 //   open        TCP end of file, backend busy         half_closed  what it has said is answered
@@ -29,7 +31,8 @@
 //
 // A connection of a proxy with proxy_protocol starts in `proxied`; a TCP connection in `connecting`, and it has no close frame: closing is lingering there.
 // `half_closed` has no deadline of its own: it ends when the backend's have passed for what waits
-// there (at most max_pending messages and one read).
+// there (at most max_pending messages). It begins with the end of the stream, which is read behind all that came before it.
+// In `closing` only the close frame matters: messages are skipped, not decoded; from `lingering` on nothing is.
 #pragma once
 
 #include <memory>
@@ -158,6 +161,11 @@ class Client : public Connection,
   };
 
   using Codec = std::variant<ws::Decoder, tcp::Framer>;
+  // What there is of a client's input between two reads.
+  struct Kept {
+    Codec codec;
+    std::unique_ptr<Undecoded> undecoded = {};  // not read while there is
+  };
 
   void on_drained() override;
   void end_handshake();
@@ -182,9 +190,17 @@ class Client : public Connection,
   bool read_token(const http::Request& request, std::optional<token::Claims>* claims);
   void answer_and_linger(int status, std::string_view type, std::string_view body,
                          std::string_view extra);
-  void feed_codec(std::span<char> bytes);
-  void feed_and_keep(std::span<char> bytes);
-  void feed(Codec& codec, std::span<char> bytes);
+  void go_on() override;
+  void take(std::span<char> bytes);
+  bool takes_messages() const;
+  bool may_decode() const;
+  Undecoded* undecoded() const { return kept_ ? kept_->undecoded.get() : nullptr; }
+  void keep_undecoded(std::unique_ptr<Undecoded> rest);
+  void drop_undecoded();
+  void settle_input();
+  size_t decode(std::span<char> bytes);
+  size_t feed_and_keep(std::span<char> bytes);
+  size_t feed(Codec& codec, std::span<char> bytes);
   void linger();
   bool make_room(const BufferRef& framed, conf::SlowConsumer policy);
   bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
@@ -194,7 +210,8 @@ class Client : public Connection,
   Codec make_codec() const;
   size_t window_bytes() const;
   uint64_t next_check() const;
-  bool restore_codec(handover::ClientRecord& record);
+  void save_input(handover::ClientRecord& record) const;
+  bool restore_input(handover::ClientRecord& record);
   void send_frame(ws::Opcode opcode, std::string_view payload);
   bool received(bool binary, std::string_view data);
 
@@ -204,7 +221,9 @@ class Client : public Connection,
   void on_close(uint16_t code, std::string_view reason) override;
   void on_error(uint16_t close_code, std::string_view why) override;
   void on_inflated(ws::Inflated outcome, size_t from, size_t to) override;
+  ws::Next next() override;
   bool on_message(std::string_view message) override;  // tcp
+  bool wants_more() override;                          // tcp
 
   bool pings() const { return websocket() && home_.listen.ping_interval_ms != 0; }
   // Before its request: can it be told that it is refused?
@@ -214,13 +233,15 @@ class Client : public Connection,
   const ClientHome& home_;
   Session* session_ = nullptr;
   std::unique_ptr<Handshake> handshake_;
-  // In the middle of a message, behind the last one, and while something is kept that the client may refer back to.
-  std::unique_ptr<Codec> codec_;
+  // In the middle of a message, behind the last one, while something is kept that the client may refer back to, and while
+  // something is left to decode.
+  std::unique_ptr<Kept> kept_;
   uint64_t last_in_ms_ = 0;
   uint32_t pinged_after_ms_ = 0;  // how long after it; 0: not since
   Phase phase_;
-  bool slow_ = false;  // passed its bound: closed at the end of the turn
-  bool shut_ = false;  // our direction is closed
+  bool slow_ : 1 = false;       // passed its bound: closed at the end of the turn
+  bool shut_ : 1 = false;       // our direction is closed
+  bool held_back_ : 1 = false;  // the backend takes no more messages
   ws::DeflateTerms deflate_;
 };
 

@@ -1,5 +1,6 @@
 #include "worker/connection.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -10,7 +11,8 @@
 namespace holdfast {
 namespace {
 constexpr size_t kFlushBytes = 1024 * 1024;  // of one connection in one turn
-}
+constexpr ssize_t kBytesAUnit = 8'192;       // to read, whatever they are
+}  // namespace
 
 Connection::Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd)
     : runtime_(runtime), table_(table), fd_(std::move(fd)) {}
@@ -43,22 +45,35 @@ void Connection::on_ready(short what) {
     want_write_ = false;
     flush();
   }
-  if ((what & kRead) != 0 && !retired_ && want_read_) read_once();
+  if ((what & kRead) != 0 && !retired_ && want_read_) {
+    if (runtime_.budget.turn_spent()) {
+      runtime_.stats.loop_cut_short.add();  // I1
+    } else {
+      read_once();
+    }
+  }
   if (!retired_) update_watch();
 }
 
 void Connection::read_once() {
   ssize_t got;
+  size_t most = table_.input_.most_a_read();
   do {
-    got = recv(fd_.get(), runtime_.scratch.data(), runtime_.scratch.size(), MSG_DONTWAIT);
+    got = recv(fd_.get(), runtime_.scratch.data(), most, MSG_DONTWAIT);
   } while (got == -1 && errno == EINTR);
   if (got > 0) {
+    runtime_.budget.spend(got / kBytesAUnit);
     on_read(runtime_.scratch.first(size_t(got)));
   } else if (got == 0) {
     on_end_of_stream();
   } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
     on_end();
   }
+}
+
+bool Connection::has_unread() const {
+  int bytes = 0;
+  return ioctl(fd_.get(), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 void Connection::enqueue(BufferRef buffer, Urgency urgency) {
@@ -150,6 +165,7 @@ void Connection::retire() {
 
 ConnectionTable::ConnectionTable(Runtime& runtime)
     : runtime_(runtime),
+      input_(runtime),
       poller_(runtime.loop, Poller::To<Connection, &Connection::on_ready>{}),
       half_open_(std::make_unique<HalfOpen>(runtime)) {}
 

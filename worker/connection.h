@@ -5,7 +5,8 @@
 // callback may retire its own object; the descriptor stays open until then and cannot be reused meanwhile.
 //
 // Invariants
-//   I1  One readiness costs one read of at most the worker's scratch space: one turn is bounded.
+//   I1  One readiness costs one read of at most the worker's scratch space, and none where the turn has done enough work
+//       (turn_budget.h): level-triggered, it is told again.
 //   I2  While output is queued and the socket is full, write readiness is watched; otherwise it is not.
 //   I3  After retire() no virtual function is called any more.
 #pragma once
@@ -18,6 +19,7 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "worker/handover/connection_records.h"
+#include "worker/input_queue.h"
 #include "worker/output_queue.h"
 #include "worker/runtime.h"
 
@@ -58,6 +60,8 @@ class Connection : public Flushable, public Deadline {
   // told again and again.
   virtual void on_end_of_input() { on_end(); }
   virtual void on_drained() {}
+  // Its turn has come to go on with what it has Undecoded.
+  virtual void go_on() {}
   // Below these: what lies between the socket and the bytes (TLS). What was read:
   virtual void on_read(std::span<char> bytes) { on_bytes(bytes); }
   virtual void on_end_of_stream() { on_end_of_input(); }
@@ -90,6 +94,8 @@ class Connection : public Flushable, public Deadline {
   bool output_empty() const { return output_.empty() && held_output() == 0; }
   void read_on(bool on);
   bool reading() const { return want_read_; }
+  // Bytes that have come and have not been read.
+  bool has_unread() const;
   void arm(uint64_t at_ms) { runtime_.wheel.arm(*this, at_ms); }
   // After everything queued has gone: no more from us, so the other side sees an end and not a reset.
   virtual void shut_down_writing();
@@ -103,6 +109,7 @@ class Connection : public Flushable, public Deadline {
 
  private:
   friend class ConnectionTable;
+  friend class InputQueue;
   void on_ready(short what);
   void read_once();
   void flush() final;
@@ -130,6 +137,7 @@ class ConnectionTable {
   void retire(Connection& connection);
   size_t size() const { return size_; }
   HalfOpen& half_open() { return *half_open_; }
+  InputQueue& input() { return input_; }
   void clear() { by_fd_.clear(); }
   template <class F>
   void for_each(F&& f) {
@@ -150,6 +158,7 @@ class ConnectionTable {
  private:
   friend class Connection;
   Runtime& runtime_;
+  InputQueue input_;  // outlives the connections
   Poller poller_;
   std::unique_ptr<HalfOpen> half_open_;  // TLS hand-shakes under way; outlives the connections
   std::vector<std::unique_ptr<Connection>> by_fd_;

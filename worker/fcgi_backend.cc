@@ -13,6 +13,7 @@ namespace {
 constexpr uint64_t kFirstRetryMs = 500;
 constexpr uint64_t kLastRetryMs = 30'000;
 constexpr size_t kRetriesPerTick = 1'000;
+constexpr size_t kWaitingOverhead = 96;  // of a message that waits: its place, its heap block
 constexpr std::string_view kTooLong = "backend answer too long";
 
 std::string_view outcome_text(fcgi::Outcome outcome) {
@@ -54,11 +55,12 @@ int refusal_status(fcgi::Outcome outcome) {
 struct FcgiBackend::State final : BackendState {
   struct Waiting {
     bool binary;
+    uint32_t counted;
     std::string data;
   };
   std::string params;  // session_params()
   std::deque<Waiting> waiting;
-  size_t waiting_bytes = 0;
+  size_t bytes = 0;  // of messages.waiting_bytes: of those that wait and of those in flight
   unsigned in_flight = 0;
   bool owes_close = false;
   bool paused = false;    // reading from the client
@@ -92,8 +94,12 @@ bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::str
   request.caller = this;
   request.ticket = next_ticket_++;
   uint64_t ticket = request.ticket;
+  runtime_.budget.spend(TurnBudget::kAppRequest);
+  size_t bytes = sizeof request + request.params.size() + request.body.size();
   if (!pool_.submit(std::move(request))) return false;
-  flights_.emplace(ticket, Flight{&session, event});
+  uint32_t counted = event == AppEvent::message ? uint32_t(bytes) : 0;
+  hold_bytes(state(session), counted);
+  flights_.emplace(ticket, Flight{&session, event, counted});
   if (event == AppEvent::close) ++closes_;
   ++state(session).in_flight;
   return true;
@@ -104,6 +110,7 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   HF_CHECK(it != flights_.end());
   Flight flight = it->second;
   flights_.erase(it);
+  let_go_bytes(state(*flight.session), flight.bytes);
   if (flight.event == AppEvent::close) --closes_;
   send_waiting_close_events();  // the place that is free now is theirs
   if (answer.outcome == fcgi::Outcome::too_large) runtime_.stats.backend_answers_too_long.add();
@@ -262,22 +269,39 @@ unsigned FcgiBackend::at_once(const Session& session) const {
   return conf_.order == conf::Order::session ? 1 : session.listen->max_pending;
 }
 
+bool FcgiBackend::over_bytes(const Session& session) const {
+  const conf::Limits& limits = runtime_.config.limits;
+  return state(session).bytes > limits.max_pending_bytes ||
+         runtime_.stats.messages_waiting_bytes.get() > limits.max_pending_bytes_per_worker;
+}
+
 bool FcgiBackend::full(const Session& session) const {
   const State& s = state(session);
-  return s.waiting.size() + s.in_flight >= session.listen->max_pending ||
-         s.waiting_bytes > runtime_.config.limits.max_message_size;
+  return s.waiting.size() + s.in_flight >= session.listen->max_pending || over_bytes(session);
+}
+
+void FcgiBackend::hold_bytes(State& s, uint32_t bytes) {
+  s.bytes += bytes;
+  runtime_.stats.messages_waiting_bytes.add(bytes);
+}
+
+void FcgiBackend::let_go_bytes(State& s, uint32_t bytes) {
+  s.bytes -= bytes;
+  runtime_.stats.messages_waiting_bytes.sub(bytes);
 }
 
 void FcgiBackend::message(Session& session, bool binary, std::string_view data) {
   State& s = state(session);
   if (s.in_flight >= at_once(session) || !s.waiting.empty()) {
-    s.waiting.push_back({binary, std::string(data)});
-    s.waiting_bytes += data.size();
+    auto counted = uint32_t(kWaitingOverhead + data.size());
+    s.waiting.push_back({binary, counted, std::string(data)});
+    hold_bytes(s, counted);
   } else if (!submit(session, AppEvent::message, binary, std::string(data))) {
     return message_failed(session, 1013, "the application is overloaded");
   }
   if (!s.paused && full(session)) {
     s.paused = true;
+    if (over_bytes(session)) runtime_.stats.limits_waiting_bytes.add();
     session.client->pause_reading(true);
   }
 }
@@ -285,8 +309,8 @@ void FcgiBackend::message(Session& session, bool binary, std::string_view data) 
 void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_view why) {
   State& s = state(session);
   runtime_.stats.backend_abandoned.add(s.waiting.size());
+  for (const State::Waiting& message : s.waiting) let_go_bytes(s, message.counted);
   s.waiting.clear();
-  s.waiting_bytes = 0;
   if (session.client != nullptr) session.client->close(code, why, EndReason::backend);
 }
 
@@ -319,13 +343,16 @@ void FcgiBackend::landed(Session& session) {
   while (!s.waiting.empty() && s.in_flight <= at_once(session)) {  // this one is still among them
     State::Waiting message = std::move(s.waiting.front());
     s.waiting.pop_front();
-    s.waiting_bytes -= message.data.size();
+    let_go_bytes(s, message.counted);
     if (!submit(session, AppEvent::message, message.binary, std::move(message.data)))
       message_failed(session, 1013, "the application is overloaded");
   }
   --s.in_flight;
-  bool half_empty = s.waiting.size() + s.in_flight <= session.listen->max_pending / 2;
-  if (s.paused && half_empty && !full(session)) {
+  // Where all are in flight, each answer makes room; else half a queue at a time.
+  unsigned bound = session.listen->max_pending;
+  size_t resume_at = at_once(session) == 1 ? bound / 2 : bound - 1;
+  bool room = s.waiting.size() + s.in_flight <= resume_at;
+  if (s.paused && (!busy(session) || (room && !full(session)))) {
     s.paused = false;
     if (session.client != nullptr) session.client->pause_reading(false);
   }
@@ -427,13 +454,13 @@ void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
 // ---- handover
 
 std::string FcgiBackend::save(const Session& session) const {
-  // Whoever adds a member carries it; waiting_bytes and in_flight follow from the rest.
+  // Whoever adds a member carries it; bytes and in_flight follow from the rest.
   static_assert(sizeof(State) == 152);
   if (session.backend_state == nullptr) return {};
   const State& s = state(session);
   handover::SessionStateRecord record;
   record.params = s.params;
-  for (const State::Waiting& w : s.waiting) record.waiting.push_back({w.binary, w.data});
+  for (const State::Waiting& w : s.waiting) record.waiting.push_back({w.binary, w.data, w.counted});
   record.owes_close = s.owes_close;
   record.paused = s.paused;
   record.retry_ms = s.retry_ms;
@@ -448,8 +475,8 @@ bool FcgiBackend::restore(Session& session, std::string_view bytes) {
   auto fresh = std::make_unique<State>();
   fresh->params = std::move(record.params);
   for (handover::WaitingRecord& w : record.waiting) {
-    fresh->waiting_bytes += w.data.size();
-    fresh->waiting.push_back({w.binary, std::move(w.data)});
+    fresh->bytes += w.counted;  // the gauge knows of them
+    fresh->waiting.push_back({w.binary, w.counted, std::move(w.data)});
   }
   fresh->owes_close = record.owes_close;
   fresh->paused = record.paused;
@@ -465,8 +492,8 @@ handover::BackendRecord FcgiBackend::save() const {
   handover::BackendRecord record;
   record.next_ticket = next_ticket_;
   for (const auto& [ticket, flight] : flights_)
-    record.flights.push_back(
-        {ticket, flight.session->id.hi, flight.session->id.lo, uint8_t(flight.event)});
+    record.flights.push_back({ticket, flight.session->id.hi, flight.session->id.lo,
+                              uint8_t(flight.event), flight.bytes});
   for (const auto& [due, session] : close_retries_)
     record.close_retries.push_back({due, session->id.hi, session->id.lo});
   for (const Session* session : close_waits_)
@@ -482,9 +509,10 @@ bool FcgiBackend::restore(handover::BackendRecord&& record, const SessionById& s
     bool known =
         session != nullptr && session->backend == this && session->backend_state != nullptr;
     if (!known || f.event > uint8_t(AppEvent::close)) return false;
-    flights_.emplace(f.ticket, Flight{session, AppEvent(f.event)});
+    flights_.emplace(f.ticket, Flight{session, AppEvent(f.event), f.bytes});
     ++state(*session).in_flight;
     if (AppEvent(f.event) == AppEvent::close) ++closes_;
+    state(*session).bytes += f.bytes;
   }
   for (const handover::RetryRecord& r : record.close_retries) {
     Session* session = session_by_id({r.session_hi, r.session_lo});

@@ -2,8 +2,9 @@
 // of the answers. The pool (fcgi/pool.h) knows servers and sockets; this knows sessions and events.
 //
 // Order `session` (default): one request of a session is in flight, the rest wait in its queue. Order `none`: all go at
-// once, at most max_pending in flight. When max_pending are in flight or wait, or those that wait are longer than
-// max_message_size together, reading from that client pauses; what one read brought is taken.
+// once, at most max_pending in flight. When max_pending are in flight or wait, or these hold more than max_pending_bytes, or those
+// of all sessions of this worker more than max_pending_bytes_per_worker, not one more is decoded and reading from that client
+// pauses, until half of the number and all of the bytes allow it. A session of which nothing waits may always have one.
 //
 // What a failed request costs its session
 //   connect event, no answer          hand-shake refused: 502 lost, 503 no server or overloaded, 504 timed out
@@ -74,13 +75,17 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   struct Flight {
     Session* session;
     AppEvent event;
+    uint32_t bytes;  // of messages.waiting_bytes: a message's request, until it is answered
   };
   static State& state(const Session& session);
 
   void on_answer(uint64_t ticket, fcgi::Answer&& answer) override;
   void trace_answer(const Session& session, const fcgi::Answer& answer);
   unsigned at_once(const Session& session) const;
+  bool over_bytes(const Session& session) const;
   bool full(const Session& session) const;
+  void hold_bytes(State& state, uint32_t bytes);
+  void let_go_bytes(State& state, uint32_t bytes);
   bool submit(Session& session, AppEvent event, bool binary, std::string body);
   void connect_answered(Session& session, const fcgi::Answer& answer);
   bool choose_subprotocol(Session& session, const fcgi::Answer& answer);

@@ -45,6 +45,8 @@ class TimingWheel {
 
   // Replaces an earlier arming.
   void arm(Deadline& deadline, uint64_t at_ms);
+  // Another clock from now on; nothing may be armed.
+  void begin_at(uint64_t now_ms) { tick_ = now_ms / kTickMs; }
   // Fires everything due.
   void advance(uint64_t now_ms);
 

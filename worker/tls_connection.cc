@@ -153,8 +153,12 @@ void TlsConnection<Base>::on_reading_again() {
 template <class Base>
 bool TlsConnection<Base>::before_flush() {
   if (!unread_.empty() && this->reading()) {
-    std::string bytes = std::exchange(unread_, {});
-    open(bytes);
+    if (this->runtime_.budget.turn_spent()) {
+      this->flush_soon();
+    } else {
+      std::string bytes = std::exchange(unread_, {});
+      open(bytes);
+    }
   }
   if (!this->retired() && records_ && records_->used_up()) this->keys_used_up();
   return !this->retired() && Base::before_flush();

@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/log_guard.h"
+#include "base/process_clock.h"
 #include "worker/control_words.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
@@ -54,6 +55,7 @@ class Worker final : private TurnHook {
   bool before_wait() override;
   void after_wait() override;
   void on_tick();
+  void read_clock();
   void count_unwatched();
   void on_control(short);
   void on_word(char word, UniqueFd fd);
@@ -77,7 +79,8 @@ class Worker final : private TurnHook {
   const conf::Config& config_;
   shm::SlotHead& head_;
   Loop loop_;
-  uint64_t unwatched_ = 0;  // of Loop::unwatched(), counted
+  uint64_t unwatched_ = 0;                // of Loop::unwatched(), counted
+  uint64_t gaps_ = process_clock.gaps();  // likewise
   LogGate unwatched_gate_;
   std::vector<char> scratch_;
   TimingWheel wheel_;
@@ -107,10 +110,10 @@ Worker::Worker(const Heritage& heritage)
       config_(*heritage.config),
       head_(heritage.segment->slot(heritage.slot)),
       scratch_(kScratchBytes),
-      wheel_(monotonic_ms()),
+      wheel_(process_ms()),
       runtime_{config_,  heritage.slot, loop_,
                wheel_,   flush_,        heritage.segment->stats(heritage.slot),
-               scratch_, monotonic_ms()},
+               scratch_, process_ms()},
       hub_(runtime_, heritage.segment->filter()),
       sessions_(runtime_, *heritage.segment, hub_,
                 heritage.standby ? shm::Slab::Predecessor::living : shm::Slab::Predecessor::dead),
@@ -189,11 +192,12 @@ Result<void> Worker::take_the_slot() {
   say(heritage_.control, control_word::kReady);
   Result<UniqueFd> socket = wait_for_takeover(heritage_.control);
   if (!socket) return std::move(socket.error());
-  runtime_.now_ms = monotonic_ms();
+  runtime_.now_ms = process_ms();
   if (Result<void> taken = handover::take_over(estate(), *std::move(socket)); !taken) return taken;
   head_.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
   begin_serving();
-  runtime_.now_ms = monotonic_ms();
+  runtime_.now_ms = process_ms();
+  gaps_ = process_clock.gaps();  // it has waited to be called
   sessions_.for_each([&](const Session& session) {
     sessions_.set_directory_listener(session, homes_.directory_index(session));
   });
@@ -225,8 +229,9 @@ int Worker::run() {
 
 bool Worker::before_wait() {
   if (hand_over_to_) go_on_with_hand_over();
+  bool more = connections_.input().run();
   router_.post().dispatch();
-  bool more = router_.carry_on();
+  more |= router_.carry_on();
   more |= sessions_.end_expired(wall_ms() / 1000);
   if (parting_) more |= go();
   more |= flush_.run();
@@ -242,14 +247,25 @@ bool Worker::before_wait() {
 
 void Worker::after_wait() {
   router_.post().announce_awake();
-  runtime_.now_ms = monotonic_ms();
-  runtime_.budget.begin_turn(runtime_.now_ms);
+  read_clock();
+  runtime_.budget.begin_turn(runtime_.now_ms + process_clock.stood_still_ms());
   runtime_.stats.loop_turns.add();
   router_.post().receive();
 }
 
+void Worker::read_clock() {
+  runtime_.now_ms = process_ms();
+  uint64_t fresh = process_clock.gaps() - gaps_;
+  if (fresh == 0) return;
+  gaps_ += fresh;
+  runtime_.stats.loop_gaps.add(fresh);
+  log_warn("this process stood still; deadlines wait as long as that stood_still_ms={}",
+           process_clock.stood_still_ms());
+}
+
 void Worker::on_tick() {
-  runtime_.now_ms = monotonic_ms();
+  read_clock();
+  runtime_.budget.beat();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
   runtime_.stats.log_dropped.add(log_catch_up());
@@ -348,7 +364,7 @@ void Worker::go_on_with_hand_over() {
   if (settled) router_.finish_all();
   if (settled) done = handover::hand_over(estate(), std::move(socket));
   if (done) leave(0);
-  runtime_.now_ms = monotonic_ms();
+  read_clock();
   for (ApiHome& home : homes) home.hold(false);
   keep_the_slot(done.error());
 }

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/clock.h"
+#include "base/process_clock.h"
 #include "worker/fcgi/content_encoding.h"
 #include "worker/fcgi/pool_impl.h"
 
@@ -350,7 +350,7 @@ void Pool::Impl::count_sent(Exchange& exchange) {
 }
 
 uint64_t Pool::Impl::now_ms() const {
-  return std::max(monotonic_ms(), last_tick_ms_);
+  return std::max(process_ms(), last_tick_ms_);
 }
 
 // --- the door ---

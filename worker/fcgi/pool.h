@@ -169,7 +169,7 @@ class Pool {
   // The caller of `ticket` goes away; its request goes on, its answer is thrown away.
   void forget(const Caller* caller, uint64_t ticket);
   // From the worker's 100 ms tick: deadlines, back-offs, idle connections. now_ms is
-  // monotonic_ms(), or later.
+  // process_ms(), or later.
   void tick(uint64_t now_ms);
   // No connection is kept any more (the worker drains).
   void keep_no_connections();

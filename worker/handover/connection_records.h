@@ -144,12 +144,15 @@ struct ClientRecord {
   uint8_t deflate = 0;               // ws::DeflateTerms
   std::vector<std::string> offered;  // with key: subprotocols of the hand-shake
   std::string subprotocol;           // with key: what its answer will name
+  std::string undecoded;             // what was read and has not been decoded, as it came
+  // Its backend takes no more; where nothing is undecoded, `reading` says it.
+  bool held_back = false;
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
          framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate, offered,
-         subprotocol] = r;
+         subprotocol, undecoded, held_back] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -172,6 +175,9 @@ void fields(Archive& a, ClientRecord& r) {
   a(19 | kNeeded, deflate);
   a(30, offered);
   a(31, subprotocol);
+  // Without it messages would be missing, and what follows begin in the middle of one.
+  a(20 | kNeeded, undecoded);
+  a(21, held_back);
 }
 
 struct MembershipRecord {
@@ -229,7 +235,7 @@ namespace holdfast::ws {
 template <class Archive>
 void fields(Archive& a, DecoderState& r) {
   auto& [payload_left, key, head, head_bytes, frame, message, utf8, in_frame, fin, finished,
-         deflated] = r;
+         deflated, skips] = r;
   a(1, payload_left);
   a(2, key);
   a(3, head);
@@ -241,6 +247,7 @@ void fields(Archive& a, DecoderState& r) {
   a(9, fin);
   a(10, finished);
   a(11, deflated);
+  a(12, skips);
 }
 template <class Archive>
 void fields(Archive& a, DecoderRecord& r) {

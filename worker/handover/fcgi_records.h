@@ -144,15 +144,17 @@ struct FlightRecord {
   uint64_t ticket = 0;
   uint64_t session_hi = 0;
   uint64_t session_lo = 0;
-  uint8_t event = 0;  // AppEvent
+  uint8_t event = 0;   // AppEvent
+  uint32_t bytes = 0;  // of messages.waiting_bytes
 };
 template <class Archive>
 void fields(Archive& a, FlightRecord& r) {
-  auto& [ticket, session_hi, session_lo, event] = r;
+  auto& [ticket, session_hi, session_lo, event, bytes] = r;
   a(1, ticket);
   a(2, session_hi);
   a(3, session_lo);
   a(4, event);
+  a(5, bytes);
 }
 
 struct RetryRecord {
@@ -187,12 +189,14 @@ void fields(Archive& a, BackendRecord& r) {
 struct WaitingRecord {
   bool binary = false;
   std::string data;
+  uint32_t counted = 0;  // of messages.waiting_bytes
 };
 template <class Archive>
 void fields(Archive& a, WaitingRecord& r) {
-  auto& [binary, data] = r;
+  auto& [binary, data, counted] = r;
   a(1, binary);
   a(2, data);
+  a(3, counted);
 }
 
 // What an FcgiBackend keeps of a session (SessionRecord::backend_state).

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 #include "worker/fcgi_backend.h"
 #include "worker/handover/shelf.h"
 
@@ -129,6 +130,11 @@ Result<void> Receiver::take_slot(std::string_view bytes) {
   SlotRecord record;
   if (!load(bytes, record) || record.slot != estate_.heritage.slot) return senseless("the slot");
   has_slot_ = true;
+  if (record.stood_still_ms != process_clock.stood_still_ms()) {
+    process_clock.continue_from(record.stood_still_ms);
+    estate_.runtime.now_ms = process_ms();
+    estate_.runtime.wheel.begin_at(estate_.runtime.now_ms);
+  }
   if (Result<void> moved = estate_.homes.move_in(std::move(record.config)); !moved) return moved;
   if (!estate_.router.post().restore(std::move(record.letters))) return senseless("a letter");
   TracerRecord tracer;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/process_clock.h"
 #include "worker/fcgi_backend.h"
 #include "worker/handover/shelf.h"
 
@@ -70,6 +71,7 @@ Result<void> Sender::send_slot() {
   slot.config = estate_.homes.save();
   slot.letters = estate_.router.post().save();
   slot.tracer = save(estate_.router.tracer().save());
+  slot.stood_still_ms = process_clock.stood_still_ms();
   return out_.put(Kind::slot, save(slot));
 }
 

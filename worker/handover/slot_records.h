@@ -40,15 +40,19 @@ struct SlotRecord {
   ConfigRecord config;
   std::vector<LetterRecord> letters;
   std::string tracer;  // a TracerRecord
+  uint64_t stood_still_ms =
+      0;  // of its process: all deadlines are told by that clock (base/process_clock.h)
 };
 template <class Archive>
 void fields(Archive& a, SlotRecord& r) {
-  auto& [slot, generation, config, letters, tracer] = r;
+  auto& [slot, generation, config, letters, tracer, stood_still_ms] = r;
   a(1, slot);
   a(2, generation);
   a(3, config);
   a(4, letters);
   a(5, tracer);
+  // Without it all of them would be in the past.
+  a(6 | kNeeded, stood_still_ms);
 }
 
 // A buffer that stands in several output queues (shelf.h), before the first of them.

@@ -55,14 +55,23 @@ void Framer::restore(std::string partial, FrameError error, bool done) {
   done_ = done;
 }
 
-FrameError Framer::feed(std::string_view bytes, MessageSink& sink) {
-  if (done_) return error_;
-  if (framing_->kind == conf::FramingKind::length) {
-    feed_length(bytes, sink);
-  } else {
-    feed_delimiter(bytes, sink);
-  }
+FrameError Framer::feed(std::string_view bytes, MessageSink& sink, size_t* used) {
+  std::string_view rest = bytes;
+  if (!done_ && framing_->kind == conf::FramingKind::length) feed_length(rest, sink);
+  if (!done_ && framing_->kind == conf::FramingKind::delimiter) feed_delimiter(rest, sink);
+  if (used != nullptr) *used = done_ ? bytes.size() : bytes.size() - rest.size();  // I3
   return error_;
+}
+
+// Behind a message.
+bool Framer::goes_on(std::string_view bytes, MessageSink& sink) const {
+  return !bytes.empty() && !done_ && sink.wants_more();
+}
+
+// All of `bytes`: they are the begin of a message, or go on with one.
+void Framer::keep(std::string_view& bytes, size_t most) {
+  bounded_append(partial_, bytes, most);
+  bytes = {};
 }
 
 void Framer::tell(std::string_view message, MessageSink& sink) {
@@ -113,14 +122,17 @@ bool Framer::finish_partial(std::string_view& bytes, MessageSink& sink) {
   return true;
 }
 
-void Framer::feed_length(std::string_view bytes, MessageSink& sink) {
-  if (!partial_.empty() && !finish_partial(bytes, sink)) return;
-  while (!bytes.empty() && !done_) {
+void Framer::feed_length(std::string_view& bytes, MessageSink& sink) {
+  bool more = !bytes.empty();
+  if (!partial_.empty()) more = finish_partial(bytes, sink) && goes_on(bytes, sink);
+  while (more) {
     uint64_t total = header_size();
     if (bytes.size() >= total && !judge(bytes, &total)) return;  // I2
-    if (bytes.size() < total) return bounded_append(partial_, bytes, size_t(total));
-    tell(bytes.substr(stripped(), size_t(total) - stripped()), sink);
+    if (bytes.size() < total) return keep(bytes, size_t(total));
+    std::string_view frame = bytes.substr(0, size_t(total));
     bytes.remove_prefix(size_t(total));
+    tell(frame.substr(stripped()), sink);
+    more = goes_on(bytes, sink);
   }
 }
 
@@ -139,15 +151,15 @@ void Framer::take_delimited(std::string_view& bytes, size_t end, MessageSink& si
   tell(message, sink);
 }
 
-void Framer::feed_delimiter(std::string_view bytes, MessageSink& sink) {
+void Framer::feed_delimiter(std::string_view& bytes, MessageSink& sink) {
   std::string_view delimiter = framing_->delimiter;
   HF_CHECK(!delimiter.empty());
-  while (!bytes.empty() && !done_) {
+  for (bool more = !bytes.empty(); more; more = goes_on(bytes, sink)) {
     size_t end = find_end(partial_, bytes, delimiter);
     if (end == bytes.npos) {
       size_t most = size_t(max_message_) + delimiter.size() - 1;
       if (partial_.size() + bytes.size() > most) return fail(FrameError::too_long);  // I2
-      return bounded_append(partial_, bytes, most);
+      return keep(bytes, most);
     }
     if (end > max_message_) return fail(FrameError::too_long);
     take_delimited(bytes, end, sink);

@@ -33,6 +33,8 @@ class MessageSink {
  public:
   // A view that is valid during the call. False: stop feeding (the connection is closing).
   virtual bool on_message(std::string_view message) = 0;
+  // Asked after each message while bytes are left. False: not now, feed() stops there.
+  virtual bool wants_more() { return true; }
 
  protected:
   ~MessageSink() = default;
@@ -42,8 +44,9 @@ class Framer {
  public:
   Framer(const conf::Framing& framing, uint32_t max_message)
       : framing_(&framing), max_message_(max_message) {}
-  // A message that lies whole in `bytes` is told without a copy.
-  FrameError feed(std::string_view bytes, MessageSink& sink);
+  // A message that lies whole in `bytes` is told without a copy. `*used`: how many of them were taken, all where the sink
+  // never wanted to wait; the others are to be fed again.
+  FrameError feed(std::string_view bytes, MessageSink& sink, size_t* used = nullptr);
   bool mid_message() const { return !partial_.empty(); }
   // All there is to go on elsewhere, by a framer of the same framing.
   const std::string& partial() const { return partial_; }
@@ -54,10 +57,12 @@ class Framer {
   size_t held_bytes() const { return partial_.capacity(); }
 
  private:
-  void feed_length(std::string_view bytes, MessageSink& sink);
+  void feed_length(std::string_view& bytes, MessageSink& sink);
   bool finish_partial(std::string_view& bytes, MessageSink& sink);
   bool judge(std::string_view frame, uint64_t* total);
-  void feed_delimiter(std::string_view bytes, MessageSink& sink);
+  void feed_delimiter(std::string_view& bytes, MessageSink& sink);
+  void keep(std::string_view& bytes, size_t most);
+  bool goes_on(std::string_view bytes, MessageSink& sink) const;
   void take_delimited(std::string_view& bytes, size_t end, MessageSink& sink);
   void tell(std::string_view message, MessageSink& sink);
   void fail(FrameError error);

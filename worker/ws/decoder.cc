@@ -1,6 +1,7 @@
 #include "worker/ws/decoder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.h"
 #include "simdjson.h"
@@ -44,11 +45,23 @@ bool valid_close_code(uint16_t code) {
          (code >= 3000 && code <= 4999);
 }
 
-void Decoder::feed(std::span<char> bytes, FrameSink& sink) {
+size_t Decoder::feed(std::span<char> bytes, FrameSink& sink) {
+  size_t all = bytes.size();
   while (!bytes.empty() && !state_.finished) {
-    if (!state_.in_frame && !take_head(bytes, sink)) return;
+    if (!state_.in_frame && !take_head(bytes, sink)) break;
     take_payload(bytes, sink);  // also with nothing left: an empty frame ends with its header
+    if (bytes.empty() || state_.finished) break;
+    Next next = sink.next();
+    if (next == Next::stop) return all - bytes.size();  // I4
+    if (next == Next::skip) skip_messages();
   }
+  return all;
+}
+
+void Decoder::skip_messages() {
+  if (std::exchange(state_.skips, true) || partial_ == nullptr) return;
+  std::string().swap(partial_->message);
+  if (partial_->control.empty()) partial_.reset();
 }
 
 // Whoever adds a member to the decoder adds it to DecoderState, or says here why it need not travel:
@@ -174,6 +187,7 @@ bool Decoder::begin_frame(FrameSink& sink) {
 // ---- payload
 
 void Decoder::take_payload(std::span<char>& bytes, FrameSink& sink) {
+  if (state_.skips && !is_control(state_.frame)) return skip_payload(bytes);
   size_t n = std::min<size_t>(state_.payload_left, bytes.size());
   apply_mask(bytes.data(), n, state_.key);
   std::string_view piece(bytes.data(), n);
@@ -186,6 +200,18 @@ void Decoder::take_payload(std::span<char>& bytes, FrameSink& sink) {
   } else {
     take_data(piece, last, sink);
   }
+}
+
+// I5
+void Decoder::skip_payload(std::span<char>& bytes) {
+  size_t n = std::min<size_t>(state_.payload_left, bytes.size());
+  bytes = bytes.subspan(n);
+  state_.payload_left -= uint32_t(n);
+  if (state_.payload_left != 0) return;
+  state_.in_frame = false;
+  if (!state_.fin) return;
+  state_.message = Opcode::continuation;
+  state_.deflated = false;
 }
 
 void Decoder::take_control(std::string_view piece, bool last, FrameSink& sink) {

@@ -28,7 +28,10 @@
 //       the client takes its context over, what it may refer back to (at most its window). What a
 //       header announces takes none.
 //   I3  After an error, a close frame or a sink's `false` the decoder is done: further feed() calls
-//       consume and report nothing.
+//       consume everything and report nothing.
+//   I4  Where the sink wants no more for now, feed() stops between two frames; what it has not used is as it came, still
+//       masked, and is fed again later.
+//   I5  Once it skips, payload of messages is neither unmasked, kept, inflated nor looked at; control frames are told as ever.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +57,13 @@ enum class Opcode : uint8_t {
   pong = 10
 };
 
+// What is to become of the bytes behind a frame.
+enum class Next : uint8_t {
+  decode,
+  skip,  // only control frames matter from here on: the session is over, its close frame is awaited
+  stop   // not now // I4
+};
+
 // What a decoder tells. Views are valid during the call only. A sink that wants no more (it closed
 // the connection inside a call) returns false, and feed() stops there.
 class FrameSink {
@@ -65,6 +75,8 @@ class FrameSink {
   // code 1005 where the close frame had none (RFC 6455 7.1.5).
   virtual void on_close(uint16_t code, std::string_view reason) = 0;
   virtual void on_error(uint16_t close_code, std::string_view why) = 0;
+  // Asked after each frame, fragment or not, while bytes are left.
+  virtual Next next() { return Next::decode; }
   // For those who count: a message of `from` bytes was inflated to `to`. It is told, or its error, next.
   virtual void on_inflated(Inflated, size_t /*from*/, size_t /*to*/) {}
 
@@ -85,6 +97,7 @@ struct DecoderState {
   bool fin = false;                       // of the current frame
   bool finished = false;                  // I3
   bool deflated = false;                  // the unfinished message is
+  bool skips = false;                     // I5
 };
 static_assert(std::is_trivially_copyable_v<DecoderState>);
 
@@ -106,9 +119,10 @@ class Decoder {
   // `inflater`: needed where messages may be deflated; used within feed() only.
   explicit Decoder(uint32_t max_message, DeflateTerms terms = {}, Inflater* inflater = nullptr)
       : max_message_(max_message), terms_(terms), inflater_(inflater) {}
-  // Takes all of `bytes`, unmasking in place. A frame that lies whole in them is told without a
-  // copy.
-  void feed(std::span<char> bytes, FrameSink& sink);
+  // Takes all of `bytes`, or what comes before the frame at which the sink wants no more; how many that were. Unmasks
+  // what it takes in place. A frame that lies whole in them is told without a copy.
+  size_t feed(std::span<char> bytes, FrameSink& sink);
+  void skip_messages();  // I5
   bool finished() const { return state_.finished; }
   // Inside a frame or a fragmented message: a byte boundary that still has state to carry.
   bool mid_message() const {
@@ -136,6 +150,7 @@ class Decoder {
   bool judge_head(FrameSink& sink);
   bool begin_frame(FrameSink& sink);
   void take_payload(std::span<char>& bytes, FrameSink& sink);
+  void skip_payload(std::span<char>& bytes);
   void take_control(std::string_view piece, bool last, FrameSink& sink);
   void take_data(std::string_view piece, bool last, FrameSink& sink);
   void take_deflated(std::string_view piece, bool last, FrameSink& sink);

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace holdfast::ws {
 namespace {
@@ -120,6 +121,7 @@ Inflated Inflater::feed(std::string_view piece, size_t most, std::string& out, s
 
 Inflated Inflater::inflate(std::string_view message, std::string_view before, size_t most,
                            std::string& out) {
+  uint64_t began_ns = monotonic_ns();
   begin(before);
   out.resize(std::min(most + 1, std::max(kFirstOut, 4 * message.size())));
   size_t used = 0;
@@ -130,6 +132,7 @@ Inflated Inflater::inflate(std::string_view message, std::string_view before, si
     if (done == Inflated::whole && !ended && !between_blocks(*stream_)) done = Inflated::broken;
   }
   out.resize(used);
+  took_us_ = (monotonic_ns() - began_ns) / 1000;
   return done;
 }
 

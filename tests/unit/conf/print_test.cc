@@ -45,6 +45,8 @@ message_rate = 13
 byte_rate = "1 MiB"
 max_tls_handshakes = 15
 max_tls_handshakes_per_ip = 16
+max_pending_bytes = "15 MiB"
+max_pending_bytes_per_worker = "16 MiB"
 max_unsent_per_worker = "14 MiB"
 [[listen]]
 address = "[::1]:8080"

@@ -350,5 +350,41 @@ TEST(Encode, PutsTheDelimiterBehindTheMessage) {
   EXPECT_EQ(tcp::encode(delimited("\r\n"), ""), "\r\n");
 }
 
+// Wants to wait behind each message.
+class OneByOne final : public tcp::MessageSink {
+ public:
+  bool on_message(std::string_view message) override {
+    told.emplace_back(message);
+    return true;
+  }
+  bool wants_more() override { return false; }
+  Told told;
+};
+
+Told cut_one_by_one(const Framing& framing, const Pieces& pieces) {
+  OneByOne sink;
+  Framer framer(framing, 100'000);
+  for (std::string_view rest : pieces)
+    while (!rest.empty()) {
+      size_t used = 0, before = sink.told.size();
+      EXPECT_EQ(framer.feed(rest, sink, &used), FrameError::none);
+      EXPECT_GT(used, 0u);
+      EXPECT_LE(sink.told.size(), before + 1);
+      rest.remove_prefix(used);
+    }
+  return sink.told;
+}
+
+TEST(Framer, StopsBetweenMessagesAndGoesOnWithWhatItHasNotUsed) {
+  Told expected{"one", "", "three", "x"};
+  expect_told("one\r\n\r\nthree\r\nx\r\n", expected,
+              [](const Pieces& pieces) { return cut_one_by_one(delimited("\r\n"), pieces); });
+  Framing by_length{.kind = FramingKind::length, .size = 2, .strip = true};
+  std::string bytes;
+  for (const std::string& message : expected) bytes += tcp::encode(by_length, message);
+  expect_told(bytes, expected,
+              [&](const Pieces& pieces) { return cut_one_by_one(by_length, pieces); });
+}
+
 }  // namespace
 }  // namespace holdfast::test

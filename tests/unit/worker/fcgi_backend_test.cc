@@ -375,20 +375,79 @@ TEST_F(AppTest, ReadingPausesWhileMaxPendingWait) {
   EXPECT_EQ(stats().messages_in.get(), 10u);
 }
 
-TEST_F(AppTest, ReadingPausesWhileLongMessagesWait) {
-  room_.config.limits.max_message_size = 20'000;
+// A bound of messages, not of reads.
+TEST_F(AppTest, OfOneReadNoMoreIsTakenThanMayWait) {
+  room_.lines.max_pending = 4;
   start();
   Peer peer = accepted_client();
+  std::string one_read;
+  for (int i = 0; i < 5'000; ++i) one_read += std::to_string(i) + "\n";
+  peer.send(one_read);
+  for (int i = 0; i < 3; ++i) room_.turn();
+  EXPECT_EQ(stats().messages_in.get(), 4u);
+  EXPECT_GT(stats().bytes_undecoded.get(), 20'000u);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(serve(), "message");
+    EXPECT_EQ(last_.body, std::to_string(i));
+    room_.turn();
+    EXPECT_LE(stats().messages_in.get(), uint64_t(i + 5));
+  }
+}
+
+TEST_F(AppTest, ReadingPausesWhileLongMessagesWait) {
+  room_.config.limits.max_pending_bytes = 20'000;
+  start();
+  Peer peer = accepted_client();
+  EXPECT_EQ(stats().messages_waiting_bytes.get(), 0u);
   std::string line(10'000, 'x');
   for (int i = 0; i < 10; ++i) {
     peer.send(line + "\n");
     room_.turn();
   }
-  EXPECT_LE(stats().messages_in.get(), 4u)
-      << "one in flight, and no more than 20,000 bytes and one wait";
+  EXPECT_EQ(stats().messages_in.get(), 2u)
+      << "one in flight, and one waits: over 20,000 bytes with what they cost";
+  EXPECT_GT(stats().messages_waiting_bytes.get(), 20'000u);
+  EXPECT_LT(stats().messages_waiting_bytes.get(), 24'000u);
+  EXPECT_EQ(stats().limits_waiting_bytes.get(), 1u);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(serve(), "message");
   room_.turn();
   EXPECT_EQ(stats().messages_in.get(), 10u);
+  EXPECT_TRUE(room_.turn_until([&] { return stats().messages_waiting_bytes.get() == 0; }));
+}
+
+// What many small messages cost is their places, not their bytes.
+TEST_F(AppTest, TinyMessagesCountWithWhatKeepingThemCosts) {
+  room_.config.limits.max_pending_bytes = 20'000;
+  room_.lines.max_pending = 100'000;
+  start();
+  Peer peer = accepted_client();
+  std::string one_read;
+  for (int i = 0; i < 20'000; ++i) one_read += "x\n";
+  peer.send(one_read);
+  for (int i = 0; i < 10; ++i) room_.turn();
+  EXPECT_GT(stats().messages_in.get(), 50u);
+  EXPECT_LT(stats().messages_in.get(), 250u);
+  EXPECT_EQ(stats().limits_waiting_bytes.get(), 1u);
+}
+
+TEST_F(AppTest, SessionsOfAWorkerShareABoundAndEachMayAlwaysHaveOne) {
+  room_.config.limits.max_pending_bytes_per_worker = 25'000;
+  start();
+  Peer first = accepted_client(), second = accepted_client();
+  std::string line(10'000, 'x');
+  for (int i = 0; i < 3; ++i) {
+    first.send(line + "\n");
+    room_.turn();
+  }
+  EXPECT_EQ(stats().messages_in.get(), 3u);
+  EXPECT_EQ(stats().limits_waiting_bytes.get(), 1u);
+  for (int i = 0; i < 3; ++i) second.send(line + "\n");
+  for (int i = 0; i < 3; ++i) room_.turn();
+  EXPECT_EQ(stats().messages_in.get(), 4u);
+  EXPECT_EQ(stats().limits_waiting_bytes.get(), 2u);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(serve(), "message");
+  EXPECT_EQ(stats().messages_in.get(), 6u);
+  EXPECT_TRUE(room_.turn_until([&] { return stats().messages_waiting_bytes.get() == 0; }));
 }
 
 TEST_F(AppTest, WithoutOrderAtMostMaxPendingAreInFlight) {
@@ -400,12 +459,13 @@ TEST_F(AppTest, WithoutOrderAtMostMaxPendingAreInFlight) {
   for (int i = 0; i < 50; ++i) one_read += std::to_string(i) + "\n";
   peer.send(one_read);
   room_.turn();
-  EXPECT_EQ(stats().messages_in.get(), 50u);
+  EXPECT_EQ(stats().messages_in.get(), 3u);
   std::vector<std::unique_ptr<FakeConnection>> connections(3);
   std::vector<std::string> bodies;
   for (auto& connection : connections) bodies.push_back(next_request(connection).body);
   EXPECT_TRUE(server_.nobody_waits());
   reply(*connections[1], "");
+  room_.turn();  // its input goes on
   bodies.push_back(next_request(connections[1]).body);
   EXPECT_TRUE(server_.nobody_waits());
   EXPECT_EQ(bodies, (std::vector<std::string>{"0", "1", "2", "3"}));

@@ -147,7 +147,8 @@ class Room {
 
   // One turn as the worker's: mail and frames out, events, mail in.
   void turn() {
-    runtime.budget.begin_turn(runtime.now_ms);
+    runtime.budget.begin_turn(monotonic_ms());
+    connections.input().run();
     router.post().dispatch();
     router.carry_on();
     flush.run();

@@ -224,5 +224,95 @@ TEST(Decoder, GoesOnWhereItIsMovedInTheMiddleOfAFrame) {
   }
 }
 
+// I4, I5
+
+// Wants to wait behind every `every`th frame, and skips from `skip_from` on.
+class Waiting final : public ws::FrameSink {
+ public:
+  explicit Waiting(size_t every_frames, size_t skip = SIZE_MAX)
+      : every(every_frames), skip_from(skip) {}
+  bool on_message(ws::Opcode opcode, std::string_view payload) override {
+    return notebook.on_message(opcode, payload);
+  }
+  bool on_ping(std::string_view payload) override { return notebook.on_ping(payload); }
+  bool on_pong(std::string_view payload) override { return notebook.on_pong(payload); }
+  void on_close(uint16_t code, std::string_view reason) override {
+    notebook.on_close(code, reason);
+  }
+  void on_error(uint16_t code, std::string_view why) override { notebook.on_error(code, why); }
+  void on_inflated(ws::Inflated, size_t, size_t) override { ++inflated; }
+  ws::Next next() override {
+    ++frames;
+    if (frames % every == 0) return ws::Next::stop;
+    return frames >= skip_from ? ws::Next::skip : ws::Next::decode;
+  }
+  size_t every, skip_from, frames = 0, inflated = 0;
+  Notebook notebook;
+};
+
+// As a connection feeds it: what is left is fed again, in another place and perhaps in another process.
+Told decode_in_steps(const Pieces& pieces, size_t every) {
+  Waiting sink(every);
+  Decoder decoder(1 << 20);
+  for (const std::string& piece : pieces) {
+    std::string rest = piece;
+    while (!rest.empty()) {
+      size_t used = decoder.feed({rest.data(), rest.size()}, sink);
+      EXPECT_GT(used, 0u);
+      rest.erase(0, used);
+      decoder = moved(decoder, 1 << 20);
+    }
+  }
+  return sink.notebook.told;
+}
+
+TEST(Decoder, StopsBetweenFramesAndGoesOnWithWhatItHasNotUsed) {
+  std::string bytes = frame(1, "one") + part(2, "tw") + frame(9, "beat") + frame(0, "o") +
+                      frame(1, "") + frame(2, std::string(300, 'x')) + close_frame(1000);
+  Told expected{"text one",   "ping beat", "binary two", "text ", "binary " + std::string(300, 'x'),
+                "close 1000 "};
+  for (size_t every : {1, 2, 3})
+    expect_told(bytes, expected,
+                [every](const Pieces& pieces) { return decode_in_steps(pieces, every); });
+}
+
+TEST(Decoder, LeavesWhatItHasNotUsedAsItCame) {
+  std::string first = frame(1, "one"), bytes = first + frame(1, "two"), before = bytes;
+  Waiting sink(1);
+  Decoder decoder(100);
+  ASSERT_EQ(decoder.feed({bytes.data(), bytes.size()}, sink), first.size());
+  EXPECT_EQ(bytes.substr(first.size()), before.substr(first.size()));
+  EXPECT_FALSE(decoder.mid_message());
+}
+
+TEST(Decoder, SkipsMessagesAndTellsControlFrames) {
+  std::string bytes = part(1, "begun") + frame(0, " and \xff ended") + frame(9, "ping") +
+                      frame(1, "\xff") + part(2, std::string(500, 'x')) + frame(10, "pong") +
+                      part(0, std::string(700, 'y')) + frame(0, "") + close_frame(4000, "why");
+  Told expected{"ping ping", "pong pong", "close 4000 why"};
+  expect_told(bytes, expected, [](const Pieces& pieces) {
+    Decoder decoder(1000);
+    Notebook notebook;
+    decoder.skip_messages();
+    for (const std::string& piece : pieces) {
+      feed(decoder, piece, notebook);
+      EXPECT_LE(decoder.held_bytes(), 400u);
+      decoder = moved(decoder, 1000);
+    }
+    return notebook.told;
+  });
+}
+
+TEST(Decoder, SkipsFromTheMiddleOfAMessageOn) {
+  Decoder decoder(1000);
+  Waiting sink(SIZE_MAX, 2);
+  feed(decoder,
+       part(1, std::string(900, 'x')) + frame(9, "") + frame(0, "y") + frame(1, "z") +
+           close_frame(1000),
+       sink);
+  EXPECT_EQ(sink.notebook.told, (Told{"ping ", "close 1000 "}));
+  EXPECT_EQ(decoder.held_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -1,0 +1,11 @@
+// worker/keep_alive.h - the kernel asks whether the other side is still there, where nothing else does.
+#pragma once
+
+namespace holdfast {
+
+// For a connection that may be silent for ever (RFC 9293 section 3.8.4): after 5 minutes of silence the kernel asks, then
+// every minute, and after three questions without an answer the connection is broken. A unix socket needs none of it and
+// refuses some.
+void keep_alive(int fd);
+
+}  // namespace holdfast
