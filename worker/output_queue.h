@@ -1,5 +1,10 @@
 // worker/output_queue.h - what one connection still has to send: shared buffers, oldest first.
 //
+// What it costs. A buffer that waits costs its bytes and kEntryBytes: the head of its memory and what the allocator adds (32
+// bytes for a short one), and its place here (8, twice that while the vector has grown by doubling). held() is the sum. A buffer
+// that many wait for is charged to each of them in full, though it is there once: each owes it, and whichever of them is
+// closed, the others go on holding it. So the sum over all queues is never less than what is held.
+//
 // Invariants
 //   I1  Empty: no memory beyond the object. One buffer queued: none either. More: one small vector.
 //   I2  bytes() is the sum of what is unsent; offset_ counts what of the first buffer has gone.
@@ -18,6 +23,7 @@ namespace holdfast {
 
 class OutputQueue {
  public:
+  static constexpr size_t kEntryBytes = 48;
   enum class Outcome : uint8_t { drained, blocked, more, failed };
   struct Written {
     Outcome outcome;
@@ -36,12 +42,13 @@ class OutputQueue {
   // buffers went.
   size_t drop_unsent(bool keep_first = false);
   // Throws away buffers that `may_go` says yes to, oldest first, a partly sent one never, until at most `most` bytes are
-  // left or nothing more may go; returns how many went.
+  // are held or nothing more may go; returns how many went.
   template <class F>
   size_t drop_oldest(size_t most, F&& may_go) {
-    size_t dropped = 0;
+    size_t dropped = 0, held_now = held();
     auto goes = [&](const BufferRef& buffer) {
-      if (bytes_ <= most || !may_go(buffer)) return false;
+      if (held_now <= most || !may_go(buffer)) return false;
+      held_now -= buffer.size() + kEntryBytes;
       bytes_ -= uint32_t(buffer.size());
       ++dropped;
       return true;
@@ -69,6 +76,7 @@ class OutputQueue {
   bool set_sent(uint32_t bytes);
   bool empty() const { return bytes_ == 0; }
   size_t bytes() const { return bytes_; }
+  size_t held() const { return bytes_ + (size_t(bool(first_)) + rest_size()) * kEntryBytes; }
 
  private:
   struct Rest {

@@ -19,6 +19,7 @@
 #include "worker/handover/sender.h"
 #include "worker/homes.h"
 #include "worker/listener.h"
+#include "worker/shedding.h"
 
 namespace holdfast {
 namespace {
@@ -125,11 +126,11 @@ void Worker::build_listeners() {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
       ApiHome& home = homes_.api_home(inherited.index);
-      on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {
+      on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
         auto connection = ApiConnection::make(home, std::move(fd));
         ApiConnection& started = *connection;
         connections_.add(std::move(connection));
-        started.start();
+        started.start(origin);
       };
     } else {
       ClientHome& home = homes_.client_home(inherited.index);
@@ -185,6 +186,10 @@ Result<void> Worker::take_the_slot() {
   sessions_.for_each([&](const Session& session) {
     sessions_.set_directory_listener(session, homes_.directory_index(session));
   });
+  // An older predecessor may have counted otherwise what waits to be sent.
+  uint64_t unsent = 0;
+  connections_.for_each([&](Connection& connection) { unsent += connection.owed(); });
+  runtime_.stats.bytes_unsent.set(unsent);
   connections_.for_each([](Connection& connection) { connection.resume(); });
   return {};
 }
@@ -236,7 +241,7 @@ void Worker::on_tick() {
   runtime_.now_ms = monotonic_ms();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
-  sessions_.shed();
+  shed_debtors(runtime_, connections_);
   sessions_.end_expired(wall_ms() / 1000);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();

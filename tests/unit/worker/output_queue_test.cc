@@ -63,6 +63,20 @@ TEST(OutputQueue, SendsBuffersInOrderWithOneSystemCall) {  // I3
   EXPECT_EQ(pair.read(), expected);
 }
 
+TEST(OutputQueue, HoldsForEachBufferMoreThanItsBytes) {
+  OutputQueue queue;
+  EXPECT_EQ(queue.held(), 0u);
+  BufferRef shared = buffer("x");
+  for (int i = 0; i < 10; ++i) queue.push(shared);
+  EXPECT_EQ(queue.bytes(), 10u);
+  EXPECT_EQ(queue.held(), 10 * (1 + OutputQueue::kEntryBytes));
+  auto all = [](const BufferRef&) { return true; };
+  EXPECT_EQ(queue.drop_oldest(3 * (1 + OutputQueue::kEntryBytes), all), 7u);
+  EXPECT_EQ(queue.held(), 3 * (1 + OutputQueue::kEntryBytes));
+  EXPECT_EQ(queue.drop_unsent(), 3u);
+  EXPECT_EQ(queue.held(), 0u);
+}
+
 TEST(OutputQueue, EmptyOneWritesNothing) {
   Pair pair;
   OutputQueue queue;
@@ -174,7 +188,7 @@ TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
   for (size_t most = 0; most <= 7; ++most) {
     OutputQueue queue;
     for (const char* text : {"a", "B", "c", "d", "E", "f", "g"}) queue.push(buffer(text));
-    size_t dropped = queue.drop_oldest(most, no_capitals);
+    size_t dropped = queue.drop_oldest(most * (1 + OutputQueue::kEntryBytes), no_capitals);
     EXPECT_EQ(dropped, std::min<size_t>(7 - most, 5)) << most;
     EXPECT_EQ(queue.bytes(), 7 - dropped);
     std::string left;

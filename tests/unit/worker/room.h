@@ -147,6 +147,7 @@ class Room {
 
   // One turn as the worker's: mail and frames out, events, mail in.
   void turn() {
+    runtime.budget.begin_turn(runtime.now_ms);
     router.post().dispatch();
     flush.run();
     router.post().dispatch();
