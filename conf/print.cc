@@ -291,6 +291,7 @@ void print_api(Printer& out, const Api& api) {
   if (!api.token_file.empty()) out.text("token_file", api.token_file);
   if (!api.tls.empty()) out.line("tls", tls_form(api.tls));
   if (!api.client_ca_file.empty()) out.text("client_ca", api.client_ca_file);
+  if (!api.hosts.empty()) out.line("hosts", toml_string(api.hosts));
   out.size("max_body", api.max_body);
   if (api.protocol == ApiProtocol::resp) out.size("send_queue", api.send_queue);
 }

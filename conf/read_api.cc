@@ -21,6 +21,32 @@ void check_router(Table& table, bool exposed) {
   }
 }
 
+// A host as Host has it, without a port.
+bool is_host(std::string_view text) {
+  auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_';
+  };
+  return !text.empty() && text.size() <= 253 && std::all_of(text.begin(), text.end(), fits) &&
+         !parse_ip(text);
+}
+
+void read_hosts(Table& table, Api& api) {
+  if (api.protocol != ApiProtocol::http) {
+    return table.misplaced("hosts", "only for protocol = \"http\"",
+                           "not on a listener that is not asked by HTTP");
+  }
+  std::vector<const Node*> hosts = table.texts("hosts");
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    if (is_host(hosts[i]->text)) {
+      api.hosts.push_back(hosts[i]->text);
+    } else {
+      table.wrong_item("hosts", i, *hosts[i], "not a host's name",
+                       "\"api.internal\": a name as it stands in Host, without a port");
+    }
+  }
+}
+
 void read_api(Table& table, Api& api, Reading& reading) {
   bool bound = read_address(table, api.address);
   if (bound) reading.bound.push_back({api.address, table.place("address"), table.name("address")});
@@ -39,6 +65,7 @@ void read_api(Table& table, Api& api, Reading& reading) {
                   "a loopback or unix address, or token_file or client_ca besides");
     }
   }
+  read_hosts(table, api);
   table.size("max_body", api.max_body, {kKiB, kGiB});
   if (api.protocol == ApiProtocol::resp) {
     table.size("send_queue", api.send_queue, {64 * kKiB, kGiB});

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "worker/addresses.h"
 #include "worker/keep_alive.h"
+#include "worker/tls/anchors.h"
 #include "worker/tls_connection.h"
 
 namespace holdfast {
@@ -26,6 +29,13 @@ bool ApiHome::settled() const {
   });
 }
 
+bool ApiHome::accepts_anchor(const std::string& anchor) {
+  const std::string& client_ca = context.api->client_ca;
+  if (client_ca.empty()) return true;  // the tokens decide, or nobody
+  if (anchors_.empty()) anchors_ = tls::anchors_in(client_ca);
+  return std::find(anchors_.begin(), anchors_.end(), anchor) != anchors_.end();
+}
+
 ApiConnection::ApiConnection(ApiHome& home, UniqueFd fd)
     : Connection(home.runtime, home.table, std::move(fd)),
       home_(home),
@@ -36,6 +46,7 @@ ApiConnection::ApiConnection(ApiHome& home, UniqueFd fd)
 }
 
 ApiConnection::~ApiConnection() {
+  runtime_.stats.bytes_unsent.sub(row_bytes_);
   home_.connections.erase(number_);
 }
 
@@ -45,7 +56,8 @@ std::unique_ptr<ApiConnection> ApiConnection::make(ApiHome& home, UniqueFd fd) {
   return std::make_unique<ApiConnection>(home, std::move(fd));
 }
 
-void ApiConnection::start() {
+void ApiConnection::start(const shm::SessionOrigin& origin) {
+  if (!is_unix(origin)) address_ = Strangers::key_of(origin.peer);
   proceed({});
 }
 
@@ -56,6 +68,7 @@ void ApiConnection::proceed(std::string_view) {
 
 void ApiConnection::secure() {
   phase_ = Phase::securing;
+  if (!judge_standing()) return;
   arm(runtime_.now_ms + runtime_.config.limits.handshake_timeout_ms);
   read_on(true);
 }
@@ -72,6 +85,39 @@ std::optional<in6_addr> ApiConnection::newcomer() const {
   return address;
 }
 
+// ---- Strangers
+
+// Whoever has become known, or a stranger again. False: it is gone, for its address has too many.
+bool ApiConnection::judge_standing() {
+  bool now = phase_ == Phase::securing || !face_->knows_caller();
+  if (now == stranger()) return true;
+  if (now) {
+    stranger_since_ms_ = std::max<uint64_t>(runtime_.now_ms, 1);
+    return enter_strangers();
+  }
+  stranger_since_ms_ = 0;
+  if (home_.strangers != nullptr) home_.strangers->leave(stranger_place_);
+  return true;
+}
+
+bool ApiConnection::enter_strangers() {
+  if (home_.strangers == nullptr) return true;
+  ApiConnection* too_long = nullptr;
+  stranger_place_ = home_.strangers->enter(address_, *this, &too_long);
+  if (stranger_place_ != 0 && too_long == nullptr) return true;
+  runtime_.stats.api_address_connections.add();
+  static LogGate gate;
+  if (uint64_t n = gate.pass())
+    log_warn("API connection ended listener={} reason=\"too many without a token{}\" times={}",
+             home_.context.api->address.text, too_long == nullptr ? " of its address" : "", n);
+  (too_long == nullptr ? this : too_long)->retire();
+  return too_long != nullptr;
+}
+
+void ApiConnection::on_retire() {
+  if (stranger() && home_.strangers != nullptr) home_.strangers->leave(stranger_place_);
+}
+
 // ---- Requests
 
 void ApiConnection::on_bytes(std::span<char> bytes) {
@@ -82,6 +128,7 @@ void ApiConnection::on_bytes(std::span<char> bytes) {
     return read_on(false);
   }
   if (pending_.empty()) {  // the common case: whole requests, carried out where they were read
+    runtime_.budget.begin_share(TurnBudget::kFirstShare);
     size_t used = take_requests({bytes.data(), bytes.size()});
     pending_.assign(bytes.data() + used, bytes.size() - used);
   } else {
@@ -92,6 +139,7 @@ void ApiConnection::on_bytes(std::span<char> bytes) {
 }
 
 void ApiConnection::work_off_pending() {
+  runtime_.budget.begin_share();
   pending_used_ += take_requests(std::string_view(pending_).substr(pending_used_));
   if (pending_used_ < pending_.size() && pending_used_ < pending_.size() / 2) return;
   pending_.erase(0, pending_used_);
@@ -104,8 +152,10 @@ size_t ApiConnection::take_requests(std::string_view bytes) {
   size_t used = 0;
   held_ = Held::no;
   for (unsigned n = 0; used < bytes.size() && phase_ == Phase::serving && !retired(); ++n) {
-    if (n == kTurnRequests || pushes_wait()) {
+    if (n == kTurnRequests || pushes_wait() || runtime_.budget.share_spent() ||
+        runtime_.budget.congested()) {
       held_ = Held::turn;
+      runtime_.stats.loop_cut_short.add();
       break;
     }
     if (!has_room()) {
@@ -132,6 +182,7 @@ bool ApiConnection::take_one(std::string_view bytes, size_t* used) {
   using Step = api::Face::Step;
   stepping_ = true;
   answered_ = false;
+  runtime_.budget.spend(TurnBudget::kApiRequest);
   Step step = face_->step(bytes, row_.empty(), api::Reply(home_, number_, next_request_), used);
   stepping_ = false;
   switch (step) {
@@ -151,7 +202,17 @@ bool ApiConnection::take_one(std::string_view bytes, size_t* used) {
   }
   if (!answered_) row_.push_back({next_request_, {}});
   ++next_request_;
+  if (stranger() && face_->idle_ms() > 0)
+    stranger_since_ms_ = std::max<uint64_t>(runtime_.now_ms, 1);
   return true;
+}
+
+bool ApiConnection::has_room() const {
+  if (row_.size() >= kMaxRow) return false;
+  size_t bytes = unsent();
+  if (bytes < kMaxUnsentOfStranger) return true;
+  if (stranger()) return false;
+  return bytes < (face_->wants_to_stay() ? kMaxUnsentOfSubscriber : kMaxUnsent);
 }
 
 bool ApiConnection::can_go_on() const {
@@ -177,6 +238,7 @@ bool ApiConnection::half_request() const {
 void ApiConnection::settle() {
   if (retired() || phase_ == Phase::lingering || phase_ == Phase::securing) return;
   if (frozen_) return read_on(false);
+  if (!judge_standing()) return;
   if (at_eof_ && held_ == Held::no) phase_ = Phase::ending;
   if (phase_ == Phase::ending) {
     if (row_.empty()) return linger();
@@ -216,22 +278,32 @@ void ApiConnection::on_reply(uint64_t request, BufferRef&& bytes) {
   if (stepping_ && request == next_request_) {
     if (std::exchange(answered_, true)) return;
     if (row_.empty()) return enqueue(std::move(bytes), Urgency::urgent);
-    row_bytes_ += bytes.size();
+    add_to_row(bytes.size());
     row_.push_back({request, std::move(bytes)});
     return;
   }
   auto place = std::lower_bound(row_.begin(), row_.end(), request,
                                 [](const Place& p, uint64_t number) { return p.request < number; });
   if (place == row_.end() || place->request != request || place->answer) return;
-  row_bytes_ += bytes.size();
+  add_to_row(bytes.size());
   place->answer = std::move(bytes);
   if (place == row_.begin()) release();
+}
+
+void ApiConnection::add_to_row(size_t bytes) {
+  row_bytes_ += bytes + OutputQueue::kEntryBytes;
+  runtime_.stats.bytes_unsent.add(bytes + OutputQueue::kEntryBytes);
+}
+
+void ApiConnection::take_from_row(size_t bytes) {
+  row_bytes_ -= bytes + OutputQueue::kEntryBytes;
+  runtime_.stats.bytes_unsent.sub(bytes + OutputQueue::kEntryBytes);
 }
 
 // I1
 void ApiConnection::release() {
   while (!row_.empty() && row_.front().answer) {
-    row_bytes_ -= row_.front().answer.size();
+    take_from_row(row_.front().answer.size());
     enqueue(std::move(row_.front().answer), Urgency::urgent);
     row_.pop_front();
   }
@@ -243,7 +315,7 @@ void ApiConnection::push(BufferRef bytes, Urgency urgency) {
   auto last =
       std::find_if(row_.rbegin(), row_.rend(), [](const Place& p) { return bool(p.answer); });
   if (last == row_.rend()) return enqueue(std::move(bytes), urgency);
-  row_bytes_ += bytes.size();
+  add_to_row(bytes.size());
   row_.insert(last.base(), {last->request, std::move(bytes)});  // I2
 }
 
@@ -256,8 +328,9 @@ void ApiConnection::hold(bool on) {
 }
 
 // Whoever adds a member carries it here and in restore(), or says why not: number_ is the home's, the row is
-// empty, held_ is found out again from what is pending, and nobody winds up a worker that hands over.
-static_assert(sizeof(ApiConnection) == 312);
+// empty, held_ is found out again from what is pending, the place among the strangers too, and nobody winds up a worker that
+// hands over.
+static_assert(sizeof(ApiConnection) == 368);
 
 handover::ApiRecord ApiConnection::save() const {
   HF_CHECK(row_.empty() && !stepping_);
@@ -269,10 +342,14 @@ handover::ApiRecord ApiConnection::save() const {
   r.unsent_when_armed = unsent_when_armed_;
   r.deadline_ms = at_ms();
   r.phase = uint8_t(phase_);
-  r.due = uint8_t(due_);
+  // An older version does not know strangers, and will close a connection that waits for the rest of a request.
+  r.due = uint8_t(due_ == Due::stranger ? Due::request : due_);
   r.at_eof = at_eof_;
   r.shut = shut_;
   r.kept_alive = kept_alive_;
+  r.address = address_;
+  r.stranger_since_ms = stranger_since_ms_;
+  r.anchor = anchor_.empty() ? tls::kNoAnchor : anchor_;
   return r;
 }
 
@@ -296,6 +373,9 @@ std::unique_ptr<ApiConnection> ApiConnection::restore(ApiHome& home, UniqueFd fd
   connection->at_eof_ = r.at_eof;
   connection->shut_ = r.shut;
   connection->kept_alive_ = r.kept_alive;
+  connection->address_ = r.address;
+  connection->stranger_since_ms_ = r.stranger_since_ms;
+  connection->anchor_ = std::move(r.anchor);
   // Whether these bytes are a request will be seen: it is as if a turn had ended with them.
   if (!connection->pending_.empty()) connection->held_ = Held::turn;
   if (r.deadline_ms != 0) connection->arm(r.deadline_ms);
@@ -307,8 +387,24 @@ void ApiConnection::resume() {
     read_on(!at_eof_);
     if (output_empty()) return on_drained();
   }
+  if (stranger() && !enter_strangers()) return;
   if (!output_empty()) flush_soon();
+  if (phase_ == Phase::serving && withdrawn()) return;
   settle();
+}
+
+// What it had shown counts no more, by the configuration of this process. True: it ends, for what it was doing, or because
+// there is nothing else it could show. Of an older version (an empty anchor) it is not known what was shown.
+bool ApiConnection::withdrawn() {
+  api::Face::Grant grant = face_->grant();
+  bool vouched = anchor_.empty() || home_.accepts_anchor(anchor_);
+  if (vouched && grant == api::Face::Grant::kept) return false;
+  runtime_.stats.api_revoked.add();
+  if (vouched && grant == api::Face::Grant::withdrawn) return false;
+  std::string last = face_->take_leave();
+  if (!last.empty()) enqueue(BufferRef::concat(last), Urgency::urgent);
+  linger();
+  return true;
 }
 
 // ---- Ending
@@ -348,6 +444,10 @@ void ApiConnection::leave_if_idle() {
 
 // A deadline for the same thing goes on; only idleness begins anew.
 void ApiConnection::arm_for(Due due) {
+  if (stranger() && phase_ == Phase::serving) {
+    due_ = Due::stranger;
+    return arm(stranger_since_ms_ + runtime_.config.limits.handshake_timeout_ms);
+  }
   if (due == due_ && due != Due::idle && armed()) return;
   due_ = due;
   unsent_when_armed_ = unsent();
@@ -363,12 +463,23 @@ void ApiConnection::arm_for(Due due) {
 void ApiConnection::on_deadline() {
   if (phase_ == Phase::securing) {
     runtime_.stats.handshakes_timed_out.add();
+    runtime_.stats.api_timed_out.add();
     return on_end();
   }
   bool owed = !row_.empty();  // the router's deadline answers them
   if (owed || frozen_) return arm(runtime_.now_ms + kOwedMs);
   if (due_ == Due::sending && unsent() < unsent_when_armed_) return arm_for(Due::sending);
+  if (due_ != Due::linger && (due_ != Due::idle || backlog() > 0))
+    runtime_.stats.api_timed_out.add();
   on_end();
+}
+
+void ApiConnection::shed() {
+  runtime_.stats.api_shed.add();
+  forget_output();
+  row_.clear();
+  runtime_.stats.bytes_unsent.sub(std::exchange(row_bytes_, 0));
+  retire();
 }
 
 // Who may stay for ever.

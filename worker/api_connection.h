@@ -7,14 +7,18 @@
 //                the worker winds up
 //   serving    bytes                            serving    Face::step(), at most kTurnRequests,
 //                                                          then the next turn
-//   serving    kMaxRow answers owed,            serving    reading pauses until there is room again
-//                kMaxUnsent bytes not taken
+//   serving    kMaxRow answers owed, or more    serving    reading pauses until there is room again
+//                bytes not taken than it may
 //   serving    step() says wait                 serving    reading pauses until all answers are in
 //   serving    step() says last                 ending     nothing behind it is read
 //   serving    EOF                              serving    what has come is carried out, then
 //                                                          ending
-//   serving    idle, or half a request, too     (gone)
+//   serving    idle, or half a request, too     (gone)       counted, unless it was idle
 //                long
+//   serving    has not said who it is within    (gone)       counted. HTTP: since its last request
+//                handshake_timeout
+//   serving    its token or certificate counts  lingering    counted; only where it has subscribed
+//                no more after a reload                        or traces, and for a certificate
 //   serving    the worker winds up              lingering  when nothing is under way; see wind_up()
 //   ending     the row is empty                 lingering
 //   lingering  all sent                         lingering  shutdown(SHUT_WR), then EOF or deadline:
@@ -36,9 +40,11 @@
 #include <string>
 #include <unordered_map>
 
+#include "shm/session_directory.h"
 #include "worker/api/face.h"
 #include "worker/connection.h"
 #include "worker/handover/api_records.h"
+#include "worker/strangers.h"
 
 namespace holdfast::tls {
 class Context;
@@ -54,16 +60,20 @@ class ApiHome final : public api::Reply::Desk {
   using MakeFace = std::unique_ptr<api::Face> (*)(const api::ApiContext& context, api::Wire& wire);
 
   ApiHome(Runtime& its_runtime, ConnectionTable& its_table, const api::ApiContext& its_context,
-          MakeFace its_make_face, const tls::Context* its_tls = nullptr)
+          MakeFace its_make_face, const tls::Context* its_tls = nullptr,
+          Strangers* its_strangers = nullptr)
       : runtime(its_runtime),
         table(its_table),
         context(its_context),
         make_face(its_make_face),
-        tls(its_tls) {}
+        tls(its_tls),
+        strangers(its_strangers) {}
   void on_reply(uint64_t connection, uint64_t request, BufferRef bytes) override;
   // While held, no request is taken and nothing read; what is under way gets its answers.
   void hold(bool on);
   bool settled() const;  // no answer is owed on any connection
+  // May who is vouched for by this one (tls/anchors.h) still use the listener?
+  bool accepts_anchor(const std::string& anchor);
 
   Runtime& runtime;
   ConnectionTable& table;
@@ -72,13 +82,20 @@ class ApiHome final : public api::Reply::Desk {
   const tls::Context* const tls;                             // null: newcomers speak without TLS
   std::unordered_map<uint64_t, ApiConnection*> connections;  // by number
   uint64_t next_number = 1;
+  Strangers* const strangers;  // null: they are not counted
   bool held = false;
+
+ private:
+  std::vector<std::string> anchors_;  // of the listener's client_ca; found out when somebody asks
 };
 
 class ApiConnection : public Connection, private api::Wire {
  public:
-  static constexpr size_t kMaxRow = 1024;                // answers owed
-  static constexpr size_t kMaxUnsent = 4 * 1024 * 1024;  // bytes of answers not taken
+  static constexpr size_t kMaxRow = 1024;  // answers owed
+  // Bytes of answers not taken, beyond which no further request is: one more answer may pass it.
+  static constexpr size_t kMaxUnsent = 256 * 1024;
+  static constexpr size_t kMaxUnsentOfStranger = 64 * 1024;
+  static constexpr size_t kMaxUnsentOfSubscriber = 4 * 1024 * 1024;  // what was published included
 
   using Home = ApiHome;
   using Record = handover::ApiRecord;
@@ -87,7 +104,9 @@ class ApiConnection : public Connection, private api::Wire {
   static std::unique_ptr<ApiConnection> make(ApiHome& home, UniqueFd fd);
   ApiConnection(ApiHome& home, UniqueFd fd);
   ~ApiConnection() override;
-  void start();
+  void start(const shm::SessionOrigin& origin = {});
+  void shed() override;
+  size_t owed() const override { return unsent(); }
   // Handover, while no answer is owed: what travels beside the descriptor, and a connection made of it. Null: the
   // record makes no sense.
   virtual handover::ApiRecord save() const;
@@ -102,6 +121,7 @@ class ApiConnection : public Connection, private api::Wire {
  protected:
   void on_bytes(std::span<char> bytes) override;
   void on_end() override { retire(); }
+  void on_retire() override;
   void on_end_of_input() override;
   bool before_flush() override;
   // What a newcomer sends, behind a TLS hand-shake if there was one.
@@ -111,6 +131,8 @@ class ApiConnection : public Connection, private api::Wire {
   std::optional<in6_addr> newcomer() const;
   // The connection has sealed or opened so many records that its keys must not go on.
   void keys_used_up() { wind_up(WindUp::all); }
+  // It has shown a certificate that this one vouches for.
+  void vouched_for(std::string anchor) { anchor_ = std::move(anchor); }
   static constexpr bool proxied() { return false; }
 
  private:
@@ -124,7 +146,7 @@ class ApiConnection : public Connection, private api::Wire {
     quiet,  // the face waits until all answers are in
   };
   // What the deadline is for.
-  enum class Due : uint8_t { idle, request, sending, linger };
+  enum class Due : uint8_t { idle, request, sending, linger, stranger };
   struct Place {
     uint64_t request;
     BufferRef answer;  // empty: owed
@@ -149,7 +171,13 @@ class ApiConnection : public Connection, private api::Wire {
   void work_off_pending();
   void settle();
   void hold(bool on);
-  bool has_room() const { return row_.size() < kMaxRow && unsent() < kMaxUnsent; }
+  bool has_room() const;
+  bool stranger() const { return stranger_since_ms_ != 0; }
+  bool judge_standing();
+  bool enter_strangers();
+  bool withdrawn();
+  void add_to_row(size_t bytes);
+  void take_from_row(size_t bytes);
   bool can_go_on() const;
   bool half_request() const;
   bool pushes_wait() const;
@@ -169,6 +197,10 @@ class ApiConnection : public Connection, private api::Wire {
   size_t row_bytes_ = 0;   // of answers in it
   uint64_t next_request_ = 1;
   size_t unsent_when_armed_ = 0;
+  Strangers::Key address_ = Strangers::kNowhere;
+  uint64_t stranger_place_ = 0;     // in ApiHome::strangers
+  uint64_t stranger_since_ms_ = 0;  // 0: it is none
+  std::string anchor_;              // see ApiRecord
   Phase phase_ = Phase::serving;
   Held held_ = Held::no;
   Due due_ = Due::idle;

@@ -173,6 +173,7 @@ void Client::proceed(std::string_view early) {
 void Client::feed_handshake(std::string_view bytes) {
   size_t used = 0;
   switch (handshake_->reader.feed(bytes, &used)) {
+    case http::RequestReader::Status::header:
     case http::RequestReader::Status::need_more:
       return;
     case http::RequestReader::Status::failed:
@@ -470,6 +471,16 @@ void Client::close(uint16_t code, std::string_view text, EndReason reason) {
   if (!websocket()) return linger();
   settle_input();  // the other side's close frame must be seen, also where the backend had paused reading
   arm(runtime_.now_ms + home_.listen.close_timeout_ms);
+}
+
+// Its session may be closed already; then what is left to be sent is given up.
+void Client::shed() {
+  if (!has_session() && phase_ != Phase::connecting) {
+    forget_output();
+    return retire();
+  }
+  runtime_.stats.limits_shed.add();
+  close(1008, "slow consumer", EndReason::slow);
 }
 
 // From here on nothing reaches the session by this client, nor this client by the session.

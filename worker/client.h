@@ -121,6 +121,7 @@ class Client : public Connection,
   // Backend::busy() has become false. May end the session, and with it all the backend knows of it.
   void all_answered();
   void wind_up(WindUp what) override;
+  void shed() override;
 
  protected:
   void on_bytes(std::span<char> bytes) override;

@@ -19,7 +19,7 @@ Connection::Connection(Runtime& runtime, ConnectionTable& table, UniqueFd fd)
 
 Connection::~Connection() {
   if (watching_ != 0) watch(0);
-  runtime_.stats.bytes_unsent.sub(output_.bytes());
+  runtime_.stats.bytes_unsent.sub(output_.held());
 }
 
 void Connection::update_watch() {
@@ -78,28 +78,34 @@ bool Connection::has_unread() const {
 
 void Connection::enqueue(BufferRef buffer, Urgency urgency) {
   if (retired_) return;
-  runtime_.stats.bytes_unsent.add(buffer.size());
+  if (buffer.size() > 0) runtime_.stats.bytes_unsent.add(buffer.size() + OutputQueue::kEntryBytes);
   output_.push(std::move(buffer));
   if (!held_ && !want_write_) runtime_.flush.add(*this, urgency);
 }
 
 void Connection::enqueue_first(BufferRef buffer) {
-  runtime_.stats.bytes_unsent.add(buffer.size());
+  size_t before = output_.held();
   output_.push_front(std::move(buffer));
+  runtime_.stats.bytes_unsent.add(output_.held() - before);
 }
 
 void Connection::drop_output(bool keep_first) {
-  size_t before = output_.bytes();
+  size_t before = output_.held();
   runtime_.stats.messages_dropped.add(output_.drop_unsent(keep_first && !wrote_));
-  runtime_.stats.bytes_unsent.sub(before - output_.bytes());
+  runtime_.stats.bytes_unsent.sub(before - output_.held());
 }
 
 void Connection::drop_oldest_output(size_t most, uint64_t tag,
                                     const std::function<bool(const BufferRef&)>& may_go) {
-  size_t before = output_.bytes(), dropped = output_.drop_oldest(most, tag, may_go);
+  size_t before = output_.held(), dropped = output_.drop_oldest(most, tag, may_go);
   runtime_.stats.messages_dropped.add(dropped);
   runtime_.stats.messages_dropped_slow.add(dropped);
-  runtime_.stats.bytes_unsent.sub(before - output_.bytes());
+  runtime_.stats.bytes_unsent.sub(before - output_.held());
+}
+
+void Connection::forget_output() {
+  runtime_.stats.bytes_unsent.sub(output_.held());
+  output_ = OutputQueue();
 }
 
 void Connection::hold_output(bool hold) {
@@ -109,10 +115,11 @@ void Connection::hold_output(bool hold) {
 
 void Connection::flush() {
   if (retired_ || !before_flush() || held_) return;
+  size_t before = output_.held();
   OutputQueue::Written done = transmit(output_, kFlushBytes);
   wrote_ |= done.bytes > 0;
   runtime_.stats.bytes_out.add(done.bytes);
-  runtime_.stats.bytes_unsent.sub(done.bytes);
+  runtime_.stats.bytes_unsent.sub(before - output_.held());
   runtime_.stats.writes.add(done.writes);
   switch (done.outcome) {
     case OutputQueue::Outcome::drained:

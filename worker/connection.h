@@ -37,8 +37,9 @@ class Connection : public Flushable, public Deadline {
   ~Connection() override;
 
   int fd() const { return fd_.get(); }
-  size_t unsent() const { return output_.bytes(); }
-  // Of these, what the kernel did not take; 0 where the rest just waits for the end of the turn.
+  // What is queued, and what keeping it costs (output_queue.h).
+  size_t unsent() const { return output_.held(); }
+  // The bytes that the kernel did not take; 0 where the rest just waits for the end of the turn.
   size_t backlog() const { return want_write_ ? output_.bytes() + held_output() : 0; }
   bool retired() const { return retired_; }
   // The worker ends or drains: finish what is under way and go.
@@ -48,6 +49,10 @@ class Connection : public Flushable, public Deadline {
   virtual void resume() = 0;
   // False: what has begun can only be ended by this process (a TLS hand-shake, and a PROXY header before one).
   virtual bool can_move() const { return true; }
+  // This worker owes too much, and this one most of it: it ends, and is counted.
+  virtual void shed() = 0;
+  // Bytes that it is owed, where it does not read.
+  virtual size_t owed() const { return unsent(); }
   // Ends it here, where it cannot move.
   void give_up() { retire(); }
 
@@ -85,10 +90,12 @@ class Connection : public Flushable, public Deadline {
   // Throws away queued buffers, all but a partly sent one, and with `keep_first` the first that ever was; counts them
   // as messages.dropped.
   void drop_output(bool keep_first = false);
-  // Throws away whole unsent buffers of this tag that `may_go` says yes to, oldest first, until at most `most` bytes are queued;
+  // Throws away whole unsent buffers of this tag that `may_go` says yes to, oldest first, until at most `most` bytes are held;
   // counts them as messages.dropped and messages.dropped_slow.
   void drop_oldest_output(size_t most, uint64_t tag,
                           const std::function<bool(const BufferRef&)>& may_go);
+  // It ends without what is queued: nothing of it is owed any more.
+  void forget_output();
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
   bool output_empty() const { return output_.empty() && held_output() == 0; }

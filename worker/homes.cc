@@ -127,7 +127,7 @@ ApiHome& Homes::api_home(size_t index) {
                             &router_,          &runtime_.stats, &runtime_.draining, &hub_,
                             &router_.tracer(), &complaints_};
     home = &api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol),
-                                    tls_context(conf.tls, conf.client_ca));
+                                    tls_context(conf.tls, conf.client_ca), &strangers_);
   }
   return *home;
 }

@@ -15,6 +15,7 @@
 #include "worker/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/push_router.h"
+#include "worker/strangers.h"
 #include "worker/tls/context.h"
 
 namespace holdfast {
@@ -65,6 +66,7 @@ class Homes {
   PushRouter& router_;
   ConnectionTable& connections_;
   LogGate complaints_;             // of router wire listeners
+  Strangers strangers_;            // on API listeners
   handover::ConfigRecord former_;  // of the predecessor; what is still used of it is referred to
   Backends backends_;
   std::deque<tls::Context> tls_contexts_;

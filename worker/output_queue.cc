@@ -64,7 +64,7 @@ size_t OutputQueue::drop_listed(size_t most, uint64_t tag) {
   if (found == by_tag.of.end()) return 0;
   size_t dropped = 0;
   ByTag::Places& listed = found->second;
-  while (bytes_ > most && listed.head < listed.places.size()) {
+  while (held() > most && listed.head < listed.places.size()) {
     uint64_t place = listed.places[listed.head++];
     --by_tag.size;
     if (place < by_tag.passed + rest.head) continue;  // sent meanwhile

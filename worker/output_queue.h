@@ -1,5 +1,10 @@
 // worker/output_queue.h - what one connection still has to send: shared buffers, oldest first.
 //
+// What it costs. A buffer that waits costs its bytes and kEntryBytes: the head of its memory and what the allocator adds (32
+// bytes for a short one), and its place here (8, twice that while the vector has grown by doubling). held() is the sum. A buffer
+// that many wait for is charged to each of them in full, though it is there once: each owes it, and whichever of them is
+// closed, the others go on holding it. So the sum over all queues is never less than what is held.
+//
 // Invariants
 //   I1  Empty: no memory beyond the object. One buffer queued: none either. More: one small vector.
 //   I2  bytes() is the sum of what is unsent; offset_ counts what of the first buffer has gone.
@@ -21,6 +26,7 @@ namespace holdfast {
 
 class OutputQueue {
  public:
+  static constexpr size_t kEntryBytes = 48;
   enum class Outcome : uint8_t { drained, blocked, more, failed };
   struct Written {
     Outcome outcome;
@@ -39,11 +45,11 @@ class OutputQueue {
   // buffers went.
   size_t drop_unsent(bool keep_first = false);
   // Throws away buffers that have this tag and that `may_go` says yes to, oldest first, a partly sent one never, until at most
-  // `most` bytes are left or nothing more may go; returns how many went. Costs as much as buffers go, and once as much as
+  // `most` bytes are held or nothing more may go; returns how many went. Costs as much as buffers go, and once as much as
   // there are: the first call makes a list of them by tag. `may_go` says the same of a buffer each time.
   template <class F>
   size_t drop_oldest(size_t most, uint64_t tag, F&& may_go) {
-    if (bytes_ <= most) return 0;
+    if (held() <= most) return 0;
     size_t dropped = 0;
     bool first_goes = first_ && offset_ == 0 && first_.tag() == tag && may_go(first_);
     if (first_goes) {
@@ -72,6 +78,10 @@ class OutputQueue {
   bool set_sent(uint32_t bytes);
   bool empty() const { return bytes_ == 0; }
   size_t bytes() const { return bytes_; }
+  size_t held() const {
+    size_t waiting = rest_ ? rest_size() - rest_->holes : 0;
+    return bytes_ + (size_t(bool(first_)) + waiting) * kEntryBytes;
+  }
 
  private:
   // Those that may go, oldest first. They are called by how many buffers came before them.

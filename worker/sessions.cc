@@ -270,29 +270,6 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   session.backend->gone(session);  // may forget() it
 }
 
-// The largest first, until an eighth of the bound is free again.
-void Sessions::shed() {
-  uint64_t bound = runtime_.config.limits.max_unsent_per_worker;
-  if (bound == 0 || runtime_.stats.bytes_unsent.get() <= bound) return;
-  std::vector<std::pair<size_t, Session*>> debtors;
-  for_each_live([&](Session& session) {
-    if (session.client != nullptr && session.client->backlog() > 0)
-      debtors.emplace_back(session.client->unsent(), &session);
-  });
-  std::sort(debtors.begin(), debtors.end(), std::greater<>());
-  size_t before = debtors.size(), shed = 0;
-  for (auto& [bytes, session] : debtors) {
-    if (runtime_.stats.bytes_unsent.get() <= bound - bound / 8) break;
-    session->client->close(1008, "slow consumer", EndReason::slow);
-    runtime_.stats.limits_shed.add();
-    ++shed;
-  }
-  static LogGate gate;
-  if (uint64_t n = gate.pass())
-    log_warn("max_unsent_per_worker reached slot={} closed={} of={} times={}", runtime_.slot, shed,
-             before, n);
-}
-
 void Sessions::forget(Session& session) {
   HF_CHECK(session.phase == SessionPhase::ended);
   shm::SessionId id = session.id;

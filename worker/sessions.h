@@ -58,8 +58,6 @@ class Sessions {
   bool within_rate(const Session& session, size_t bytes) {
     return rate_.allows(session.id.index() - first_index_, bytes, runtime_.now_ms);
   }
-  // Where this worker owes its clients more than max_unsent_per_worker, who owes most of it is closed.
-  void shed();
 
   // Queues one message for the session. False: it is ending, or its output passed the bound and it is closed now
   // (slow consumer); counted.

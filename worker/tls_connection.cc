@@ -102,6 +102,8 @@ void TlsConnection<Base>::shaken() {
   if (accepting.resumed()) this->runtime_.stats.tls_resumed.add();
   log_debug("TLS hand-shake done version={} resumed={} records=worker", accepting.version(),
             accepting.resumed() ? "yes" : "no");
+  if constexpr (requires { this->vouched_for(std::string()); })
+    this->vouched_for(accepting.anchor());
   records_.emplace(*secrets, most_records(this->home()));
   std::string rest = accepting.rest();
   half_open().leave(*handshake_);

@@ -21,6 +21,7 @@
 #include "worker/handover/sender.h"
 #include "worker/homes.h"
 #include "worker/listener.h"
+#include "worker/shedding.h"
 
 namespace holdfast {
 namespace {
@@ -140,11 +141,11 @@ void Worker::build_listeners() {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
       ApiHome& home = homes_.api_home(inherited.index);
-      on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin&) {
+      on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
         auto connection = ApiConnection::make(home, std::move(fd));
         ApiConnection& started = *connection;
         connections_.add(std::move(connection));
-        started.start();
+        started.start(origin);
       };
     } else {
       ClientHome& home = homes_.client_home(inherited.index);
@@ -201,6 +202,10 @@ Result<void> Worker::take_the_slot() {
   sessions_.for_each([&](const Session& session) {
     sessions_.set_directory_listener(session, homes_.directory_index(session));
   });
+  // An older predecessor may have counted otherwise what waits to be sent.
+  uint64_t unsent = 0;
+  connections_.for_each([&](Connection& connection) { unsent += connection.owed(); });
+  runtime_.stats.bytes_unsent.set(unsent);
   connections_.for_each([](Connection& connection) { connection.resume(); });
   return {};
 }
@@ -269,7 +274,7 @@ void Worker::on_tick() {
   wheel_.advance(runtime_.now_ms);
   router_.tick();
   runtime_.stats.log_dropped.add(log_catch_up());
-  sessions_.shed();
+  shed_debtors(runtime_, connections_);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();

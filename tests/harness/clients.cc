@@ -104,7 +104,7 @@ HttpAnswer HttpClient::request(std::string_view method, std::string_view target,
   text.append(method)
       .append(" ")
       .append(target)
-      .append(" HTTP/1.1\r\nHost: test\r\n")
+      .append(" HTTP/1.1\r\nHost: localhost\r\n")
       .append(extra_headers);
   if (!body.empty() || method == "POST")
     text += "Content-Length: " + std::to_string(body.size()) + "\r\n";

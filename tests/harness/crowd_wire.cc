@@ -97,7 +97,7 @@ Cut cut_http(std::string_view in, HttpPiece* piece, size_t* used) {
 
 std::string http_request(std::string_view method, std::string_view target, std::string_view body) {
   std::string text;
-  text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: crowd\r\n");
+  text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: localhost\r\n");
   if (method == "POST") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   return text.append("\r\n").append(body);
 }

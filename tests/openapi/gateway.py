@@ -141,7 +141,7 @@ class Api:
     def head_of_large_body(self, target):
         """A POST that promises more than max_body, and is answered before any of it is sent."""
         with socket.create_connection(self.address, LIMIT_S) as raw:
-            raw.sendall(f"POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: 1048577\r\n\r\n".encode())
+            raw.sendall(f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n".encode())
             response = http.client.HTTPResponse(raw, method="POST")
             response.begin()
             return Answer(response)

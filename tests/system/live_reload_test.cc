@@ -127,7 +127,7 @@ TEST(LiveReload, HalfReadHandshakesFramesAndRequestsGoOn) {
   fragments.send_frame(1, "first ", false);
   HttpClient api(gw.api());
   std::string body = publish_body({"a"}, "x");
-  api.send_raw("POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: " +
+  api.send_raw("POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                std::to_string(body.size()) + "\r\n\r\n" + body.substr(0, 10));
   ASSERT_EQ(gw.counter_becomes("connections.open", 4), 4u);
   for (int i = 0; i < 2; ++i) ASSERT_NO_FATAL_FAILURE(reload(gw));
@@ -208,7 +208,7 @@ TEST(LiveReload, PushersAndSubscribersNoticeNothing) {
 TEST(LiveReload, TracesGoOn) {
   Gateway gw({.workers = 1, .tables = relay_ws()});
   HttpClient tracer(gw.api());
-  tracer.send_raw("GET /v1/trace?channel=a HTTP/1.1\r\nHost: x\r\n\r\n");
+  tracer.send_raw("GET /v1/trace?channel=a HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_NE(tracer.stream().read_until("\r\n\r\n").find(" 200 "), std::string::npos);
   ASSERT_EQ(gw.counter_becomes("trace.active", 1), 1u);
   WsClient member(gw.listener(), "/ws?channel=a");

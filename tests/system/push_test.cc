@@ -169,10 +169,32 @@ TEST(Push, BadRequestsHaveNoEffect) {
 TEST(Push, OversizedBodyIsRefusedWith413) {
   Gateway gw({.tables = relay_ws()});
   HttpClient api(gw.api());
-  api.send_raw("POST /v1/send HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
+  api.send_raw("POST /v1/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n");
   HttpAnswer answer = api.read_answer();
   EXPECT_EQ(answer.status, 413);
   EXPECT_NE(answer.body.find("\"error\""), std::string::npos);
+}
+
+TEST(Push, WithoutATokenHostMustBeOurs) {
+  Gateway gw(
+      {.tables = relay_ws() + "[[api]]\naddress = \"127.0.0.1:0\"\nhosts = [\"push.internal\"]\n"});
+  auto status = [&](const std::string& request) {
+    Stream stream(gw.api(1));
+    stream.write(request);
+    return stream.read_until("\r\n");
+  };
+  auto by = [](const std::string& host) {
+    return "GET /v1/sessions HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+  };
+  EXPECT_EQ(status(by("evil.example:8081")), "HTTP/1.1 403 Forbidden\r\n");
+  EXPECT_EQ(
+      status("POST /v1/send-all HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000000\r\n\r\n"),
+      "HTTP/1.1 403 Forbidden\r\n");
+  EXPECT_EQ(gw.counter("api.bad_host"), 2u);
+  for (const std::string& host :
+       {gw.api(1), std::string("localhost"), std::string("push.internal")})
+    EXPECT_EQ(status(by(host)), "HTTP/1.1 200 OK\r\n") << host;
+  EXPECT_EQ(status("GET /v1/sessions HTTP/1.0\r\n\r\n"), "HTTP/1.1 200 OK\r\n");
 }
 
 TEST(Push, TokensAreAskedForWhereConfigured) {
@@ -202,8 +224,8 @@ TEST(Push, PipelinedRequestsAreAnsweredAndDeliveredInOrder) {
   std::string all;
   for (int i = 0; i < 200; ++i) {
     std::string body = send_body({clients[0].session(), clients[1].session()}, std::to_string(i));
-    all += "POST /v1/send HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\n\r\n" + body;
+    all += "POST /v1/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   api.send_raw(all);
   for (int i = 0; i < 200; ++i) EXPECT_EQ(api.read_answer().status, 200);

@@ -307,7 +307,7 @@ std::string secure_api(const Place& place, const std::string& protocol,
 }
 
 constexpr std::string_view kPublish =
-    "POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\n"
+    "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 32\r\n\r\n"
     R"({"channels":["news"],"data":"x"})";
 
 TEST(Tls, PushersAndSubscribersLiveOverReloadsAndAnUpgrade) {

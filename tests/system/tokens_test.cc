@@ -75,6 +75,37 @@ TEST(Tokens, HaveTheirScopesInBothProtocolsAndAreReadAnewAtAReload) {
   EXPECT_EQ(http_status(http, kSecond, true), 200);
 }
 
+TEST(Tokens, SubscriptionsAndTracesEndWithTheirTokenAtAReload) {
+  TempDir dir;
+  std::string file = dir / "tokens";
+  write_tokens(file, std::string(kPusher) + "\n" + kReader + " query\n");
+  std::string with_tokens = "address = \"127.0.0.1:0\"\ntoken_file = \"" + file + "\"\n";
+  Gateway gw({.tables = relay_ws() + "[[api]]\n" + with_tokens + "[[api]]\nprotocol = \"resp\"\n" +
+                        with_tokens});
+  auto subscribe = [&](const char* token) {
+    Stream stream(gw.api(2));
+    stream.write(std::string("AUTH ") + token + "\r\nSUBSCRIBE room\r\n");
+    stream.read_until(":1\r\n");
+    return stream;
+  };
+  Stream revoked = subscribe(kPusher), kept = subscribe(kReader);
+  Stream trace(gw.api(1));
+  trace.write(
+      std::string("GET /v1/trace?channel=room HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ") +
+      kPusher + "\r\n\r\n");
+  trace.read_until("\r\n\r\n");
+
+  write_tokens(file, std::string(kSecond) + "\n" + kReader + " query\n");
+  gw.signal(SIGHUP);
+  EXPECT_TRUE(revoked.read_until("\r\n").starts_with("-NOAUTH "));
+  EXPECT_TRUE(revoked.at_end());
+  EXPECT_NE(trace.read_until("\r\n0\r\n\r\n").find("\"revoked\""), std::string::npos);
+  EXPECT_TRUE(trace.at_end());
+  EXPECT_EQ(gw.counter_becomes("api.revoked", 2), 2u);
+  EXPECT_EQ(resp_answer(gw.api(2), kSecond, "PUBLISH room x"), ":1\r\n");
+  EXPECT_TRUE(kept.read_until("x\r\n").starts_with("*3\r\n$7\r\nmessage"));
+}
+
 TEST(Push, ToAChannelWithoutMembersWakesNoWorker) {
   Gateway gw({.workers = 3, .tables = relay_ws()});
   HttpClient api(gw.api());

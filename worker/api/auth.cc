@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 #include <strings.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -46,6 +47,38 @@ unsigned known_scopes(const std::vector<conf::Token>& tokens, std::string_view g
   return scopes;
 }
 
+// "[::1]:80" and "localhost:80" without what comes behind the host, and without brackets.
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) {
+    size_t end = host.find(']');
+    bool sound = end != host.npos && (end + 1 == host.size() || host[end + 1] == ':');
+    return sound ? host.substr(1, end - 1) : std::string_view();
+  }
+  return host.substr(0, host.find(':'));
+}
+
+// Of a target in absolute form: "http://user@host:80/path".
+std::string_view authority_of(std::string_view target) {
+  size_t scheme = target.find("://");
+  if (target.starts_with('/') || scheme == target.npos) return {};
+  target.remove_prefix(scheme + 3);
+  std::string_view authority = target.substr(0, target.find_first_of("/?#"));
+  return authority.substr(authority.rfind('@') + 1);  // npos + 1 is 0
+}
+
+bool is_loopback(const in6_addr& address) {
+  return IN6_IS_ADDR_LOOPBACK(&address) ||
+         (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127);
+}
+
+bool is_our_name(const conf::Api& api, std::string_view name) {
+  if (std::optional<in6_addr> address = conf::parse_ip(name)) return is_loopback(*address);
+  auto same = [&](std::string_view other) {
+    return name.size() == other.size() && strncasecmp(name.data(), other.data(), name.size()) == 0;
+  };
+  return same("localhost") || std::any_of(api.hosts.begin(), api.hosts.end(), same);
+}
+
 }  // namespace
 
 bool same_secret(std::string_view given, std::string_view secret) {
@@ -80,6 +113,18 @@ Access judge_access(const std::vector<conf::Token>& tokens, const http::Request&
   unsigned has = given ? known_scopes(tokens, *given, known) : 0u;
   if (has == 0) return Access::unauthorized;
   return (has & scopes) == scopes ? Access::granted : Access::forbidden;
+}
+
+std::optional<std::string> foreign_host(const conf::Api& api, const http::Request& request) {
+  bool reachable = api.address.raw.ss_family == AF_INET || api.address.raw.ss_family == AF_INET6;
+  if (!reachable || !api.tokens.empty() || !api.client_ca.empty()) return {};
+  std::optional<std::string_view> host = request.header("Host");
+  if (host && !is_our_name(api, without_port(*host))) return std::string(*host);
+  std::string_view authority =
+      authority_of(request.target);  // it would win over Host (RFC 9112 section 3.2.2)
+  if (!authority.empty() && !is_our_name(api, without_port(authority)))
+    return std::string(authority);
+  return {};
 }
 
 std::string scope_names(unsigned scopes) {

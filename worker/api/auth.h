@@ -6,6 +6,7 @@
 // Origin to every POST, so a request that carries one is refused.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,14 @@
 #include "worker/http/request.h"
 
 namespace holdfast::api {
+
+// By DNS rebinding a page can be of an origin whose name leads to this machine; to a GET of its own origin a browser adds no
+// Origin. So without tokens Host must be a name that no stranger can point here: a loopback address in numbers, localhost,
+// or one of the listener's `hosts`. No browser leaves Host out, so HTTP/1.0 may. Not asked: on unix sockets, which no
+// browser reaches, and where the client has shown a certificate.
+//
+// The Host that is not good enough, or nothing.
+std::optional<std::string> foreign_host(const conf::Api& api, const http::Request& request);
 
 enum class Access : uint8_t { granted, unauthorized, browser_refused, forbidden };
 

@@ -112,6 +112,17 @@ class Face {
   virtual uint64_t idle_ms() const = 0;
   // The worker drains or ends: must the connection be kept (it subscribed) while there is time?
   virtual bool wants_to_stay() const { return false; }
+  // Has the caller shown what the listener asks for (a token)? Until then it is a stranger to the connection.
+  virtual bool knows_caller() const { return true; }
+  // After restore(): does what the caller had shown still count, by this process's configuration?
+  enum class Grant : uint8_t {
+    kept,
+    withdrawn,         // it is a stranger again, and may show another token
+    withdrawn_in_use,  // of a subscription or a trace, which must end: take_leave()
+  };
+  virtual Grant grant() const { return Grant::kept; }
+  // Ends what the caller may do no longer. The bytes are the last it gets.
+  virtual std::string take_leave() { return {}; }
   // Handover, while no answer is owed: a record of the face's own, and back into a fresh one, which writes
   // nothing into the segment. False: the record makes no sense.
   virtual std::string save() const = 0;

@@ -164,11 +164,25 @@ Target target_of(std::string_view path) {
 }
 
 // False: refused, and answered.
+bool by_own_host(const Caller& caller, const Exchange& exchange, const http::Request& request) {
+  std::optional<std::string> host = foreign_host(*caller.context.api, request);
+  if (!host) return true;
+  caller.context.stats->api_bad_host.add();
+  constexpr size_t kMaxShown = 128;
+  exchange.refuse(
+      {403, "bad_host",
+       fmt::format("Host is \"{}\"; while the API has no token it must be localhost, a loopback "
+                   "address in numbers, or one of this [[api]]'s hosts",
+                   host->substr(0, kMaxShown))});
+  return false;
+}
+
+// False: refused, and answered.
 bool admitted(Caller& caller, const Exchange& exchange, const http::Request& request,
               unsigned scope) {
   switch (judge_access(caller.context.api->tokens, request, scope, &caller.token)) {
     case Access::granted:
-      return true;
+      return by_own_host(caller, exchange, request);
     case Access::unauthorized:
       caller.context.stats->api_unauthorized.add();
       exchange.refuse({401, "unauthorized", "Authorization: Bearer with a valid token is needed"},
@@ -192,34 +206,65 @@ void wrong_method(const Exchange& exchange, std::string_view allowed) {
                   fmt::format("Allow: {}\r\n", allowed));
 }
 
-void get(Caller& caller, const Exchange& exchange, const GetRoute& route,
-         const http::Request& request, const Reply& reply) {
-  bool trace = route.handle == nullptr;
-  if (request.method != "GET" && (request.method != "HEAD" || trace))
-    return wrong_method(exchange, trace ? "GET" : "GET, HEAD");
-  if (trace) return get_trace(caller, exchange, request, reply);
-  route.handle(exchange, request);
+bool is_trace(const GetRoute& route) {
+  return route.handle == nullptr;
+}
+
+// False: refused, and answered.
+bool fitting_method(const Exchange& exchange, const Target& target, const http::Request& request) {
+  if (target.get != nullptr) {
+    bool trace = is_trace(*target.get);
+    if (request.method == "GET" || (request.method == "HEAD" && !trace)) return true;
+    wrong_method(exchange, trace ? "GET" : "GET, HEAD");
+    return false;
+  }
+  if (!target.op && !target.batch) {
+    exchange.refuse({404, "not_found", "no such path; holdfast-api(7) lists them"});
+    return false;
+  }
+  if (request.method == "POST") return true;
+  wrong_method(exchange, "POST");
+  return false;
+}
+
+// Everything that can be said without the body. False: refused, and answered.
+bool passes(Caller& caller, const Exchange& exchange, const Target& target,
+            const http::Request& request) {
+  bool open = target.get != nullptr && target.scope == kOpen;
+  return (open || admitted(caller, exchange, request, target.scope)) &&
+         fitting_method(exchange, target, request);
 }
 
 }  // namespace
+
+bool refused_by_header(Caller& caller, const http::Request& request, const Reply& reply) {
+  bool refused =
+      !passes(caller, Exchange(caller.context, request, reply), target_of(request.path()), request);
+  if (refused) caller.context.stats->api_requests.add();
+  return refused;
+}
+
+bool wants_body(const http::Request& request) {
+  return target_of(request.path()).get == nullptr;
+}
+
+void refuse_body(const ApiContext& context, const http::Request& request, const Reply& reply) {
+  context.stats->api_requests.add();
+  Exchange(context, request, reply)
+      .refuse({413, "too_large", "this request has no use for a body"});
+}
 
 Behind handle(Caller& caller, const http::Request& request, const Reply& reply) {
   caller.context.stats->api_requests.add();
   Exchange exchange(caller.context, request, reply);
   Target target = target_of(request.path());
-  bool open = target.get != nullptr && target.scope == kOpen;
-  if (!open && !admitted(caller, exchange, request, target.scope)) return Behind::anything;
+  if (!passes(caller, exchange, target, request)) return Behind::anything;
   if (target.get != nullptr) {
-    get(caller, exchange, *target.get, request, reply);
+    if (is_trace(*target.get))
+      get_trace(caller, exchange, request, reply);
+    else
+      target.get->handle(exchange, request);
     return target.get->behind;
-  }
-  if (!target.op && !target.batch) {
-    exchange.refuse({404, "not_found", "no such path; holdfast-api(7) lists them"});
-    return Behind::anything;
-  }
-  if (request.method != "POST") {
-    wrong_method(exchange, "POST");
-    return Behind::anything;
   }
   if (target.op)
     post_command(exchange, *target.op, request);

@@ -29,6 +29,18 @@ enum class Behind : uint8_t {
   nothing,  // it changes what the next ones may depend on, is a batch, or asks for a long list
 };
 
+// What a request whose body nobody needs may bring all the same.
+inline constexpr size_t kMaxIdleBody = 64 * 1024;
+
+// Is it refused for what its header says: token, path, method? Then it is answered.
+bool refused_by_header(Caller& caller, const http::Request& request, const Reply& reply);
+
+// Does a request of this path have a use for its body?
+bool wants_body(const http::Request& request);
+
+// Refuses a body of that many bytes where it is of no use.
+void refuse_body(const ApiContext& context, const http::Request& request, const Reply& reply);
+
 // Carries out one request; it is not needed any more afterwards.
 Behind handle(Caller& caller, const http::Request& request, const Reply& reply);
 

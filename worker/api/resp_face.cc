@@ -108,7 +108,21 @@ bool RespFace::restore(std::string_view bytes) {
   if (scopes != 0) state_.scopes = scopes;
   held_back_ = record.held_back;
   for (const std::string& channel : record.channels) subscriber_.restore(channel);
+  judge_again();
   return true;
+}
+
+void RespFace::judge_again() {
+  if (wants_to_stay() && (state_.scopes & conf::kScopeQuery) == 0)
+    grant_ = Grant::withdrawn_in_use;
+  else if (state_.scopes == 0 && !state_.secret_digest.empty())
+    grant_ = Grant::withdrawn;
+  if (state_.scopes == 0) state_.secret_digest.clear();
+}
+
+std::string RespFace::take_leave() {
+  subscriber_.unsubscribe_all();
+  return "-NOAUTH The token of this connection does not allow its subscriptions any more.\r\n";
 }
 
 std::string RespFace::refusal_of(const RespCommand& command) const {

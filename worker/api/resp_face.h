@@ -33,9 +33,13 @@ class RespFace final : public Face {
   bool wants_to_stay() const override { return subscriber_.count() > 0; }
   std::string save() const override;
   bool restore(std::string_view record) override;
+  bool knows_caller() const override { return state_.scopes != 0; }
+  Grant grant() const override { return grant_; }
+  std::string take_leave() override;
 
  private:
   Step take(bool quiet, const Reply& reply, size_t* used);
+  void judge_again();
   Step give_up(std::string_view why, const Reply& reply);
   std::string refusal_of(const RespCommand& command) const;
 
@@ -44,6 +48,7 @@ class RespFace final : public Face {
   RespSubscriber subscriber_;
   resp::RequestReader reader_;
   bool held_back_ = false;  // the last request changes state
+  Grant grant_ = Grant::kept;
 };
 
 }  // namespace holdfast::api

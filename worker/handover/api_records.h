@@ -62,20 +62,26 @@ void fields(Archive& a, TracerRecord& r) {
   a(1, watches);
 }
 
-// api::HttpFace. Its token is judged with every request, so none travels.
+// api::HttpFace. Its token is judged with every request, and a trace's anew by the successor.
 struct HttpRecord {
   std::string request;  // bytes that bring a fresh reader to where this one stands
   bool held_back = false;
   bool continued = false;
   std::optional<TraceRecord> trace;
+  std::string
+      secret_digest;  // SHA-256 of the token; of "" where none was needed. Empty: none was shown, or not told
+  uint64_t skipping = 0;  // bytes of a body that nobody wants
 };
 template <class Archive>
 void fields(Archive& a, HttpRecord& r) {
-  auto& [request, held_back, continued, trace] = r;
+  auto& [request, held_back, continued, trace, secret_digest, skipping] = r;
   a(1, request);
   a(2, held_back);
   a(3, continued);
   a(4, trace);
+  a(5, secret_digest);
+  // Without it what comes next would be taken for a request.
+  a(6 | kNeeded, skipping);
 }
 
 // api::RespFace. Its reader begins again with the bytes that are not used up.
@@ -121,12 +127,16 @@ struct ApiRecord {
   bool at_eof = false;
   bool shut = false;
   bool kept_alive = false;
-  std::optional<TlsRecord> tls;  // empty: it speaks without
+  std::optional<TlsRecord> tls;    // empty: it speaks without
+  uint64_t address = 0;            // Strangers::Key
+  uint64_t stranger_since_ms = 0;  // 0: it has shown who it is
+  std::string
+      anchor;  // who answers for its certificate (tls/anchors.h); "-": it showed none. Empty: not told
 };
 template <class Archive>
 void fields(Archive& a, ApiRecord& r) {
   auto& [pending, face, output, next_request, unsent_when_armed, deadline_ms, phase, due, at_eof,
-         shut, kept_alive, tls] = r;
+         shut, kept_alive, tls, address, stranger_since_ms, anchor] = r;
   a(1, pending);
   a(2, face);
   a(3, output);
@@ -140,6 +150,9 @@ void fields(Archive& a, ApiRecord& r) {
   a(11, kept_alive);
   // Without it what the pusher says next would be no request.
   a(12 | kNeeded, tls);
+  a(13, address);
+  a(14, stranger_since_ms);
+  a(15, anchor);
 }
 
 }  // namespace holdfast::handover

@@ -1,8 +1,10 @@
 #include "worker/http/request.h"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 
+#include "base/check.h"
 #include "worker/bounded_append.h"
 #include "worker/http/chars.h"
 #include "worker/http/chunked.h"
@@ -146,7 +148,7 @@ Failure parse_header(std::string_view head, unsigned max_headers, Request* reque
 }  // namespace
 
 struct RequestReader::Impl {
-  enum class Phase : uint8_t { header, fixed_body, chunked_body, complete, failed };
+  enum class Phase : uint8_t { header, fixed_body, chunked_body, complete, failed, skipping };
 
   explicit Impl(const RequestLimits& given)
       : limits(given), chunks(given.max_body, given.max_header_bytes) {}
@@ -155,6 +157,11 @@ struct RequestReader::Impl {
   void header_done(std::string_view head);
   size_t take_fixed_body(std::string_view bytes);
   size_t take_chunked_body(std::string_view bytes);
+  size_t pass_over(std::string_view bytes);
+  // Does a body follow that is not all among the bytes behind the header?
+  bool waits_for_body(size_t in_hand) const {
+    return phase == Phase::chunked_body || (phase == Phase::fixed_body && body_bytes > in_hand);
+  }
   void fail(const Failure& why) {
     failure = why;
     phase = Phase::failed;
@@ -168,7 +175,7 @@ struct RequestReader::Impl {
   bool empty_line_seen = false;
   std::string raw;  // of an unfinished header // I4
   Request request;
-  uint64_t body_bytes = 0;  // announced; fixed_body
+  uint64_t body_bytes = 0;  // fixed_body: announced; skipping: left
   ChunkedReader chunks;
   Failure failure;
 };
@@ -253,6 +260,13 @@ size_t RequestReader::Impl::take_chunked_body(std::string_view bytes) {
   return consumed;
 }
 
+size_t RequestReader::Impl::pass_over(std::string_view bytes) {
+  size_t n = size_t(std::min<uint64_t>(body_bytes, bytes.size()));
+  body_bytes -= n;
+  if (body_bytes == 0) *this = Impl(RequestLimits(limits));
+  return n;
+}
+
 RequestReader::RequestReader(const RequestLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
 RequestReader::~RequestReader() = default;
 RequestReader::RequestReader(RequestReader&&) noexcept = default;
@@ -261,8 +275,14 @@ RequestReader& RequestReader::operator=(RequestReader&&) noexcept = default;
 RequestReader::Status RequestReader::feed(std::string_view bytes, size_t* consumed) {
   using Phase = Impl::Phase;
   *consumed = 0;
-  if (impl_->phase == Phase::header) *consumed = impl_->take_header(bytes);
+  if (impl_->phase == Phase::skipping) *consumed = impl_->pass_over(bytes);
   bytes.remove_prefix(*consumed);
+  if (impl_->phase == Phase::header) {
+    size_t taken = impl_->take_header(bytes);
+    bytes.remove_prefix(taken);
+    *consumed += taken;
+    if (impl_->limits.tell_header && impl_->waits_for_body(bytes.size())) return Status::header;
+  }
   if (impl_->phase == Phase::fixed_body) *consumed += impl_->take_fixed_body(bytes);
   if (impl_->phase == Phase::chunked_body) *consumed += impl_->take_chunked_body(bytes);
   if (impl_->phase == Phase::complete) return Status::complete;
@@ -287,6 +307,7 @@ std::string_view RequestReader::error_text() const {
 
 std::string RequestReader::replay() const {
   using Phase = Impl::Phase;
+  if (impl_->phase == Phase::skipping) return {};
   if (impl_->phase == Phase::header) return (impl_->empty_line_seen ? "\r\n" : "") + impl_->raw;
   const Request& r = impl_->request;
   std::string text = r.method + " " + r.target + (r.version_11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n");
@@ -298,7 +319,36 @@ std::string RequestReader::replay() const {
 
 bool RequestReader::started() const {
   if (impl_->phase == Impl::Phase::header) return !impl_->raw.empty();
-  return impl_->phase == Impl::Phase::fixed_body || impl_->phase == Impl::Phase::chunked_body;
+  return impl_->phase == Impl::Phase::fixed_body || impl_->phase == Impl::Phase::chunked_body ||
+         impl_->phase == Impl::Phase::skipping;
+}
+
+std::optional<uint64_t> RequestReader::body_announced() const {
+  if (impl_->phase != Impl::Phase::fixed_body) return {};
+  return impl_->body_bytes;
+}
+
+void RequestReader::skip_body() {
+  HF_CHECK(impl_->phase == Impl::Phase::fixed_body);
+  skip(impl_->body_bytes - impl_->request.body.size());
+}
+
+bool RequestReader::limit_body(size_t max_bytes) {
+  if (impl_->phase == Impl::Phase::chunked_body)
+    impl_->chunks =
+        ChunkedReader(std::min(max_bytes, impl_->limits.max_body), impl_->limits.max_header_bytes);
+  return impl_->phase != Impl::Phase::fixed_body || impl_->body_bytes <= max_bytes;
+}
+
+uint64_t RequestReader::skipping() const {
+  return impl_->phase == Impl::Phase::skipping ? impl_->body_bytes : 0;
+}
+
+void RequestReader::skip(uint64_t bytes) {
+  *impl_ = Impl(RequestLimits(impl_->limits));
+  if (bytes == 0) return;
+  impl_->phase = Impl::Phase::skipping;
+  impl_->body_bytes = bytes;
 }
 
 bool RequestReader::wants_continue() const {

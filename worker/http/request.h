@@ -47,7 +47,8 @@ std::optional<std::vector<std::string>> query_values(std::string_view query, std
 struct RequestLimits {
   size_t max_header_bytes = 16 * 1024;
   unsigned max_headers = 100;
-  size_t max_body = 0;  // 0: a request with a body is refused with 413
+  size_t max_body = 0;       // 0: a request with a body is refused with 413
+  bool tell_header = false;  // feed() says `header`
 };
 
 // Reads requests one after the other.
@@ -69,7 +70,13 @@ struct RequestLimits {
 //   only.
 class RequestReader {
  public:
-  enum class Status : uint8_t { need_more, complete, failed };
+  enum class Status : uint8_t {
+    need_more,
+    complete,
+    failed,
+    header,  // where tell_header is set: it is whole, and its body has not all come. Said once, before any of the body
+             // is taken: request() has all but the body, which is taken by the next feed()
+  };
 
   explicit RequestReader(const RequestLimits& limits);
   ~RequestReader();
@@ -80,7 +87,7 @@ class RequestReader {
   // After complete (until reset()) and after failed (for good) it takes nothing and answers the
   // same.
   Status feed(std::string_view bytes, size_t* consumed);
-  Request& request();  // after complete
+  Request& request();  // after complete and header
   void reset();        // for the next request of the connection
   // After failed: 400 malformed, 413 body too large, 431 header too large or too many, 501 unknown
   // transfer coding, 505 not HTTP/1.x; and one sentence.
@@ -94,6 +101,15 @@ class RequestReader {
   // The header is whole, nothing of the body has come, and the client waits for "100 Continue"
   // before it sends it. Whoever owns the connection answers, once.
   bool wants_continue() const;
+  // After header: nobody wants this request. Its body is passed over and not kept, and the next request begins behind it.
+  // Only where its length was announced: body_announced().
+  void skip_body();
+  std::optional<uint64_t> body_announced() const;  // empty: in chunks
+  // After header: this request's body may have so many bytes at most. False: it was announced with more.
+  [[nodiscard]] bool limit_body(size_t max_bytes);
+  // Bytes that are still to be passed over, for a successor: a fresh reader gets the same by skip().
+  uint64_t skipping() const;
+  void skip(uint64_t bytes);
   // Bytes allocated for what has come of a request that is not complete.
   size_t held_bytes() const;
 

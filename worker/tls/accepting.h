@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "worker/tls/anchors.h"
 #include "worker/tls/context.h"
 #include "worker/tls/secrets.h"
 
@@ -49,6 +50,7 @@ class Accepting {
   std::string rest();                // what came behind the hand-shake
   std::string_view version() const;  // "TLSv1.3"
   bool resumed() const;
+  std::string anchor() const { return anchor_of(ssl_.get()); }  // of the client's certificate
 
   // For Context's callbacks.
   static Accepting& of(const SSL* ssl);

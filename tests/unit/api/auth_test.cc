@@ -49,6 +49,49 @@ TEST(Access, WithoutTokensIsGrantedToProgramsAndRefusedToWebPages) {
   EXPECT_EQ(judge_access({}, with_header("Origin", "null"), kPush), Access::browser_refused);
 }
 
+// ---- Host
+
+conf::Api on(const char* address) {
+  conf::Api api;
+  api.address = *conf::parse_address(address);
+  return api;
+}
+
+TEST(Host, OfALoopbackListenerWithoutATokenMustBeOurs) {
+  conf::Api api = on("127.0.0.1:8081");
+  api.hosts = {"push.internal"};
+  for (const char* host : {"127.0.0.1", "127.0.0.1:8081", "127.9.9.9", "[::1]", "[::1]:8081",
+                           "localhost", "LocalHost:80", "push.internal", "Push.Internal:443"})
+    EXPECT_FALSE(foreign_host(api, with_header("Host", host))) << host;
+  for (const char* host :
+       {"", "evil.example", "evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example",
+        "10.0.0.1", "[2001:db8::1]:80", "[::1", "[::1]evil.example", "0.0.0.0",
+        "push.internal.evil", "localhos", "127.0.0.1@evil.example"})
+    EXPECT_EQ(foreign_host(api, with_header("host", host)), host) << host;
+  EXPECT_FALSE(foreign_host(api, {})) << "HTTP/1.0; no browser leaves it out";
+}
+
+TEST(Host, InTheTargetCountsToo) {
+  conf::Api api = on("[::1]:8081");
+  http::Request request = with_header("Host", "localhost");
+  request.target = "http://evil.example:8081/v1/stats?a=://localhost";
+  EXPECT_EQ(foreign_host(api, request), "evil.example:8081");
+  request.target = "http://user@localhost:8081/v1/stats";
+  EXPECT_FALSE(foreign_host(api, request));
+  request.target = "/v1/users/http://evil.example/";
+  EXPECT_FALSE(foreign_host(api, request));
+}
+
+TEST(Host, IsNotAskedWhereNoPageComesOrSomethingIsShown) {
+  http::Request request = with_header("Host", "evil.example");
+  EXPECT_FALSE(foreign_host(on("unix:/run/api.sock"), request));
+  conf::Api with_token = on("127.0.0.1:8081"), with_ca = on("127.0.0.1:8081");
+  with_token.tokens = {{"secret"}};
+  with_ca.client_ca = "some PEM";
+  EXPECT_FALSE(foreign_host(with_token, request));
+  EXPECT_FALSE(foreign_host(with_ca, request));
+}
+
 TEST(Access, WithATokenIsGrantedWhateverTheOrigin) {
   http::Request request = with_header("Authorization", "Bearer t");
   request.headers.push_back({"Origin", "https://app.example"});

@@ -348,7 +348,7 @@ TEST_F(HttpHandover, LongAnswersReachOneWhoReadsLate) {
     peer.send(many);
     turn(5);
     for (int i = 0; i < moves; ++i) {
-      EXPECT_GT(stats().bytes_unsent.get(), 100'000u);
+      EXPECT_GT(stats().bytes_unsent.get(), 30'000u);
       uint64_t unsent = stats().bytes_unsent.get();
       move();
       EXPECT_EQ(stats().bytes_unsent.get(), unsent);
@@ -715,7 +715,7 @@ TEST_F(HttpHandover, OneWhoOwesReadingHasNoMoreTimeThanBefore) {
   Peer peer = connect();
   peer.send(many.substr(0, many.size() - 4) + "\r\nConnection: close\r\n\r\n");
   turn(10);
-  ASSERT_GT(stats().bytes_unsent.get(), 1'000'000u);
+  ASSERT_GT(stats().bytes_unsent.get(), 30'000u);
   room().pass(31'000);  // the kernel took some of it, so there are 30 s more
   room().pass(20'000);
   move();
@@ -819,6 +819,142 @@ TEST_F(HttpHandover, HeaderWithoutBlanksAtItsLimitIsReadAgain) {
   peer.send(R"(":"one"})");
   EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
   EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 200 ")) << peer.received();
+}
+
+// ---- what a reload takes away
+
+class Revoking : public FaceHandover {
+ protected:
+  Revoking() { api_.tokens = {{"old token", conf::kAllScopes}, {"other token", conf::kAllScopes}}; }
+  std::string traces() {
+    return "GET /v1/trace?channel=c HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer old "
+           "token\r\n\r\n";
+  }
+  bool gets(Peer& peer, std::string_view words) {
+    return turn_until([&] { return peer.received().find(words) != std::string::npos; });
+  }
+};
+
+TEST_F(Revoking, SubscriptionEndsWithItsToken) {
+  serve(make<api::RespFace>);
+  Peer peer = connect(), other = connect();
+  peer.send("AUTH 'old token'\r\nSUBSCRIBE c\r\n");
+  other.send("AUTH 'other token'\r\nSUBSCRIBE c\r\n");
+  ASSERT_TRUE(gets(peer, "subscribe") && gets(other, "subscribe"));
+  api_.tokens.erase(api_.tokens.begin());
+  move();
+  EXPECT_TRUE(gets(peer, "-NOAUTH "));
+  EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(stats().api_revoked.get(), 1u);
+  EXPECT_EQ(stats().resp_subscribers.get(), 1u);
+  turn(3);
+  EXPECT_FALSE(other.at_end());
+}
+
+TEST_F(Revoking, SubscriptionEndsWhereItsTokenMayOnlyPush) {
+  serve(make<api::RespFace>);
+  Peer peer = connect();
+  peer.send("AUTH 'old token'\r\nSUBSCRIBE c\r\n");
+  ASSERT_TRUE(gets(peer, "subscribe"));
+  api_.tokens[0].scopes = conf::kScopePush;
+  move();
+  EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(stats().api_revoked.get(), 1u);
+}
+
+TEST_F(Revoking, SubscriptionEndsWhereATokenIsNeededFromNowOn) {
+  std::vector<conf::Token> tokens = std::exchange(api_.tokens, {});
+  serve(make<api::RespFace>);
+  Peer peer = connect();
+  peer.send("SUBSCRIBE c\r\n");
+  ASSERT_TRUE(gets(peer, "subscribe"));
+  api_.tokens = tokens;
+  move();
+  EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
+  EXPECT_EQ(stats().api_revoked.get(), 1u);
+}
+
+TEST_F(Revoking, ConnectionThatWasKnownMayShowAnotherToken) {
+  serve(make<api::RespFace>);
+  Peer peer = connect(), silent = connect();
+  for (Peer* one : {&peer, &silent}) one->send("AUTH 'old token'\r\n");
+  ASSERT_TRUE(gets(peer, "+OK") && gets(silent, "+OK"));
+  api_.tokens.erase(api_.tokens.begin());
+  move();
+  EXPECT_EQ(stats().api_revoked.get(), 2u);
+  peer.send("PING\r\nAUTH 'other token'\r\nPING\r\n");
+  EXPECT_TRUE(gets(peer, "-NOAUTH Authentication required.\r\n+OK\r\n+PONG\r\n"));
+  room().pass(11'000);
+  EXPECT_TRUE(turn_until([&] { return silent.at_end(); }));
+  EXPECT_FALSE(peer.at_end());
+  move();
+  EXPECT_EQ(stats().api_revoked.get(), 2u) << "once";
+}
+
+TEST_F(Revoking, TraceEndsWithItsToken) {
+  serve(make<api::HttpFace>);
+  Peer peer = connect();
+  peer.send(traces());
+  ASSERT_TRUE(gets(peer, "\r\n\r\n"));
+  move();
+  turn(3);
+  EXPECT_FALSE(peer.at_end()) << "its token is still there";
+  api_.tokens[0].scopes = conf::kScopePush | conf::kScopeQuery;
+  move();
+  EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
+  EXPECT_NE(peer.received().find("\"event\":\"revoked\"}\n\r\n0\r\n\r\n"), std::string::npos)
+      << peer.received();
+  EXPECT_EQ(stats().api_revoked.get(), 1u);
+}
+
+TEST_F(Revoking, TraceOfAnOlderVersionGoesOn) {
+  serve(make<api::HttpFace>);
+  Peer peer = connect();
+  peer.send(traces());
+  ASSERT_TRUE(gets(peer, "\r\n\r\n"));
+  change_ = [](handover::ApiRecord& record) {
+    handover::HttpRecord face;
+    ASSERT_TRUE(handover::load(record.face, face));
+    face.secret_digest.clear();
+    record.face = handover::save(face);
+    record.anchor.clear();
+  };
+  move();
+  turn(3);
+  room().pass(20'000);
+  EXPECT_FALSE(peer.at_end());
+  EXPECT_EQ(stats().api_revoked.get(), 0u);
+}
+
+TEST_F(Revoking, HttpConnectionWhoseTokenIsGoneIsAStrangerAgain) {
+  serve(make<api::HttpFace>);
+  Peer peer = connect(), other = connect();
+  for (Peer* one : {&peer, &other}) {
+    const char* token = one == &peer ? "old token" : "other token";
+    one->send(fmt::format("GET /v1/stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+                          token));
+    ASSERT_TRUE(gets(*one, "200 OK"));
+  }
+  api_.tokens.erase(api_.tokens.begin());
+  move();
+  EXPECT_EQ(stats().api_revoked.get(), 1u);
+  peer.send("GET /v1/stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer old token\r\n\r\n");
+  EXPECT_TRUE(gets(peer, "401 Unauthorized"));
+  room().pass(20'000);
+  EXPECT_TRUE(turn_until([&] { return peer.at_end(); }));
+  EXPECT_FALSE(other.at_end());
+}
+
+TEST_F(Revoking, BodyThatIsPassedOverIsSoInTheSuccessor) {
+  serve(make<api::HttpFace>);
+  Peer peer = connect();
+  peer.send("POST /v1/send-all HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n" +
+            std::string(100, 'x'));
+  ASSERT_TRUE(gets(peer, "401 Unauthorized"));
+  move();
+  peer.send(std::string(9'900, 'x') + "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(gets(peer, "200 OK"));
+  EXPECT_EQ(stats().api_bad_input.get(), 0u);
 }
 
 }  // namespace

@@ -401,6 +401,29 @@ TEST(Load, CertificatesAreReadAndJudged) {
   }
 }
 
+TEST(LoadConfig, HostsOfAnApiListenerAreNames) {
+  auto with = [](const std::string& lines) {
+    return load_text(
+        "[[listen]]\naddress = '127.0.0.1:8080'\nbackend = 'echo'\n[[api]]\naddress = "
+        "'127.0.0.1:8081'\n" +
+            lines,
+        "/h.toml");
+  };
+  Loaded loaded = with("hosts = ['push.internal', 'gateway']\n");
+  ASSERT_TRUE(loaded) << all_of(loaded);
+  EXPECT_EQ(loaded.config.apis[0].hosts, (std::vector<std::string>{"push.internal", "gateway"}));
+  EXPECT_NE(print_config(loaded.config).find("hosts = [\"push.internal\", \"gateway\"]\n"),
+            std::string::npos);
+  for (const char* lines :
+       {"hosts = ['push.internal:80']\n", "hosts = ['']\n", "hosts = ['http://push.internal']\n",
+        "hosts = ['10.0.0.1']\n", "hosts = ['*']\n", "hosts = 'push.internal'\n",
+        "protocol = 'resp'\nhosts = ['push.internal']\n"}) {
+    Loaded refused = with(lines);
+    EXPECT_FALSE(refused) << lines;
+    EXPECT_NE(all_of(refused).find("api[0].hosts"), std::string::npos) << all_of(refused);
+  }
+}
+
 TEST(Load, ClientCertificatesTakeThePlaceOfTokens) {
   TempDir dir;
   Certificate own = test::make_certificate({"one.example"}),

@@ -238,5 +238,63 @@ TEST(Query, FindsAllValuesOfAName) {
   EXPECT_EQ(http::query_values("", "channel"), Values{});
 }
 
+// ---- told of a header
+
+http::RequestLimits reader_limits() {
+  return {.max_body = 100, .tell_header = true};
+}
+
+constexpr std::string_view kPost = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n";
+
+TEST(RequestHeader, IsToldOnceBeforeABodyThatHasNotAllCome) {
+  RequestReader reader({.max_body = 100, .tell_header = true});
+  size_t used = 0;
+  EXPECT_EQ(reader.feed(std::string(kPost) + "bod", &used), Status::header);
+  EXPECT_EQ(used, kPost.size());
+  EXPECT_EQ(reader.body_announced(), 4u);
+  EXPECT_EQ(reader.request().target, "/a");
+  EXPECT_EQ(reader.feed("bod", &used), Status::need_more);
+  EXPECT_EQ(reader.feed("y", &used), Status::complete);
+  EXPECT_EQ(reader.request().body, "body");
+  reader.reset();
+  EXPECT_EQ(reader.feed(std::string(kPost) + "body", &used), Status::complete) << "all is there";
+}
+
+TEST(RequestHeader, BodyCanBePassedOverInAnyPieces) {
+  for (size_t cut = 0; cut <= 4; ++cut) {
+    RequestReader reader({.max_body = 100, .tell_header = true}), successor(reader_limits());
+    size_t used = 0;
+    ASSERT_EQ(reader.feed(kPost, &used), Status::header);
+    reader.skip_body();
+    EXPECT_TRUE(reader.started());
+    EXPECT_EQ(reader.feed(std::string_view("body").substr(0, cut), &used), Status::need_more);
+    EXPECT_EQ(used, cut);
+    EXPECT_EQ(reader.skipping(), 4 - cut);
+    EXPECT_EQ(reader.replay(), "");
+    successor.skip(reader.skipping());
+    for (RequestReader* one : {&reader, &successor}) {
+      std::string rest = std::string("body").substr(cut) + "GET /b HTTP/1.0\r\n\r\n";
+      ASSERT_EQ(one->feed(rest, &used), Status::complete) << cut;
+      EXPECT_EQ(used, rest.size());
+      EXPECT_EQ(one->request().target, "/b");
+    }
+  }
+}
+
+TEST(RequestHeader, BodyCanBeLimitedFurther) {
+  RequestReader fixed(reader_limits()), chunked(reader_limits());
+  size_t used = 0;
+  ASSERT_EQ(fixed.feed(kPost, &used), Status::header);
+  EXPECT_TRUE(fixed.limit_body(4));
+  EXPECT_FALSE(fixed.limit_body(3));
+  ASSERT_EQ(
+      chunked.feed("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", &used),
+      Status::header);
+  EXPECT_FALSE(chunked.body_announced());
+  EXPECT_TRUE(chunked.limit_body(3));
+  EXPECT_EQ(chunked.feed("4\r\n", &used), Status::failed);
+  EXPECT_EQ(chunked.error_status(), 413);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -6,6 +6,7 @@
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/worker/room.h"
 #include "tests/unit/ws/client_frames.h"
+#include "worker/shedding.h"
 #include "worker/tls/context.h"
 
 namespace holdfast {
@@ -267,11 +268,11 @@ TEST_F(ClientLimits, WhoIsOwedMostIsShedFirst) {
   owe(small, 4);
   owe(large, 16);
   room.turn();
-  room.sessions.shed();
+  shed_debtors(room.runtime, room.connections);
   EXPECT_EQ(room.sessions.live(), 3u);
   owe(middle, 8);
   room.turn();
-  room.sessions.shed();
+  shed_debtors(room.runtime, room.connections);
   EXPECT_EQ(room.sessions.live(), 2u);
   EXPECT_EQ(room.session_of(large), nullptr);
   EXPECT_EQ(room.runtime.stats.limits_shed.get(), 1u);

@@ -65,6 +65,20 @@ TEST(OutputQueue, SendsBuffersInOrderWithOneSystemCall) {  // I3
   EXPECT_EQ(pair.read(), expected);
 }
 
+TEST(OutputQueue, HoldsForEachBufferMoreThanItsBytes) {
+  OutputQueue queue;
+  EXPECT_EQ(queue.held(), 0u);
+  BufferRef shared = buffer("x");
+  for (int i = 0; i < 10; ++i) queue.push(shared);
+  EXPECT_EQ(queue.bytes(), 10u);
+  EXPECT_EQ(queue.held(), 10 * (1 + OutputQueue::kEntryBytes));
+  auto all = [](const BufferRef&) { return true; };
+  EXPECT_EQ(queue.drop_oldest(3 * (1 + OutputQueue::kEntryBytes), 0, all), 7u);
+  EXPECT_EQ(queue.held(), 3 * (1 + OutputQueue::kEntryBytes));
+  EXPECT_EQ(queue.drop_unsent(), 3u);
+  EXPECT_EQ(queue.held(), 0u);
+}
+
 TEST(OutputQueue, EmptyOneWritesNothing) {
   Pair pair;
   OutputQueue queue;
@@ -176,7 +190,8 @@ TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
   for (size_t most = 0; most <= 7; ++most) {
     OutputQueue queue;
     for (const char* text : {"a", "B", "c", "d", "E", "f", "g"}) queue.push(buffer(text));
-    size_t dropped = queue.drop_oldest(most, 0, no_capitals);
+    size_t dropped =
+        queue.drop_oldest(most * (1 + OutputQueue::kEntryBytes), 0, no_capitals);
     EXPECT_EQ(dropped, std::min<size_t>(7 - most, 5)) << most;
     EXPECT_EQ(queue.bytes(), 7 - dropped);
     std::string left;
@@ -206,15 +221,15 @@ TEST(OutputQueue, DroppingAmidTheQueueKeepsTheRestInOrder) {
       model.emplace_back(tag, text);
     } else if (dice < 95) {
       uint64_t tag = random() % 4;
-      size_t most = queue.bytes() - std::min<size_t>(queue.bytes(), random() % 40), dropped = 0;
-      size_t bytes = queue.bytes();
-      for (auto it = model.begin(); it != model.end() && bytes > most;) {
+      size_t most = queue.held() - std::min<size_t>(queue.held(), random() % 400), dropped = 0;
+      size_t held = queue.held();
+      for (auto it = model.begin(); it != model.end() && held > most;) {
         bool partly = it == model.begin() && queue.sent() > 0;
         if (partly || it->first != tag || it->second[0] == '!') {
           ++it;
           continue;
         }
-        bytes -= it->second.size();
+        held -= it->second.size() + OutputQueue::kEntryBytes;
         it = model.erase(it);
         ++dropped;
       }
@@ -239,6 +254,7 @@ TEST(OutputQueue, DroppingAmidTheQueueKeepsTheRestInOrder) {
     });
     ASSERT_EQ(is, expected) << step;
     ASSERT_EQ(queue.bytes(), expected.size());
+    ASSERT_EQ(queue.held(), expected.size() + model.size() * OutputQueue::kEntryBytes);
   }
 }
 

@@ -570,6 +570,27 @@ TEST_F(TlsApi, ItMovesWithWhatItHasAgreedTo) {
   EXPECT_TRUE(room().turn_until([&] { return peer.heard().size() > 10'000; }));
 }
 
+// Whose authority has left client_ca goes; one that was only renewed, with its key, stays the same.
+TEST_F(TlsApi, ConnectionEndsWithItsAuthorityAtAReload) {
+  static const conf::Certificate another = test::make_certificate({"another authority"});
+  const conf::Certificate ours = test::make_certificate({"program"}, &authority());
+  serve(strict_context());
+  TlsPeer& peer = connect({.certificate = &ours});
+  ASSERT_TRUE(peer.shake_hands(room()));
+  api_.client_ca = another.chain + authority().chain;
+  ASSERT_NO_FATAL_FAILURE(move());
+  peer.say(kAsk);
+  EXPECT_TRUE(answered(peer, 1));
+  EXPECT_EQ(stats().api_revoked.get(), 0u);
+  api_.client_ca = another.chain;
+  ASSERT_NO_FATAL_FAILURE(move());
+  EXPECT_EQ(stats().api_revoked.get(), 1u);
+  EXPECT_TRUE(room().turn_until([&] {
+    peer.heard();
+    return peer.ssl.told_to_close() && peer.peer.at_end();
+  }));
+}
+
 TEST_F(TlsApi, NobodyIsWaitedForInTheHandshake) {
   serve(context());
   TlsPeer& silent = connect();
