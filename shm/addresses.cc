@@ -67,7 +67,7 @@ AddressEntry* AddressTable::place_for(uint16_t slot, uint64_t key, size_t way,
                                       uint64_t now_ms) const {
   uint32_t epoch = heads_[slot].address_epoch.load(kRelaxed);
   auto second = uint32_t(now_ms / 1000);
-  AddressEntry* first = entries_ + size_t(slot) * per_slot_ + way;
+  AddressEntry* first = bucket(slot, way);
   AddressEntry* free = nullptr;
   for (AddressEntry* e = first; e < first + kWays; ++e) {
     bool used = e->epoch.load(kRelaxed) == epoch;
@@ -91,8 +91,7 @@ AddressTable::Seen AddressTable::enter(uint16_t slot, const in6_addr& address,
   HF_CHECK(slot < slots_ && heads_[slot].address_epoch.load(kRelaxed) != 0);
   uint64_t key = key_of(address);
   size_t way = way_of(key);
-  if (!ensured(pages_, entries_ + size_t(slot) * per_slot_ + way, kWays * sizeof(AddressEntry)))
-    return {.no_page = true};
+  if (!ensured(pages_, bucket(slot, way), kWays * sizeof(AddressEntry))) return {.no_page = true};
   AddressEntry* ours = place_for(slot, key, way, now_ms);
   if (ours == nullptr) return {};
   auto second = uint32_t(now_ms / 1000);
@@ -112,7 +111,7 @@ void AddressTable::add(uint32_t slot, uint64_t key, size_t way, uint64_t now_ms,
                        uint64_t* connections, uint64_t* thousandths) const {
   uint32_t epoch = heads_[slot].address_epoch.load(std::memory_order_acquire);
   if (epoch == 0) return;  // I4
-  AddressEntry* first = entries_ + size_t(slot) * per_slot_ + way;
+  AddressEntry* first = bucket(slot, way);
   if (!is_there(pages_, first, kWays * sizeof(AddressEntry))) return;  // I4
   auto is_it = [&](const AddressEntry& e) {
     return e.epoch.load(std::memory_order_acquire) == epoch && e.address.load(kRelaxed) == key;

@@ -78,6 +78,9 @@ class AddressTable {
 
  private:
   size_t way_of(uint64_t key) const;  // where its bucket begins, in every slot's table
+  AddressEntry* bucket(uint32_t slot, size_t way) const {
+    return entries_ + size_t(slot) * per_slot_ + way;
+  }
   AddressEntry* place_for(uint16_t slot, uint64_t key, size_t way, uint64_t now_ms) const;
   void add(uint32_t slot, uint64_t key, size_t way, uint64_t now_ms, uint64_t* connections,
            uint64_t* thousandths) const;
