@@ -248,12 +248,15 @@ void ApiConnection::settle() {
     flush_soon();  // in this turn, so reading need not pause yet
   else
     read_on(held_ == Held::no && !at_eof_);
-  arm_for(held_ == Held::room ? Due::sending : half_request() ? Due::request : Due::idle);
+  // A successor finds out only now that there is no room: the time that was left goes on.
+  bool stuck = held_ == Held::room || (held_ == Held::turn && due_ == Due::sending);
+  arm_for(stuck ? Due::sending : half_request() ? Due::request : Due::idle);
   if (winding_up_) leave_if_idle();
 }
 
 bool ApiConnection::before_flush() {
   if (phase_ == Phase::serving && can_go_on()) {
+    if (held_ == Held::room) due_ = Due::idle;  // it has taken something: its time begins anew
     work_off_pending();
     // One more round is the next turn's; nothing more is read meanwhile.
     if (held_ != Held::no && !retired()) read_on(false);
