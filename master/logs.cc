@@ -22,7 +22,8 @@ Result<void> give_to_workers(const Generation& generation) {
 
 Result<void> check_log_target(const LogSettings& settings) {
   if (settings.target == "stderr") return {};
-  UniqueFd fd(open(settings.target.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
+  UniqueFd fd(open(settings.target.c_str(),
+                   O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
   if (!fd)
     return Error{Errc::io, errno,
                  fmt::format("log.target = \"{}\": cannot be opened{}", settings.target,

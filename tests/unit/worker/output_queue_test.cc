@@ -190,8 +190,7 @@ TEST(OutputQueue, TheOldestThatMayGoAreDropped) {
   for (size_t most = 0; most <= 7; ++most) {
     OutputQueue queue;
     for (const char* text : {"a", "B", "c", "d", "E", "f", "g"}) queue.push(buffer(text));
-    size_t dropped =
-        queue.drop_oldest(most * (1 + OutputQueue::kEntryBytes), 0, no_capitals);
+    size_t dropped = queue.drop_oldest(most * (1 + OutputQueue::kEntryBytes), 0, no_capitals);
     EXPECT_EQ(dropped, std::min<size_t>(7 - most, 5)) << most;
     EXPECT_EQ(queue.bytes(), 7 - dropped);
     std::string left;
