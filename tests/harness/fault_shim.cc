@@ -197,12 +197,10 @@ int open(const char* path, int flags, ...) {
   return int(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
+// Its symbol is fallocate64, as that of callers that were built with _FILE_OFFSET_BITS=64, too.
 int fallocate(int fd, int mode, off_t from, off_t bytes) {
   if (fails(Fault::no_space, ENOSPC)) return -1;
   return int(syscall(SYS_fallocate, fd, mode, from, bytes));
-}
-int fallocate64(int fd, int mode, off64_t from, off64_t bytes) {
-  return fallocate(fd, mode, off_t(from), off_t(bytes));
 }
 
 int epoll_ctl(int epoll, int what, int fd, epoll_event* event) noexcept {
