@@ -232,7 +232,7 @@ TEST(Container, AStderrThatNobodyReadsStopsNobody) {
   log.fill();
   std::vector<pid_t> before = workers_of(gw);
   // Lines of the workers, then of the master: both find nobody who reads.
-  for (int i = 0; i < 50; ++i) WsClient(gw.listener(), "/ws?channel=a").close();
+  for (int i = 0; i < 50; ++i) EXPECT_THROW(WsClient(gw.listener(), "/elsewhere"), Refused);
   EXPECT_TRUE(eventually([&] { return gw.counter("log.dropped") > 0; }));
   EXPECT_EQ(workers_of(gw), before);
   kill(before[0], SIGKILL);

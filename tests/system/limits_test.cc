@@ -30,7 +30,8 @@ HttpAnswer fill(Gateway& gw, std::deque<WsClient>& clients) {
 // All come back at once: php-fpm gets as many connect events at a time as it may, as many more wait as may wait, and the rest
 // are told to come again, not all at the same time.
 TEST(Limits, AReconnectStormIsLetInAFewAtATime) {
-  constexpr size_t kClients = 300, kAtATime = 2 * 2, kWaiting = 2 * 20;
+  // Of each worker's queue of 20 a quarter is close events'.
+  constexpr size_t kClients = 300, kAtATime = 2 * 2, kWaiting = 2 * 15;
   Fpm fpm(R"PHP(
 if ($_SERVER['HOLDFAST_EVENT'] !== 'connect') exit;
 file_put_contents(LOGFILE, '+', FILE_APPEND | LOCK_EX);

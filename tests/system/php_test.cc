@@ -151,7 +151,7 @@ TEST(Php, FatalErrorIsToldToTheClientByItsCloseCode) {
   WsClient client(gw.listener(), "/ws");
   client.send_text("crash");
   EXPECT_EQ(client.wait_close(), 1011);
-  EXPECT_EQ(gw.counter_becomes("backend.errors_5xx", 1), 1u);
+  EXPECT_EQ(gw.counter_becomes("backend.error_pages", 1), 1u);
   EXPECT_EQ(gw.counter("sessions.closed_backend"), 1u);
 }
 

@@ -173,11 +173,11 @@ void fields(Archive& a, ClientRecord& r) {
   a(18, tls);
   // Without it the client's next message would be a protocol error.
   a(19 | kNeeded, deflate);
-  a(30, offered);
-  a(31, subprotocol);
   // Without it messages would be missing, and what follows begin in the middle of one.
   a(20 | kNeeded, undecoded);
   a(21, held_back);
+  a(30, offered);
+  a(31, subprotocol);
 }
 
 struct MembershipRecord {
