@@ -106,6 +106,7 @@ bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::str
 }
 
 void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
+  actions_.catch_up();  // may end the session, and this is still in flight then
   auto it = flights_.find(ticket);
   HF_CHECK(it != flights_.end());
   Flight flight = it->second;

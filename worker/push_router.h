@@ -45,6 +45,7 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
   // All of it, now: before the slot moves, or the clients are told to go.
   void finish_all();
   const PushCarrier& carrier() const { return carrier_; }
+  void catch_up() override { post_.receive(); }
   PushCarrier& carrier() { return carrier_; }
   Post& post() { return post_; }
   Tracer& tracer() { return tracer_; }

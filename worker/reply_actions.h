@@ -37,6 +37,9 @@ class ReplyActions {
   // Holdfast-Close, if there is one and the session lives.
   void close(Session& session, const fcgi::Answer& answer);
 
+  // Before anything of an answer: what its script has pushed by other workers was there first.
+  void catch_up() { router_.catch_up(); }
+
  private:
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   class Items;

@@ -30,6 +30,9 @@ class Router {
   virtual size_t waiting(uint64_t /*source*/) const { return 0; }
   // Its client is not read from until none of its commands waits (source: source_of()).
   virtual void hold_while_waiting(Session& /*session*/) {}
+  // Carries out what other workers have posted until now, as the end of a turn does. For whoever is about to act on something
+  // that their callers may have seen done: a script that pushes by another worker and then answers by this one.
+  virtual void catch_up() {}
   static uint64_t source_of(const Session& session);
 };
 

@@ -113,6 +113,22 @@ TEST_F(AppTest, AcceptedSessionOwesOneCloseEventWithItsReason) {
   expect_pairs();
 }
 
+// The answer and the other worker's record are both there when this worker wakes up.
+TEST_F(AppTest, WhatAScriptHasSentByAnotherWorkerComesBeforeItsAnswer) {
+  start();
+  test::Room other(instance_, 1);
+  Peer peer = accepted_client();
+  peer.send("say\n");
+  room_.turn();
+  std::unique_ptr<FakeConnection> connection;
+  next_request(connection);
+  other.router.execute({.op = Op::send, .sessions = {room_.session_of(peer)->id}, .data = "sent"},
+                       {});
+  reply(*connection, "answered");
+  EXPECT_TRUE(room_.turn_until([&] { return peer.received().size() >= 14; }));
+  EXPECT_EQ(peer.received(), "sent\nanswered\n");
+}
+
 TEST_F(AppTest, TheApplicationChoosesASubprotocolOfTheOffer) {
   start();
   room_.web.subprotocols = {"mqtt"};
