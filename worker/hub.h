@@ -105,7 +105,6 @@ class Hub {
   }
   const Channel* walked() const { return walk_.channel; }  // null: it is gone
   void end_walk() { walk_ = {}; }
-  size_t channel_count() const { return channels_.size(); }
 
  private:
   struct ByName {
