@@ -6,6 +6,7 @@
 // Invariants
 //   I1  A channel exists here exactly while it has a member or a subscriber; then, and only then, this worker's column of the filter
 //       counts it. The column is raised before the first member is in and lowered after the last is out.
+//       Likewise kAnyPattern, exactly while there is a pattern.
 //   I2  of(who)[m.position] of a membership names its owner and that membership: taking one out is O(1).
 #pragma once
 
@@ -33,6 +34,12 @@ class Subscriber : public ChannelMember {
   Subscriber() : ChannelMember(false) {}
   // One message of a channel it is in. True: queued. Must neither join nor leave anything during the call.
   virtual bool published(std::string_view channel, Payload& payload, Urgency urgency) = 0;
+  // The same for a channel whose name fits a pattern it is in.
+  virtual bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
+                       Urgency urgency) {
+    (void)pattern, (void)channel, (void)payload, (void)urgency;
+    return false;
+  }
 
  protected:
   ~Subscriber() = default;
@@ -56,11 +63,31 @@ struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size
   std::vector<Member>& of(const ChannelMember& who) { return who.session ? members : subscribers; }
 };
 
-// "\0" + user: valid_channel() allows no control characters, so no channel can be named so.
-std::string user_channel(std::string_view user);
-inline bool is_user_channel(std::string_view name) {
-  return !name.empty() && name[0] == '\0';
+// What is routed and delivered like a channel has a control character before its name: valid_channel() allows none, so no
+// channel can be named so.
+enum class NameKind : char {
+  user = '\0',     // its sessions
+  shard = '\1',    // RESP: a channel of SSUBSCRIBE; has subscribers only
+  pattern = '\2',  // RESP: a pattern of PSUBSCRIBE; likewise
+  channel = ' ',   // no letter: a channel
+};
+inline NameKind kind_of(std::string_view name) {
+  bool reserved = !name.empty() && name[0] >= '\0' && name[0] <= '\2';
+  return reserved ? NameKind(name[0]) : NameKind::channel;
 }
+std::string reserved_name(NameKind kind, std::string_view name);
+// What stands behind the letter.
+inline std::string_view plain_name(std::string_view name) {
+  return name.substr(kind_of(name) == NameKind::channel ? 0 : 1);
+}
+inline std::string user_channel(std::string_view user) {
+  return reserved_name(NameKind::user, user);
+}
+inline bool is_user_channel(std::string_view name) {
+  return kind_of(name) == NameKind::user;
+}
+// In the filter for a worker that has patterns: it must get whatever is published.
+inline constexpr std::string_view kAnyPattern{"\2", 1};
 
 class Hub {
  public:
@@ -87,7 +114,18 @@ class Hub {
     for (; it != ordered_.end() && f(*it); ++it) {
     }
   }
-  size_t channel_count() const { return channels_.size(); }
+  bool has_patterns() const { return patterns_ > 0; }
+  size_t pattern_count() const { return patterns_; }  // different ones
+  // Calls f(pattern) for each that the name of a channel fits. f changes no membership.
+  template <class F>
+  void for_each_pattern_of(std::string_view name, F&& f) const {
+    if (has_patterns())
+      for_each_from(kAnyPattern, {}, [&](const Channel& pattern) {
+        if (kind_of(pattern.name) != NameKind::pattern) return false;
+        if (fits(pattern, name)) f(pattern);
+        return true;
+      });
+  }
 
  private:
   struct Hash {
@@ -101,8 +139,10 @@ class Hub {
     bool operator()(std::string_view a, const Channel& b) const { return a < b.name; }
   };
   using Channels = std::unordered_map<std::string, std::unique_ptr<Channel>, Hash, std::equal_to<>>;
+  static bool fits(const Channel& pattern, std::string_view name);
   bool full(const Session& session) const;
-  shm::Cell& gauge_of(const ChannelMember& who);
+  // What counts memberships of this kind; null: nothing does.
+  shm::Cell* gauge_of(const ChannelMember& who, NameKind kind);
   Channels::iterator add_channel(std::string_view name);
   void add_member(Channel& channel, ChannelMember& who, bool from_url);
   void remove_member(Channel& channel, const ChannelMember& who, uint32_t position);
@@ -111,6 +151,7 @@ class Hub {
   shm::ChannelFilter filter_;
   Channels channels_;
   boost::intrusive::set<Channel, boost::intrusive::compare<ByName>> ordered_;
+  size_t patterns_ = 0;
 };
 
 }  // namespace holdfast

@@ -1,6 +1,7 @@
 #include "worker/push_router.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -29,11 +30,27 @@ bool excluded(const Command& part, const shm::SessionId& id) {
 bool channels_address(Op op) {
   return op == Op::publish || op == Op::kick || op == Op::list_members;
 }
+bool goes_to_patterns(const Command& c, std::string_view channel) {
+  return c.op == Op::publish && !c.sharded && kind_of(channel) == NameKind::channel;
+}
 bool users_address(Op op) {
   return op != Op::bind;
 }
 bool everybody(Op op) {
   return op == Op::send_all || op == Op::list_channels || op == Op::list_users;
+}
+
+// Of the names that are no channel's, sorted before all channels.
+constexpr char kFirstOfChannels = '\3';
+NameKind kind_listed(const Command& part) {
+  if (part.op == Op::list_users) return NameKind::user;
+  return part.channels.empty() ? NameKind::channel : kind_of(part.channels.front());
+}
+
+// Whoever subscribed as Redis's sharded channels are apart from all others gets what is published so, and nothing else.
+std::span<const Channel::Member> subscribers_of(const Channel& channel, const Command& part) {
+  if (part.sharded && kind_of(channel.name) != NameKind::shard) return {};
+  return channel.subscribers;
 }
 
 // Places in a member list, newest first, workers one after the other (MemberView::position).
@@ -70,6 +87,7 @@ Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, ui
   part.op = whole.op;
   part.binary = whole.binary;
   part.merge = whole.merge;
+  part.sharded = whole.sharded;
   part.code = whole.code;
   part.exclude = parts.empty() ? whole.exclude : parts.front().command.exclude;
   if (parts.empty()) std::sort(part.exclude.begin(), part.exclude.end(), before);
@@ -99,10 +117,15 @@ std::vector<PushRouter::Part> PushRouter::divide(const Command& command, Command
       });
   }
   if (channels_address(command.op)) {
-    for (const std::string& channel : command.channels)
-      filter_.for_each(channel, [&](uint32_t slot) {
+    for (const std::string& channel : command.channels) {
+      auto add = [&](uint32_t slot) {
         part_for(parts, command, uint16_t(slot)).channels.push_back(channel);
-      });
+      };
+      if (goes_to_patterns(command, channel))
+        filter_.for_each_of(channel, kAnyPattern, add);
+      else
+        filter_.for_each(channel, add);
+    }
   }
   if (everybody(command.op)) {
     for (uint16_t slot = 0; slot < segment_.capacities().max_workers; ++slot)
@@ -137,7 +160,7 @@ void PushRouter::count(const Command& command) {
     case Op::send_all:
       return runtime_.stats.push_send_all.add();
     case Op::publish:
-      return runtime_.stats.push_publish.add(command.channels.size());
+      return runtime_.stats.push_publish.add(command.sharded ? 1 : command.channels.size());
     default:
       return changes_state(command.op) ? runtime_.stats.push_changes.add()
                                        : runtime_.stats.push_questions.add();
@@ -340,9 +363,10 @@ void PushRouter::fan_out(std::string_view name, Payload& payload, const Command&
                          CommandResult* result) {
   if (part.op == Op::list_members) return list_members(name, part.page, result);
   const Channel* channel = hub_.find(name);
-  if (channel == nullptr) return;
-  if (part.op == Op::publish || part.op == Op::send_user)
-    return publish(*channel, payload, part, result);
+  if (channel != nullptr && (part.op == Op::publish || part.op == Op::send_user))
+    publish(*channel, payload, part, result);
+  if (goes_to_patterns(part, name)) publish_to_patterns(name, payload, result);
+  if (channel == nullptr || part.op == Op::publish || part.op == Op::send_user) return;
   // Everything else may change the list of members.
   std::vector<Session*> members;
   for (const Channel::Member& m : channel->members)
@@ -359,15 +383,25 @@ void PushRouter::publish(const Channel& channel, Payload& payload, const Command
   payload.go_to(channel.rule, channel.tag);
   for (const Channel::Member& m : channel.members)
     if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
-  for (const Channel::Member& m : channel.subscribers)
+  for (const Channel::Member& m : subscribers_of(channel, part))
     if (m.subscriber().published(channel.name, payload, urgency)) ++result->delivered;
-  if (!tracer_.on()) return;
+  if (!tracer_.on() || kind_of(channel.name) == NameKind::shard) return;  // told with the channel
   bool user = is_user_channel(channel.name);
   std::string_view name = std::string_view(channel.name).substr(user ? 1 : 0);
   tracer_.note({.event = user ? "send-user" : "publish",
                 .channel = user ? std::string_view{} : name,
                 .user = user ? name : std::string_view{},
                 .bytes = payload.data().size()});
+}
+
+// Behind the channel's own subscribers, as a Redis server does it: who has both, gets both.
+void PushRouter::publish_to_patterns(std::string_view name, Payload& payload,
+                                     CommandResult* result) {
+  hub_.for_each_pattern_of(name, [&](const Channel& pattern) {
+    for (const Channel::Member& m : pattern.subscribers)
+      if (m.subscriber().matched(plain_name(pattern.name), name, payload, Urgency::bulk))
+        ++result->delivered;
+  });
 }
 
 void PushRouter::send_to_all(const Command& part, Payload& payload, CommandResult* result) {
@@ -409,22 +443,23 @@ void PushRouter::list_members(std::string_view name, const Page& page,
 }
 
 void PushRouter::list_names(const Command& part, CommandResult* result) const {
-  bool users = part.op == Op::list_users;
+  NameKind kind = kind_listed(part);
+  auto named = [&](const std::string& name) {
+    return kind == NameKind::channel ? name : reserved_name(kind, name);
+  };
   const Page& page = part.page;
   uint32_t limit = std::min(page.limit, kMaxPage);
-  std::string prefix = users ? user_channel(page.prefix) : page.prefix;
-  std::string from = prefix.empty() ? std::string(1, '\x01') : prefix;  // behind the users
-  std::string after = page.after.empty() ? std::string()
-                      : users            ? user_channel(page.after)
-                                         : page.after;
+  std::string prefix = named(page.prefix);
+  std::string from = prefix.empty() ? std::string(1, kFirstOfChannels) : prefix;
+  std::string after = page.after.empty() ? std::string() : named(page.after);
   hub_.for_each_from(from, after, [&](const Channel& channel) {
     if (!std::string_view(channel.name).starts_with(prefix)) return false;
-    if (is_user_channel(channel.name) != users) return false;
+    if (kind_of(channel.name) != kind) return false;
     if (result->names.size() >= limit) {
       result->more = limit > 0;
       return false;
     }
-    result->names.push_back({channel.name.substr(users ? 1 : 0), channel.members.size(),
+    result->names.push_back({std::string(plain_name(channel.name)), channel.members.size(),
                              channel.subscribers.size(), channel.published});
     return true;
   });

@@ -75,6 +75,7 @@ class PushRouter final : public Router, public Post::Reader {
                CommandResult* result);
   void publish(const Channel& channel, Payload& payload, const Command& part,
                CommandResult* result);
+  void publish_to_patterns(std::string_view name, Payload& payload, CommandResult* result);
   void send_to_all(const Command& part, Payload& payload, CommandResult* result);
   void describe(const Session& session, CommandResult* result) const;
   void list_members(std::string_view channel, const Page& page, CommandResult* result) const;
