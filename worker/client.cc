@@ -220,7 +220,11 @@ void Client::answer_request(const http::Request& request) {
     return answer_and_linger(200, "text/html; charset=utf-8",
                              request.method == "GET" ? listen.page_html : std::string_view(), {});
   }
-  answer_and_linger(404, "text/plain", "nothing here", {});
+  answer_and_linger(404, "text/plain",
+                    request.path().starts_with("/v1/")
+                        ? "nothing here: this listener is for clients, the push API is an [[api]]"
+                        : "nothing here",
+                    {});
 }
 
 // False: it has been refused.

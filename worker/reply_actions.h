@@ -3,7 +3,7 @@
 // Order: Holdfast-User, -Join, -Leave, -Data; then the body (to the sender, or with Holdfast-Publish to channels); then
 // Holdfast-Close. So an application that joins a room and publishes to it in one answer reaches the newcomer too.
 // A header that makes no sense (invalid name, no code) is left out, counted (backend.bad_headers) and logged; the others are
-// carried out. With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
+// carried out. One that begins with Holdfast- and is none of these is counted and logged as well, with the nearest that is. With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
 // A body that is too long for a message reaches nobody, also with Holdfast-Publish: whoever sent
 // the request's message is told.
 #pragma once
@@ -34,6 +34,7 @@ class ReplyActions {
   bool body(Session& session, const fcgi::Answer& answer);
   bool deliver(Session& session, std::string_view body, bool binary);
   bool too_long(const Session& session, size_t bytes, uint64_t limit);
+  void unknown_headers(const Session& session, const fcgi::Answer& answer);
   void bad(const Session& session, std::string_view name, std::string_view why);
 
   Runtime& runtime_;

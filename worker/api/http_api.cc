@@ -207,6 +207,12 @@ Behind handle(Caller& caller, const http::Request& request, const Reply& reply) 
   Exchange exchange(caller.context, request, reply);
   Target target = target_of(request.path());
   bool open = target.get != nullptr && target.scope == kOpen;
+  // Whoever opens a WebSocket has mixed up the ports: which, is no secret.
+  if (target.get == nullptr && request.header_has_token("Upgrade", "websocket")) {
+    exchange.refuse({404, "not_found",
+                     "this is the push API; WebSockets are opened at the address of a [[listen]]"});
+    return Behind::anything;
+  }
   if (!open && !admitted(caller, exchange, request, target.scope)) return Behind::anything;
   if (target.get != nullptr) {
     get(caller, exchange, *target.get, request, reply);
