@@ -240,6 +240,7 @@ void Worker::on_tick() {
   runtime_.stats.log_dropped.add(log_catch_up());
   sessions_.shed();
   sessions_.end_expired(wall_ms() / 1000);
+  homes_.resolver().tick(runtime_.now_ms);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();
