@@ -229,6 +229,7 @@ struct Backend {
   bool keep_alive = true;  // false: a new connection for each request
   uint64_t keep_alive_patience_ms =
       200;  // a kept connection that has read nothing for so long is left for another
+  uint64_t resolve_every_ms = 30'000;  // names of servers are looked up again so often
   uint64_t close_retry_ms =
       600'000;  // how long a close event is tried again while no server answers
   bool operator==(const Backend&) const = default;

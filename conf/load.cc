@@ -11,6 +11,7 @@
 #include <toml.hpp>
 
 #include "conf/files.h"
+#include "conf/hints.h"
 #include "conf/prescan.h"
 #include "conf/read.h"
 #include "conf/units.h"
@@ -159,6 +160,8 @@ void add_syntax_error(Report& report, std::string_view text, const toml::excepti
     what += ": " + marks.back().comment;
     while (what.ends_with('.')) what.pop_back();
   }
+  std::vector<std::string_view> source = lines_of(text);
+  if (place.line > 0 && place.line <= source.size()) what += quotes_hint(source[place.line - 1]);
   if (marks.size() > 1 && marks.front().place.line != place.line) {
     what += fmt::format(" (see line {})", marks.front().place.line);
   }

@@ -262,6 +262,7 @@ void print_backend(Printer& out, const Backend& backend) {
   out.line("params", params_form(backend));
   out.line("events", events_form(backend));
   out.number("max_connections", backend.max_connections);
+  out.duration("resolve_every", backend.resolve_every_ms);
   out.duration("connect_timeout", backend.connect_timeout_ms);
   out.duration("read_timeout", backend.read_timeout_ms);
   out.number("queue", backend.queue);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "conf/hints.h"
 #include "conf/read.h"
 
 namespace holdfast::conf {
@@ -124,12 +125,18 @@ bool read_address(Table& table, Address& out) {
     return false;
   }
   std::string text;
+  const Node* value = table.find("address");
+  if (value->kind == Node::Kind::integer && value->number > 0 && value->number < 65'536) {
+    table.wrong("address", "an integer, not a string" + address_hint(value->written, false),
+                "a string: " + std::string(kAllowed));
+    return false;
+  }
   if (!table.text("address", text)) return false;
   std::optional<Address> address = parse_address(text);
   if (address) {
     out = *address;
   } else {
-    table.wrong("address", "not an address", std::string(kAllowed));
+    table.wrong("address", "not an address" + address_hint(text, false), std::string(kAllowed));
   }
   return address.has_value();
 }

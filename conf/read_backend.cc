@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "conf/hints.h"
 #include "conf/read.h"
+#include "conf/server_address.h"
 
 namespace holdfast::conf {
 
@@ -17,13 +19,27 @@ bool only_of(std::string_view text, std::string_view letters) {
   return !text.empty() && text.find_first_not_of(letters) == text.npos;
 }
 
+// A name is looked up later, and again and again: what it stands for now says nothing of then.
+bool read_server_address(Table& table, Address& out) {
+  constexpr std::string_view kAllowed =
+      "\"HOST:PORT\" with a numeric host or a name, \"[V6]:PORT\" or \"unix:/PATH\"";
+  std::string text;
+  if (!table.has("address")) table.missing("address", std::string(kAllowed));
+  if (!table.text("address", text)) return false;
+  std::optional<Address> address = parse_server_address(text);
+  if (address) out = *std::move(address);
+  if (!address)
+    table.wrong("address", "not an address" + address_hint(text, true), std::string(kAllowed));
+  return address.has_value();
+}
+
 void read_one_server(Table& table, Table& backend, Backend& out) {
   BackendServer server;
-  bool good = read_address(table, server.address);
+  bool good = read_server_address(table, server.address);
   table.number("weight", server.weight, {1, 1000});
   table.finish();
   if (!good) return;
-  if (!server.address.is_unix() && server.address.port() == 0) {
+  if (!is_name(server.address) && !server.address.is_unix() && server.address.port() == 0) {
     return table.wrong("address", "port 0 cannot be connected to", "a port from 1 to 65535");
   }
   auto same = [&](const BackendServer& other) { return other.address == server.address; };
@@ -88,6 +104,7 @@ void read_events(Table& table, Backend& out) {
 
 void read_bounds(Table& table, Backend& out) {
   table.number("max_connections", out.max_connections, {1, 100'000});
+  table.duration("resolve_every", out.resolve_every_ms, {kSecond, 24 * kHour});
   table.duration("connect_timeout", out.connect_timeout_ms, {1, kHour});
   table.duration("read_timeout", out.read_timeout_ms, {1, 24 * kHour});
   table.number("queue", out.queue, {0, 10'000'000});

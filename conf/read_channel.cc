@@ -1,6 +1,7 @@
 // [[channel]]: what holds for messages published to channels of a pattern.
 #include <algorithm>
 
+#include "base/names.h"
 #include "conf/read.h"
 
 namespace holdfast::conf {
@@ -9,18 +10,14 @@ namespace {
 constexpr size_t kMaxRules = 64;     // each is tried when a channel gets its first member
 constexpr size_t kMaxPattern = 255;  // as long as a channel's name
 
-bool printable(const std::string& pattern) {
-  return std::all_of(pattern.begin(), pattern.end(),
-                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
-}
-
 void read_pattern(Table& table, std::vector<ChannelRule>& rules, ChannelRule& rule) {
   if (!table.has("pattern")) return table.missing("pattern", "a channel's name, * for any bytes");
   if (!table.text("pattern", rule.pattern)) return;
   bool known = std::any_of(rules.begin(), rules.end(), [&](const ChannelRule& other) {
     return &other != &rule && other.pattern == rule.pattern;
   });
-  if (rule.pattern.empty() || rule.pattern.size() > kMaxPattern || !printable(rule.pattern))
+  if (rule.pattern.empty() || rule.pattern.size() > kMaxPattern ||
+      has_control_character(rule.pattern))
     table.wrong("pattern", "no pattern of channel names",
                 "1 to 255 bytes without control characters");
   else if (known)

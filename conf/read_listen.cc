@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/names.h"
 #include "conf/files.h"
 #include "conf/origin.h"
 #include "conf/read.h"
@@ -15,11 +16,6 @@ namespace {
 constexpr size_t kMaxPage = kMiB;
 constexpr size_t kMaxChannelBytes = 255;
 constexpr size_t kMaxSubprotocolBytes = 255;
-
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
 
 // Keys that mean something for WebSocket only. All of them are known keys, also where they are out
 // of place.
@@ -35,7 +31,7 @@ bool read_path(Table& table, Listen& listen) {
   if (!table.has("path")) return true;
   std::string path;
   if (!table.text("path", path)) return false;
-  bool plain = !has_control(path) && path.find_first_of(" ?#%") == path.npos;
+  bool plain = !has_control_character(path) && path.find_first_of(" ?#%") == path.npos;
   if (!path.starts_with('/') || !plain) {
     table.wrong("path", "not a path", "a path that starts with / and has no space, ?, # or %");
     return false;
@@ -175,7 +171,7 @@ void read_channels(Table& table, Listen& listen, const Limits& limits) {
   for (size_t i = 0; i < channels.size(); ++i) {
     const std::string& name = channels[i]->text;
     auto& names = listen.channels;
-    if (name.empty() || name.size() > kMaxChannelBytes || has_control(name)) {
+    if (name.empty() || name.size() > kMaxChannelBytes || has_control_character(name)) {
       table.wrong_item("channels", i, *channels[i], "not a channel's name",
                        "1 to 255 bytes without control characters");
     } else if (std::find(names.begin(), names.end(), name) != names.end()) {

@@ -110,6 +110,7 @@ bool Table::size(std::string_view key, size_t& out, Range bytes) {
   Quantity size;
   if (value->kind == Node::Kind::string) {
     size = parse_size(value->text);
+    if (!size) size.error += size_hint(value->text);
   } else if (value->kind == Node::Kind::integer) {
     size = value->number < 0 ? Quantity{0, "out of range"} : Quantity{uint64_t(value->number), ""};
   } else {
@@ -129,8 +130,9 @@ bool Table::duration(std::string_view key, uint64_t& out_ms, Range ms) {
   Quantity duration;
   if (value->kind == Node::Kind::string) {
     duration = parse_duration(value->text);
+    if (!duration) duration.error += duration_hint(value->text);
   } else if (value->kind == Node::Kind::integer) {
-    duration.error = "an integer without a unit";
+    duration.error = fmt::format("an integer without a unit, did you mean \"{}s\"?", value->number);
   } else {
     duration.error = fmt::format("{}, not a duration", kind_name(value->kind));
   }

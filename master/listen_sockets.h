@@ -13,9 +13,9 @@
 //       worker count shrinks: closing a SO_REUSEPORT socket resets what waits in its queue. The
 //       lanes left over are served by the remaining workers.
 //   L2  open() is all or nothing. What it opened goes away again with roll_back() and stays with
-//   commit(). L3  Sockets are found again across reloads by their configured text (port 0: by text,
-//   kind and number
-//       among its like), so port 0 keeps its port.
+//       commit().
+//   L3  Sockets are found again across reloads by their configured text (port 0: by text, kind and
+//       number among its like), so port 0 keeps its port.
 //   L4  A unix socket's name is removed with its socket, and only if it still names that socket.
 //
 // After a crash of the master: workers drain and close their copies; the next master finds names

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "master/resolver_process.h"
 #include "master/sandbox.h"
 
 namespace holdfast::master {
@@ -61,7 +62,8 @@ void Spawner::run_child(const SpawnOrder& order, UniqueFd control) noexcept {
   if (order.accepts) listeners = sockets_.share_of(order.generation->config, order.ordinal);
   let_go(order, listeners);
   signals_of_a_worker();
-  auto ready = become_worker(order);
+  UniqueFd resolver;
+  auto ready = become_worker(order, &resolver);
   if (!ready) {
     log_error("worker not started slot={} error=\"{}\"", order.slot, ready.error().text());
     _exit(1);
@@ -76,7 +78,8 @@ void Spawner::run_child(const SpawnOrder& order, UniqueFd control) noexcept {
                     doorbells_.read_end(order.slot),
                     control.get(),
                     order.standby,
-                    order.accepts};
+                    order.accepts,
+                    resolver.get()};
   int status = worker_main_(heritage);
   std::fflush(nullptr);
   // Not exit(): the master's objects are copies here, and their destructors would remove its files.
@@ -91,7 +94,7 @@ void Spawner::let_go(const SpawnOrder& order, const std::vector<InheritedListene
   segment_.disown();
 }
 
-Result<void> Spawner::become_worker(const SpawnOrder& order) {
+Result<void> Spawner::become_worker(const SpawnOrder& order, UniqueFd* resolver) {
   const conf::Config& config = order.generation->config;
   title_.set(fmt::format("holdfastd: worker {} [{}]", order.slot, config.server.instance),
              fmt::format("holdfastd/w{}", order.slot));
@@ -101,6 +104,11 @@ Result<void> Spawner::become_worker(const SpawnOrder& order) {
   if (!log) log_warn("log not opened error=\"{}\"; writing to the master's", log.error().text());
   if (auto taken = take_rights(order.generation->rights, config.server.core_dumps); !taken)
     return taken;
+  if (has_names(config)) {
+    auto started = start_resolver();
+    if (!started) return std::move(started.error());
+    *resolver = *std::move(started);
+  }
   return enter_sandbox(config.server.seccomp);
 }
 

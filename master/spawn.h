@@ -63,7 +63,8 @@ class Spawner {
  private:
   [[noreturn]] void run_child(const SpawnOrder& order, UniqueFd control) noexcept;
   void let_go(const SpawnOrder& order, const std::vector<InheritedListener>& listeners);
-  Result<void> become_worker(const SpawnOrder& order);
+  // `resolver`: the worker's end of the socket to its own, where a back end has a name.
+  Result<void> become_worker(const SpawnOrder& order, UniqueFd* resolver);
 
   Loop& loop_;
   shm::Segment& segment_;

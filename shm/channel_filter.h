@@ -55,6 +55,16 @@ class ChannelFilter {
     for (uint32_t w = 0; w < workers_; ++w)
       if (row[w].load(std::memory_order_acquire) != 0) f(w);
   }
+  // The same for either of two names.
+  template <class F>
+  void for_each_of(std::string_view a, std::string_view b, F&& f) const {
+    const std::atomic<uint16_t>*row_a = row_of(a), *row_b = row_of(b);
+    bool a_there = row_is_there(row_a), b_there = row_is_there(row_b), full = overflowed();
+    for (uint32_t w = 0; w < workers_; ++w)
+      if ((full && hears_all(w)) || (a_there && row_a[w].load(std::memory_order_acquire) != 0) ||
+          (b_there && row_b[w].load(std::memory_order_acquire) != 0))
+        f(w);
+  }
   void clear_column(uint32_t worker);
   // As all processes of the instance see it, today's and those that take over from them.
   uint64_t hash(std::string_view name) const { return hash_name(name, key_); }

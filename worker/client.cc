@@ -213,7 +213,11 @@ void Client::answer_request(const http::Request& request) {
     return answer_and_linger(200, "text/html; charset=utf-8",
                              request.method == "GET" ? listen.page_html : std::string_view(), {});
   }
-  turn_down(Refusal::bad_path, 404, "nothing here",
+  std::string_view text =
+      request.path().starts_with("/v1/")
+          ? "nothing here: this listener is for clients, the push API is an [[api]]"
+          : "nothing here";
+  turn_down(Refusal::bad_path, 404, text,
             fmt::format("path=\"{}\" allowed=\"{}\"", shown(request.path()), listen.path));
 }
 

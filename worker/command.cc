@@ -1,7 +1,7 @@
 // worker/command.cc - names that may be used, and a Command as bytes for another worker.
 //
 // Encoded, native byte order (ByteWriter):
-//   op u8 | flags u8 (1 binary, 2 merge) | code u16 | sessions: u32 n, n x 16 | exclude: likewise |
+//   op u8 | flags u8 (1 binary, 2 merge, 4 sharded) | code u16 | sessions: u32 n, n x 16 | exclude: likewise |
 //   channels: u32 n, n x (u32 len, bytes) | users: likewise | data: u32 len, bytes | reason: likewise |
 //   pairs: u32 n, n x (u32 len, bytes; u32 len, bytes) | page: limit u32, position u64, prefix, after
 // pairs only for Op::data, page only for the lists: a push is sent far more often.
@@ -10,23 +10,13 @@
 #include <simdjson.h>
 
 #include "base/bytes.h"
+#include "base/names.h"
 #include "shm/session_directory.h"
 
 namespace holdfast {
 namespace {
 
-constexpr unsigned kBinary = 1, kMerge = 2;
-
-// Unicode category Cc: U+0000..U+001F, U+007F and U+0080..U+009F (in UTF-8: C2 80..C2 9F).
-bool has_control_character(std::string_view utf8) {
-  for (size_t i = 0; i < utf8.size(); ++i) {
-    auto c = static_cast<unsigned char>(utf8[i]);
-    if (c < 0x20 || c == 0x7f) return true;
-    if (c == 0xc2 && i + 1 < utf8.size() && static_cast<unsigned char>(utf8[i + 1]) < 0xa0)
-      return true;
-  }
-  return false;
-}
+constexpr unsigned kBinary = 1, kMerge = 2, kSharded = 4;
 
 bool valid_name(std::string_view name, size_t max_bytes) {
   return !name.empty() && name.size() <= max_bytes &&
@@ -144,7 +134,7 @@ std::string Command::encode() const {
 void Command::encode_to(std::string& bytes, std::string_view payload) const {
   ByteWriter out(bytes);
   out.put(uint8_t(op));
-  out.put(uint8_t((binary ? kBinary : 0u) | (merge ? kMerge : 0u)));
+  out.put(uint8_t((binary ? kBinary : 0u) | (merge ? kMerge : 0u) | (sharded ? kSharded : 0u)));
   out.put(code);
   put_ids(out, sessions);
   put_ids(out, exclude);
@@ -160,11 +150,13 @@ std::optional<Command> Command::decode(std::string_view bytes) {
   ByteReader in(bytes);
   auto op = in.get<uint8_t>();
   auto flags = in.get<uint8_t>();
-  if (op < uint8_t(Op::send) || op > uint8_t(kLastOp) || flags > (kBinary | kMerge)) return {};
+  if (op < uint8_t(Op::send) || op > uint8_t(kLastOp) || flags > (kBinary | kMerge | kSharded))
+    return {};
   Command c;
   c.op = Op(op);
   c.binary = (flags & kBinary) != 0;
   c.merge = (flags & kMerge) != 0;
+  c.sharded = (flags & kSharded) != 0;
   c.code = in.get<uint16_t>();
   if (!get_ids(in, &c.sessions) || !get_ids(in, &c.exclude) || !get_strings(in, &c.channels) ||
       !get_strings(in, &c.users))

@@ -37,7 +37,7 @@ enum class Op : uint8_t {
   // Questions.
   get_session,    // sessions[0] -> CommandResult::session
   list_members,   // channels[0] or users[0]; page -> members, subscribers, listed, more
-  list_channels,  // page -> names, more
+  list_channels,  // page -> names, more; channels[0]: not channels, but names of its kind (hub.h)
   list_users,     // page -> names, more
 };
 inline constexpr Op kLastOp = Op::list_users;
@@ -57,7 +57,9 @@ struct Command {
   Op op = Op::send;
   bool binary = false;  // data goes out as a binary frame
   bool merge = false;   // data: the other keys stay; else they go
-  uint16_t code = 0;    // kick
+  bool sharded =
+      false;          // publish: RESP subscribers get it by the channels' shard names alone (hub.h)
+  uint16_t code = 0;  // kick
   std::vector<shm::SessionId> sessions;
   std::vector<shm::SessionId> exclude;
   std::vector<std::string> channels;

@@ -67,6 +67,7 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   bool restore(fcgi::CarriedRecord&& record, UniqueFd fd) {
     return pool_.restore(std::move(record), std::move(fd), this);
   }
+  void look_up_with(fcgi::Lookups& lookups) { pool_.look_up_with(lookups); }
   void drain() override { pool_.keep_no_connections(); }
   void abandon() override;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "conf/server_address.h"
 #include "worker/api/http_face.h"
 #include "worker/api/resp_face.h"
 #include "worker/api/router_face.h"
@@ -47,7 +48,7 @@ bool same_place(const conf::Listen& a, const conf::Listen& b) {
 }
 
 bool read_address(conf::Address& address) {
-  std::optional<conf::Address> parsed = conf::parse_address(address.text);
+  std::optional<conf::Address> parsed = conf::parse_server_address(address.text);
   if (!parsed) return false;
   address = *std::move(parsed);
   return true;
@@ -64,6 +65,7 @@ Homes::Homes(Runtime& runtime, const Heritage& heritage, Sessions& sessions, Hub
       hub_(hub),
       router_(router),
       connections_(connections),
+      resolver_(runtime.loop, heritage.resolver, runtime.stats),
       by_listen_(config_.listens.size()),
       by_api_(config_.apis.size()) {
   backends_.emplace("echo", std::make_unique<EchoBackend>(runtime_, sessions_));
@@ -80,7 +82,10 @@ std::unique_ptr<Backend> Homes::make_backend(const conf::Backend& conf) {
   };
   fcgi::Pool::Share share{std::max(1u, conf.max_connections / heritage_.worker_count),
                           std::max(1u, conf.queue / heritage_.worker_count)};
-  return std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, router_, others_waiting);
+  auto backend =
+      std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, router_, others_waiting);
+  backend->look_up_with(resolver_);
+  return backend;
 }
 
 Backend& Homes::backend_of(const conf::Listen& listen) {
@@ -148,7 +153,7 @@ handover::ConfigRecord Homes::save() const {
 Result<void> Homes::move_in(handover::ConfigRecord&& former) {
   former_ = std::move(former);
   for (conf::Listen& listen : former_.listens)
-    if (!read_address(listen.address))
+    if (!read_address(listen.address) || conf::is_name(listen.address))
       return Error{Errc::bad_input, 0, "a listener of the predecessor has no address"};
   for (conf::Backend& backend : former_.backends)
     for (conf::BackendServer& server : backend.servers)

@@ -15,6 +15,7 @@
 #include "worker/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/push_router.h"
+#include "worker/resolver.h"
 #include "worker/strangers.h"
 #include "worker/tls/context.h"
 
@@ -32,6 +33,7 @@ class Homes {
   ApiHome& api_home(size_t index);
   Backend& backend_of(const conf::Listen& listen);
   Backends& backends() { return backends_; }
+  Resolver& resolver() { return resolver_; }
   const std::string& name_of(const Backend& backend) const;
   std::deque<ApiHome>& api_homes() { return api_homes_; }
 
@@ -68,6 +70,7 @@ class Homes {
   LogGate complaints_;             // of router wire listeners
   Strangers strangers_;            // on API listeners
   handover::ConfigRecord former_;  // of the predecessor; what is still used of it is referred to
+  Resolver resolver_;              // before those who ask
   Backends backends_;
   std::deque<tls::Context> tls_contexts_;
   std::deque<ClientHome> client_homes_;

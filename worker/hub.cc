@@ -1,5 +1,7 @@
 #include "worker/hub.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "worker/resp/glob.h"
 
@@ -21,10 +23,10 @@ void find_rule(const std::vector<conf::ChannelRule>& rules, const shm::ChannelFi
 
 }  // namespace
 
-std::string user_channel(std::string_view user) {
-  std::string name(1, '\0');
-  name += user;
-  return name;
+std::string reserved_name(NameKind kind, std::string_view name) {
+  std::string reserved(1, char(kind));
+  reserved += name;
+  return reserved;
 }
 
 const Channel* Hub::find(std::string_view name) const {
@@ -39,23 +41,26 @@ Hub::~Hub() {
 Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) {
   auto it = channels_.find(name);
   if (it != channels_.end() && place_of(who, *it->second) != kNone) return Joined::already;
-  bool user = is_user_channel(name);
-  if (who.session && !user && full(static_cast<Session&>(who))) {
+  NameKind kind = kind_of(name);
+  if (who.session && kind == NameKind::channel && full(static_cast<Session&>(who))) {
     runtime_.stats.channels_refused.add();
     return Joined::too_many;
   }
   if (it == channels_.end()) {
-    if (!filter_.raise(runtime_.slot, name)) {  // I1
+    bool raised = filter_.raise(runtime_.slot, name);  // I1
+    if (kind == NameKind::pattern && !has_patterns())
+      raised = filter_.raise(runtime_.slot, kAnyPattern) && raised;
+    if (!raised) {
       static LogGate gate;
       if (gate.pass())
         log_warn("shared memory is full: this worker is told of all channels from now on slot={}",
                  runtime_.slot);
     }
-    if (!user) runtime_.stats.channels_local.add();
+    if (kind == NameKind::channel) runtime_.stats.channels_local.add();
     it = add_channel(name);
   }
   add_member(*it->second, who, from_url);
-  if (!user) gauge_of(who).add();
+  if (shm::Cell* gauge = gauge_of(who, kind)) gauge->add();
   return Joined::joined;
 }
 
@@ -82,14 +87,22 @@ bool Hub::full(const Session& session) const {
   return channels >= runtime_.config.limits.max_channels_per_session;
 }
 
-shm::Cell& Hub::gauge_of(const ChannelMember& who) {
-  return who.session ? runtime_.stats.memberships : runtime_.stats.subscriptions;
+shm::Cell* Hub::gauge_of(const ChannelMember& who, NameKind kind) {
+  if (kind == NameKind::user) return nullptr;
+  if (kind == NameKind::pattern) return &runtime_.stats.resp_patterns;
+  return who.session ? &runtime_.stats.memberships : &runtime_.stats.subscriptions;
+}
+
+bool Hub::fits(const Channel& pattern, std::string_view name) {
+  return resp::glob_match(plain_name(pattern.name), name);
 }
 
 Hub::Channels::iterator Hub::add_channel(std::string_view name) {
   auto channel = std::make_unique<Channel>();
   channel->name = name;
-  if (!is_user_channel(name)) find_rule(runtime_.config.channels, filter_, *channel);
+  NameKind kind = kind_of(name);
+  if (kind == NameKind::channel) find_rule(runtime_.config.channels, filter_, *channel);
+  if (kind == NameKind::pattern) ++patterns_;
   ordered_.insert(*channel);
   return channels_.emplace(std::string(name), std::move(channel)).first;
 }
@@ -106,8 +119,10 @@ void move_member(std::vector<Channel::Member>& members, size_t from, uint32_t to
 
 void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t position) {
   std::vector<Channel::Member>& members = channel.of(who);
-  if (walk_.channel == &channel) {  // I3
-    size_t& left = who.session ? walk_.members : walk_.subscribers;
+  auto walk = std::find_if(walks_.begin(), walks_.end(),
+                           [&](const Walk& w) { return w.channel == &channel; });
+  if (walk != walks_.end()) {  // I3
+    size_t& left = who.session ? walk->members : walk->subscribers;
     if (position < left && position != --left) {
       move_member(members, left, position);
       position = uint32_t(left);
@@ -115,15 +130,16 @@ void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t pos
   }
   if (position != members.size() - 1) move_member(members, members.size() - 1, position);
   members.pop_back();
-  bool user = is_user_channel(channel.name);
-  if (!user) gauge_of(who).sub();
+  NameKind kind = kind_of(channel.name);
+  if (shm::Cell* gauge = gauge_of(who, kind)) gauge->sub();
   if (!channel.members.empty() || !channel.subscribers.empty()) return;
-  if (walk_.channel == &channel) walk_ = {};
+  if (walk != walks_.end()) *walk = {};
   std::string name = channel.name;
   ordered_.erase(ordered_.iterator_to(channel));
   channels_.erase(channels_.find(name));
   filter_.lower(runtime_.slot, name);  // I1
-  if (!user) runtime_.stats.channels_local.sub();
+  if (kind == NameKind::pattern && --patterns_ == 0) filter_.lower(runtime_.slot, kAnyPattern);
+  if (kind == NameKind::channel) runtime_.stats.channels_local.sub();
 }
 
 size_t Hub::place_of(const ChannelMember& who, Channel& channel) {

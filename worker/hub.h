@@ -6,10 +6,11 @@
 // Invariants
 //   I1  A channel exists here exactly while it has a member or a subscriber; then, and only then, this worker's column of the filter
 //       counts it. The column is raised before the first member is in and lowered after the last is out.
+//       Likewise kAnyPattern, exactly while there is a pattern.
 //   I2  of(who)[m.position] of a membership names its owner and that membership: taking one out is O(1).
-//   I3  While a walk is under way, the first `members` of Channel::members, and the first `subscribers` of ::subscribers, are
-//       those who were in when it began, are in still and have not been given out. Whoever joins comes behind them; whoever
-//       leaves from among them is replaced by the last of them, and that one by the last of all.
+//   I3  While a walk is under way, for each of its channels the first `members` of Channel::members, and the first
+//       `subscribers` of ::subscribers, are those who were in when it began, are in still and have not been given out. Whoever
+//       joins comes behind them; whoever leaves from among them is replaced by the last of them, and that one by the last of all.
 #pragma once
 
 #include <boost/intrusive/set.hpp>
@@ -37,6 +38,12 @@ class Subscriber : public ChannelMember {
   Subscriber() : ChannelMember(false) {}
   // One message of a channel it is in. True: queued. Must neither join nor leave anything during the call.
   virtual bool published(std::string_view channel, Payload& payload, Urgency urgency) = 0;
+  // The same for a channel whose name fits a pattern it is in.
+  virtual bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
+                       Urgency urgency) {
+    (void)pattern, (void)channel, (void)payload, (void)urgency;
+    return false;
+  }
 
  protected:
   ~Subscriber() = default;
@@ -60,11 +67,31 @@ struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size
   std::vector<Member>& of(const ChannelMember& who) { return who.session ? members : subscribers; }
 };
 
-// "\0" + user: valid_channel() allows no control characters, so no channel can be named so.
-std::string user_channel(std::string_view user);
-inline bool is_user_channel(std::string_view name) {
-  return !name.empty() && name[0] == '\0';
+// What is routed and delivered like a channel has a control character before its name: valid_channel() allows none, so no
+// channel can be named so.
+enum class NameKind : char {
+  user = '\0',     // its sessions
+  shard = '\1',    // RESP: a channel of SSUBSCRIBE; has subscribers only
+  pattern = '\2',  // RESP: a pattern of PSUBSCRIBE; likewise
+  channel = ' ',   // no letter: a channel
+};
+inline NameKind kind_of(std::string_view name) {
+  bool reserved = !name.empty() && name[0] >= '\0' && name[0] <= '\2';
+  return reserved ? NameKind(name[0]) : NameKind::channel;
 }
+std::string reserved_name(NameKind kind, std::string_view name);
+// What stands behind the letter.
+inline std::string_view plain_name(std::string_view name) {
+  return name.substr(kind_of(name) == NameKind::channel ? 0 : 1);
+}
+inline std::string user_channel(std::string_view user) {
+  return reserved_name(NameKind::user, user);
+}
+inline bool is_user_channel(std::string_view name) {
+  return kind_of(name) == NameKind::user;
+}
+// In the filter for a worker that has patterns: it must get whatever is published.
+inline constexpr std::string_view kAnyPattern{"\2", 1};
 
 class Hub {
  public:
@@ -91,20 +118,45 @@ class Hub {
     for (; it != ordered_.end() && f(*it); ++it) {
     }
   }
-  // One channel's members, from the newest to the oldest, given out over several turns while others join and leave. One
-  // walk at a time.
+  // The members of a channel, from the newest to the oldest, and behind them those of other names, given out over several turns
+  // while others join and leave. One walk at a time. All names are given before the first next_of_walk().
+  void begin_walk() { walks_.clear(), walk_ = 0; }
   void begin_walk(const Channel& channel) {
-    walk_ = {&channel, channel.members.size(), channel.subscribers.size()};
+    begin_walk();
+    add_to_walk(channel);
   }
-  // Null: there are no more, or the channel is gone.
+  void add_to_walk(const Channel& channel) {
+    walks_.push_back({&channel, channel.members.size(), channel.subscribers.size()});
+  }
+  // Null: there are no more, or what was left is gone.
   ChannelMember* next_of_walk(bool subscribers_too) {
-    if (walk_.members > 0) return walk_.channel->members[--walk_.members].who;
-    if (subscribers_too && walk_.subscribers > 0)
-      return walk_.channel->subscribers[--walk_.subscribers].who;
+    for (; walk_ < walks_.size(); ++walk_) {
+      Walk& walk = walks_[walk_];
+      if (walk.members > 0) return walk.channel->members[--walk.members].who;
+      if (subscribers_too && walk.subscribers > 0)
+        return walk.channel->subscribers[--walk.subscribers].who;
+    }
     return nullptr;
   }
-  const Channel* walked() const { return walk_.channel; }  // null: it is gone
-  void end_walk() { walk_ = {}; }
+  // Whose member next_of_walk() gave out last; null: it is gone, or there are no more.
+  const Channel* walked() const { return walk_ < walks_.size() ? walks_[walk_].channel : nullptr; }
+  // The first of its names; null: it is gone.
+  const Channel* walk_began_with() const {
+    return walks_.empty() ? nullptr : walks_.front().channel;
+  }
+  void end_walk() { begin_walk(); }
+  bool has_patterns() const { return patterns_ > 0; }
+  size_t pattern_count() const { return patterns_; }  // different ones
+  // Calls f(pattern) for each that the name of a channel fits. f changes no membership.
+  template <class F>
+  void for_each_pattern_of(std::string_view name, F&& f) const {
+    if (has_patterns())
+      for_each_from(kAnyPattern, {}, [&](const Channel& pattern) {
+        if (kind_of(pattern.name) != NameKind::pattern) return false;
+        if (fits(pattern, name)) f(pattern);
+        return true;
+      });
+  }
 
  private:
   struct ByName {
@@ -123,17 +175,21 @@ class Hub {
   // Where in who.memberships it is; kNone: no member. Costs as much as the shorter of the two lists.
   static constexpr size_t kNone = SIZE_MAX;
   static size_t place_of(const ChannelMember& who, Channel& channel);
+  static bool fits(const Channel& pattern, std::string_view name);
   bool full(const Session& session) const;
-  shm::Cell& gauge_of(const ChannelMember& who);
+  // What counts memberships of this kind; null: nothing does.
+  shm::Cell* gauge_of(const ChannelMember& who, NameKind kind);
   Channels::iterator add_channel(std::string_view name);
   void add_member(Channel& channel, ChannelMember& who, bool from_url);
   void remove_member(Channel& channel, const ChannelMember& who, uint32_t position);
 
   Runtime& runtime_;
-  Walk walk_;
+  std::vector<Walk> walks_;  // of the walk under way; few
+  size_t walk_ = 0;          // the one that is being given out
   shm::ChannelFilter filter_;
   Channels channels_;
   boost::intrusive::set<Channel, boost::intrusive::compare<ByName>> ordered_;
+  size_t patterns_ = 0;
 };
 
 }  // namespace holdfast

@@ -67,14 +67,17 @@ BufferRef Payload::deflate(int level, Runtime& runtime) const {
   return BufferRef::concat({head, n}, shorter).tagged(tag_);
 }
 
-const BufferRef& Payload::resp(std::string_view channel, int version) {
-  if (resp_channel_ != channel) {
-    resp_channel_ = channel;
+const BufferRef& Payload::resp(const resp::Place& place, int version) {
+  if (resp_channel_ != place.channel || resp_pattern_ != place.pattern ||
+      resp_shard_ != place.shard) {
+    resp_channel_ = place.channel;
+    resp_pattern_ = place.pattern;
+    resp_shard_ = place.shard;
     for (BufferRef& framed : resp_) framed = {};
   }
   BufferRef& framed = resp_[version == 3 ? 1 : 0];
   if (!framed)
-    framed = BufferRef::concat(resp::message_head(channel, data_.size(), version), data_, "\r\n");
+    framed = BufferRef::concat(resp::message_head(place, data_.size(), version), data_, "\r\n");
   return framed;
 }
 

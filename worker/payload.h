@@ -8,6 +8,7 @@
 
 #include "conf/config.h"
 #include "worker/buffer.h"
+#include "worker/resp/reply_writer.h"
 #include "worker/ws/deflate.h"
 
 namespace holdfast {
@@ -25,9 +26,11 @@ class Payload {
   // where the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
   // where it would not become shorter, and where the listener has no permessage-deflate any more.
   const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
-  // The message as a RESP subscriber of `channel` gets it, in version 2 or 3. Kept for one channel at a
-  // time.
-  const BufferRef& resp(std::string_view channel, int version);
+  // The message as a RESP subscriber gets it, in version 2 or 3. Kept for one place at a time.
+  const BufferRef& resp(const resp::Place& place, int version);
+  const BufferRef& resp(std::string_view channel, int version) {
+    return resp(resp::Place{.channel = channel}, version);
+  }
   // From here on it is for the members of a channel with this rule (null: none), until the next call. What is framed carries
   // the tag: that of the rule, or with keep-latest of the channel.
   void go_to(const conf::ChannelRule* rule, uint64_t tag);
@@ -53,7 +56,8 @@ class Payload {
   BufferRef websocket_;
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
-  std::string resp_channel_;
+  std::string resp_channel_, resp_pattern_;
+  bool resp_shard_ = false;
   BufferRef resp_[2];  // version 2, version 3
 };
 

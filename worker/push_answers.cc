@@ -7,6 +7,13 @@
 namespace holdfast {
 namespace {
 
+// Of the names that are no channel's, sorted before all channels.
+constexpr char kFirstOfChannels = '\3';
+NameKind kind_listed(const Command& part) {
+  if (part.op == Op::list_users) return NameKind::user;
+  return part.channels.empty() ? NameKind::channel : kind_of(part.channels.front());
+}
+
 // Places in a member list, newest first, workers one after the other (MemberView::position).
 uint64_t position_of(uint16_t slot, size_t index) {
   return uint64_t(slot) << 32 | (UINT32_MAX - uint32_t(index));
@@ -62,22 +69,23 @@ void PushCarrier::list_members(std::string_view name, const Page& page,
 }
 
 void PushCarrier::list_names(const Command& part, CommandResult* result) const {
-  bool users = part.op == Op::list_users;
+  NameKind kind = kind_listed(part);
+  auto named = [&](const std::string& name) {
+    return kind == NameKind::channel ? name : reserved_name(kind, name);
+  };
   const Page& page = part.page;
   uint32_t limit = std::min(page.limit, kMaxPage);
-  std::string prefix = users ? user_channel(page.prefix) : page.prefix;
-  std::string from = prefix.empty() ? std::string(1, '\x01') : prefix;  // behind the users
-  std::string after = page.after.empty() ? std::string()
-                      : users            ? user_channel(page.after)
-                                         : page.after;
+  std::string prefix = named(page.prefix);
+  std::string from = prefix.empty() ? std::string(1, kFirstOfChannels) : prefix;
+  std::string after = page.after.empty() ? std::string() : named(page.after);
   hub_.for_each_from(from, after, [&](const Channel& channel) {
     if (!std::string_view(channel.name).starts_with(prefix)) return false;
-    if (is_user_channel(channel.name) != users) return false;
+    if (kind_of(channel.name) != kind) return false;
     if (result->names.size() >= limit) {
       result->more = limit > 0;
       return false;
     }
-    result->names.push_back({channel.name.substr(users ? 1 : 0), channel.members.size(),
+    result->names.push_back({std::string(plain_name(channel.name)), channel.members.size(),
                              channel.subscribers.size(), channel.published});
     return true;
   });

@@ -1,6 +1,7 @@
 #include "worker/push_carrier.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "worker/client.h"
@@ -18,6 +19,9 @@ bool is_question(Op op) {
 bool channels_address(Op op) {
   return op == Op::publish || op == Op::kick;
 }
+size_t users_of(const Command& part) {
+  return part.op == Op::bind ? 0 : part.users.size();
+}
 size_t cost_of(Op op) {
   return is_push(op) ? 1 : PushCarrier::kChange;
 }
@@ -33,6 +37,11 @@ bool before(const shm::SessionId& a, const shm::SessionId& b) {
 // A part's list is sorted: it is looked at for every member.
 bool excluded(const Command& part, const shm::SessionId& id) {
   return std::binary_search(part.exclude.begin(), part.exclude.end(), id, before);
+}
+
+// Whoever subscribed as Redis's sharded channels are apart from all others gets what is published so, and nothing else.
+bool for_subscribers(const Command& part, std::string_view name) {
+  return is_push(part.op) && (!part.sharded || kind_of(name) == NameKind::shard);
 }
 
 Urgency urgency_for(const Channel& channel) {
@@ -103,19 +112,29 @@ bool PushCarrier::congested() const {
   return weight_ > kCongested || tasks_ > kMaxTasks / 4 || bytes_ > kMaxBytes / 4;
 }
 
+// No less than it will cost: what is taken for small never walks.
 size_t PushCarrier::weight_of(const Command& part) const {
-  size_t recipients = part.sessions.size();
-  auto count = [&](std::string_view name) {
-    ++recipients;
-    if (const Channel* channel = hub_.find(name))
-      recipients += channel->members.size() + channel->subscribers.size();
-  };
-  if (part.op != Op::bind)
-    for (const std::string& user : part.users) count(user_channel(user));
+  size_t cost = cost_of(part.op);
+  size_t weight = part.sessions.size() * cost;
+  auto count = [&](std::string_view name) { weight += cost + addressees(part, name).cost; };
+  for (size_t i = 0; i < users_of(part); ++i) count(user_channel(part.users[i]));
   if (channels_address(part.op))
     for (const std::string& channel : part.channels) count(channel);
-  if (part.op == Op::send_all) recipients += sessions_.live();
-  return recipients * cost_of(part.op);
+  if (part.op == Op::send_all) weight += sessions_.live() * cost;
+  return weight;
+}
+
+PushCarrier::Addressees PushCarrier::addressees(const Command& part, std::string_view name) const {
+  Addressees to{.channel = hub_.find(name)};
+  if (to.channel != nullptr)
+    to.cost = (to.channel->members.size() + to.channel->subscribers.size()) * cost_of(part.op);
+  if (!hub_.has_patterns() || !goes_to_patterns(part, name)) return to;
+  to.cost += hub_.pattern_count() / kPatternsADelivery;
+  hub_.for_each_pattern_of(name, [&](const Channel& pattern) {
+    to.patterns.push_back(&pattern);
+    to.cost += pattern.subscribers.size();
+  });
+  return to;
 }
 
 bool PushCarrier::is_small(const Command& part) const {
@@ -199,7 +218,7 @@ bool PushCarrier::to_sessions(const Command& part, Payload& payload, Progress& a
 
 bool PushCarrier::to_names(const Command& part, Payload& payload, Progress& at,
                            CommandResult* result, size_t& left) {
-  size_t users = part.op == Op::bind ? 0 : part.users.size();
+  size_t users = users_of(part);
   size_t names = users + (channels_address(part.op) ? part.channels.size() : 0);
   for (; at.name < names; ++at.name) {
     if (at.walking) {
@@ -217,23 +236,27 @@ bool PushCarrier::to_names(const Command& part, Payload& payload, Progress& at,
 
 bool PushCarrier::to_name(std::string_view name, const Command& part, Payload& payload,
                           Progress& at, CommandResult* result, size_t& left) {
-  const Channel* channel = hub_.find(name);
-  if (channel == nullptr) {
-    use_up(left, 1);
+  Addressees to = addressees(part, name);
+  if (to.channel == nullptr && to.patterns.empty()) {
+    use_up(left, std::max<size_t>(to.cost, 1));
     return true;
   }
-  size_t cost = (channel->members.size() + channel->subscribers.size()) * cost_of(part.op);
-  if (cost <= left) {
-    left -= cost;
-    whole_channel(*channel, part, payload, result);
+  if (to.cost <= left) {
+    left -= to.cost;
+    if (to.channel != nullptr) whole_channel(*to.channel, part, payload, result);
+    for (const Channel* pattern : to.patterns) to_pattern(*pattern, name, payload, result);
     return true;
   }
-  if (cost <= slice_) {  // with the next slice
+  if (to.cost <= slice_) {  // with the next slice
     left = 0;
     return false;
   }
-  if (is_push(part.op)) begin_publish(*channel, payload);
-  hub_.begin_walk(*channel);
+  hub_.begin_walk();
+  if (to.channel != nullptr) {
+    if (is_push(part.op)) begin_publish(*to.channel, payload);
+    hub_.add_to_walk(*to.channel);
+  }
+  for (const Channel* pattern : to.patterns) hub_.add_to_walk(*pattern);
   at.walking = true;
   return walk(part, payload, at, result, left);
 }
@@ -243,10 +266,13 @@ bool PushCarrier::walk(const Command& part, Payload& payload, Progress& at, Comm
                        size_t& left) {
   bool push = is_push(part.op);
   size_t cost = cost_of(part.op);
+  size_t users = users_of(part);
+  bool subscribers_too =
+      at.name < users ? push : for_subscribers(part, part.channels[at.name - users]);
   while (left > 0) {
-    ChannelMember* who = hub_.next_of_walk(push);
+    ChannelMember* who = hub_.next_of_walk(subscribers_too);
     if (who == nullptr) {
-      if (const Channel* channel = hub_.walked(); channel != nullptr && push)
+      if (const Channel* channel = hub_.walk_began_with(); channel != nullptr && push)
         note_publish(*channel, payload);
       hub_.end_walk();
       at.walking = false;
@@ -254,8 +280,7 @@ bool PushCarrier::walk(const Command& part, Payload& payload, Progress& at, Comm
     }
     use_up(left, cost);
     if (!who->session) {
-      if (static_cast<Subscriber*>(who)->published(hub_.walked()->name, payload, Urgency::bulk))
-        ++result->delivered;
+      give(static_cast<Subscriber&>(*who), part, payload, at, result);
       continue;
     }
     auto& session = static_cast<Session&>(*who);
@@ -263,6 +288,16 @@ bool PushCarrier::walk(const Command& part, Payload& payload, Progress& at, Comm
       apply_to(session, part, payload, push ? Urgency::bulk : Urgency::urgent, result);
   }
   return false;
+}
+
+void PushCarrier::give(Subscriber& subscriber, const Command& part, Payload& payload,
+                       const Progress& at, CommandResult* result) const {
+  std::string_view walked = hub_.walked()->name;
+  bool given = kind_of(walked) == NameKind::pattern
+                   ? subscriber.matched(plain_name(walked), part.channels[at.name - users_of(part)],
+                                        payload, Urgency::bulk)
+                   : subscriber.published(walked, payload, Urgency::bulk);
+  if (given) ++result->delivered;
 }
 
 bool PushCarrier::to_all(const Command& part, Payload& payload, Progress& at, CommandResult* result,
@@ -301,6 +336,14 @@ void PushCarrier::whole_channel(const Channel& channel, const Command& part, Pay
   for (Session* session : members) apply_to(*session, part, payload, Urgency::urgent, result);
 }
 
+// Behind the channel's own subscribers, as a Redis server does it: who has both, gets both.
+void PushCarrier::to_pattern(const Channel& pattern, std::string_view name, Payload& payload,
+                             CommandResult* result) const {
+  for (const Channel::Member& m : pattern.subscribers)
+    if (m.subscriber().matched(plain_name(pattern.name), name, payload, Urgency::bulk))
+      ++result->delivered;
+}
+
 void PushCarrier::begin_publish(const Channel& channel, Payload& payload) const {
   ++channel.published;
   payload.go_to(channel.rule, channel.tag);
@@ -312,13 +355,17 @@ void PushCarrier::publish(const Channel& channel, Payload& payload, const Comman
   begin_publish(channel, payload);
   for (const Channel::Member& m : channel.members)
     if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
-  for (const Channel::Member& m : channel.subscribers)
+  std::span<const Channel::Member> subscribers;
+  if (for_subscribers(part, channel.name)) subscribers = channel.subscribers;
+  for (const Channel::Member& m : subscribers)
     if (m.subscriber().published(channel.name, payload, urgency)) ++result->delivered;
   note_publish(channel, payload);
 }
 
 void PushCarrier::note_publish(const Channel& channel, const Payload& payload) {
-  if (!tracer_.on()) return;
+  NameKind kind = kind_of(channel.name);
+  if (!tracer_.on() || kind == NameKind::shard || kind == NameKind::pattern)
+    return;  // told with the channel
   bool user = is_user_channel(channel.name);
   std::string_view name = std::string_view(channel.name).substr(user ? 1 : 0);
   tracer_.note({.event = user ? "send-user" : "publish",

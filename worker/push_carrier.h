@@ -13,7 +13,8 @@
 // Invariants
 //   I1  One command at a time is begun and unfinished. Whoever was a member (or a session, for send_all) when it began and
 //       still is when it ends has got it exactly once; who left meanwhile may have, who came meanwhile has not. The lists
-//       see to it themselves: Hub::Walk, Sessions::Walk.
+//       see to it themselves: Hub::Walk, Sessions::Walk. Which patterns a channel's name fits is seen then, too: their
+//       subscribers come behind the channel's, and whoever subscribed to both, or to two of them, gets it by each.
 //   I2  A part taken is carried out to its end, and Owner::carried() called once, if take() did not say `done` itself.
 //   I3  At most kMaxTasks and kMaxBytes wait; beyond it take() refuses (push.refused_busy). Other workers' are never
 //       refused: their rings are not read while kMostOfAWorker of one wait (takes_from()).
@@ -24,6 +25,7 @@
 #include <deque>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "worker/hub.h"
 #include "worker/payload.h"
@@ -32,6 +34,11 @@
 #include "worker/tracer.h"
 
 namespace holdfast {
+
+// Is it also for whoever has subscribed to a pattern that the name fits?
+inline bool goes_to_patterns(const Command& command, std::string_view name) {
+  return command.op == Op::publish && !command.sharded && kind_of(name) == NameKind::channel;
+}
 
 class PushCarrier {
  public:
@@ -43,6 +50,7 @@ class PushCarrier {
   static constexpr size_t kMaxTasks = 4'096;
   static constexpr size_t kMaxBytes = size_t{64} * 1024 * 1024;
   static constexpr size_t kMostOfAWorker = 64;
+  static constexpr size_t kPatternsADelivery = 4;  // to look whether a name fits them
   static constexpr size_t kChange = 8;  // a join, kick ... costs as much as so many deliveries
   static constexpr uint32_t kMaxPage = 10'000;  // entries of one page
 
@@ -104,12 +112,19 @@ class PushCarrier {
     CommandResult result = {};
     size_t bytes() const { return sizeof *this + command.encoded_bytes(); }
   };
+  // Of one name.
+  struct Addressees {
+    const Channel* channel = nullptr;
+    std::vector<const Channel*> patterns;
+    size_t cost = 0;
+  };
   using Line = std::deque<std::unique_ptr<Task>>;
 
   bool runs_at_once(const Command& part, uint64_t source) const;
   Taken queue(std::unique_ptr<Task> task, uint64_t source, bool begun);
   bool is_small(const Command& part) const;
   size_t weight_of(const Command& part) const;
+  Addressees addressees(const Command& part, std::string_view name) const;
   void step();
 
   // All of these: true: done; false: `left` is used up.
@@ -128,6 +143,10 @@ class PushCarrier {
 
   void whole_channel(const Channel& channel, const Command& part, Payload& payload,
                      CommandResult* result);
+  void give(Subscriber& subscriber, const Command& part, Payload& payload, const Progress& at,
+            CommandResult* result) const;
+  void to_pattern(const Channel& pattern, std::string_view name, Payload& payload,
+                  CommandResult* result) const;
   void begin_publish(const Channel& channel, Payload& payload) const;
   void publish(const Channel& channel, Payload& payload, const Command& part,
                CommandResult* result);

@@ -60,6 +60,7 @@ Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, ui
   part.op = whole.op;
   part.binary = whole.binary;
   part.merge = whole.merge;
+  part.sharded = whole.sharded;
   part.code = whole.code;
   part.exclude = parts.empty() ? whole.exclude : parts.front().command.exclude;
   if (parts.empty()) std::sort(part.exclude.begin(), part.exclude.end(), before);
@@ -89,10 +90,15 @@ std::vector<PushRouter::Part> PushRouter::divide(const Command& command, Command
       });
   }
   if (channels_address(command.op)) {
-    for (const std::string& channel : command.channels)
-      filter_.for_each(channel, [&](uint32_t slot) {
+    for (const std::string& channel : command.channels) {
+      auto add = [&](uint32_t slot) {
         part_for(parts, command, uint16_t(slot)).channels.push_back(channel);
-      });
+      };
+      if (goes_to_patterns(command, channel))
+        filter_.for_each_of(channel, kAnyPattern, add);
+      else
+        filter_.for_each(channel, add);
+    }
   }
   if (everybody(command.op)) {
     for (uint16_t slot = 0; slot < segment_.capacities().max_workers; ++slot)
@@ -127,7 +133,7 @@ void PushRouter::count(const Command& command) {
     case Op::send_all:
       return runtime_.stats.push_send_all.add();
     case Op::publish:
-      return runtime_.stats.push_publish.add(command.channels.size());
+      return runtime_.stats.push_publish.add(command.sharded ? 1 : command.channels.size());
     default:
       return changes_state(command.op) ? runtime_.stats.push_changes.add()
                                        : runtime_.stats.push_questions.add();

@@ -1,10 +1,15 @@
 #include "worker/reply_actions.h"
 
+#include <fmt/format.h>
 #include <strings.h>
 
+#include <algorithm>
 #include <charconv>
+#include <string>
+#include <vector>
 
 #include "base/log.h"
+#include "conf/report.h"
 #include "simdjson.h"
 #include "worker/client.h"
 #include "worker/ws/decoder.h"
@@ -13,6 +18,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kPublish = "Holdfast-Publish";
+constexpr size_t kMaxShownName = 64;
 
 bool same_name(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
@@ -182,6 +188,7 @@ bool ReplyActions::body(Session& session, const fcgi::Answer& answer, Items& ite
 }
 
 bool ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
+  unknown_headers(session, answer);
   Items items(answer);
   if (session.client != nullptr) {
     // By kind, not in the order sent: user, join, leave, data.
@@ -210,6 +217,23 @@ bool ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
           "one answer\" times={}",
           session.id.hex(), items.left_out(), kMostItems, n);
   return whole;
+}
+
+// Words of a later version are no mistake, but more often it is a slip that would go unnoticed.
+void ReplyActions::unknown_headers(const Session& session, const fcgi::Answer& answer) {
+  constexpr std::string_view kPrefix = "Holdfast-";
+  static const std::vector<std::string_view> kKnown = {"Holdfast-User",    "Holdfast-Join",
+                                                       "Holdfast-Leave",   "Holdfast-Data",
+                                                       "Holdfast-Publish", "Holdfast-Close"};
+  for (const auto& [name, value] : answer.headers) {
+    if (!same_name(std::string_view(name).substr(0, kPrefix.size()), kPrefix)) continue;
+    std::string_view given = name;
+    auto is_it = [&](std::string_view known) { return same_name(given, known); };
+    if (std::any_of(kKnown.begin(), kKnown.end(), is_it)) continue;
+    std::string_view near = conf::nearest(given, kKnown);
+    bad(session, std::string_view(name).substr(0, kMaxShownName),
+        near.empty() ? "unknown" : fmt::format("unknown; did you mean {}?", near));
+  }
 }
 
 void ReplyActions::close(Session& session, const fcgi::Answer& answer) {

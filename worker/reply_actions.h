@@ -3,7 +3,8 @@
 // Order: Holdfast-User, -Join, -Leave, -Data; then the body (to the sender, or with Holdfast-Publish to channels); then
 // Holdfast-Close. So an application that joins a room and publishes to it in one answer reaches the newcomer too.
 // A header that makes no sense (invalid name, no code) is left out, counted (backend.bad_headers) and logged; the others are
-// carried out. With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
+// carried out. One that begins with Holdfast- and is none of these is counted and logged as well, with the nearest that is.
+// With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
 // Of one answer at most kMostItems things are carried out (a user, a channel to join, to leave or to publish to, a key of data);
 // the others are left out, counted and logged likewise.
 // While a publish of the same session is still being handed to many, what comes behind it waits for it (push_carrier.h).
@@ -53,6 +54,7 @@ class ReplyActions {
   bool body(Session& session, const fcgi::Answer& answer, Items& items);
   bool deliver(Session& session, std::string_view body, bool binary);
   bool too_long(const Session& session, size_t bytes, uint64_t limit);
+  void unknown_headers(const Session& session, const fcgi::Answer& answer);
   void bad(const Session& session, std::string_view name, std::string_view why);
 
   Runtime& runtime_;

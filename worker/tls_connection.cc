@@ -9,8 +9,18 @@
 #include "base/log.h"
 
 namespace holdfast {
-
 namespace {
+
+// To somebody who speaks without TLS, in his own words, in the place of an alert; "" where it is no such speech.
+std::string_view told_in_plain(std::string_view bytes) {
+  for (std::string_view method : {"GET ", "POST ", "HEAD ", "PUT ", "OPTIONS ", "DELETE "})
+    if (bytes.starts_with(method))
+      return "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+             "Content-Length: 48\r\n\r\nthis is a plain request; the listener wants TLS\n";
+  if (bytes.starts_with('*') || bytes.starts_with("PING"))
+    return "-ERR this is a plain request; the listener wants TLS\r\n";
+  return {};
+}
 
 constexpr int64_t kSilentRecord = 1;  // what one costs that says nothing, in units of a turn
 
@@ -55,11 +65,23 @@ void TlsConnection<Base>::on_read(std::span<char> bytes) {
 
 template <class Base>
 void TlsConnection<Base>::take_in(std::string_view bytes) {
+  if (!std::exchange(handshake_->begun, true))
+    if (std::string_view told = told_in_plain(bytes); !told.empty()) return refuse_plain(told);
   bool whole = handshake_->accepting.take(bytes);
   half_open().holds(*handshake_, handshake_->accepting.held_bytes());
   if (!whole) return;
   if (half_open().its_turn(*handshake_)) return shake_hands();
   this->read_on(false);  // so it keeps one read at most
+}
+
+// What comes is no hand-shake.
+template <class Base>
+void TlsConnection<Base>::refuse_plain(std::string_view told) {
+  this->runtime_.stats.tls_failed.add();
+  owe(told);
+  OutputQueue::Written done{};
+  (void)send_sealed(&done);
+  this->retire();
 }
 
 template <class Base>

@@ -60,6 +60,7 @@ class TlsConnection final : public Base {
 
   // Of a hand-shake.
   void take_in(std::string_view bytes);
+  void refuse_plain(std::string_view told);
   // One step, its turn having come.
   void shake_hands();
   void shaken();
@@ -77,6 +78,7 @@ class TlsConnection final : public Base {
     void shed() override { connection.retire(); }
     TlsConnection& connection;
     tls::Accepting accepting;
+    bool begun = false;  // something has come
   };
 
   HalfOpen& half_open() { return this->home().table.half_open(); }

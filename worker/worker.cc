@@ -275,6 +275,7 @@ void Worker::on_tick() {
   router_.tick();
   runtime_.stats.log_dropped.add(log_catch_up());
   shed_debtors(runtime_, connections_);
+  homes_.resolver().tick(runtime_.now_ms);
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();

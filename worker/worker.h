@@ -56,6 +56,8 @@ struct Heritage {
   bool standby = false;
   // False: it only serves and finishes what is there already, and ends with its last session and connection.
   bool accepts = true;
+  // This worker's end of the socket to its resolver (worker/resolver.h); -1: no back end has a name.
+  int resolver = -1;
 };
 
 // Runs until told to go. Signals: the worker ignores INT, HUP, USR1, USR2 and PIPE, and treats TERM as kTerm and QUIT as kQuit (a

@@ -97,6 +97,35 @@ TEST(Resp, SubscribersOfEveryWorkerGetWhatAnyClientPublishes) {
   EXPECT_EQ(cli(gw, {"publish", "room", "x"}), "1\n");
 }
 
+// Of one worker, whoever publishes at which; what is queued goes out with EXEC only.
+TEST(Resp, PatternsOfEveryWorkerGetTransactionsOfAny) {
+  Gateway gw({.tables = relay_ws() + resp_api()});
+  std::vector<Stream> subscribers;
+  for (int tries = 0; tries < 200 && (subscribers_of(gw, 0) == 0 || subscribers_of(gw, 1) == 0);
+       ++tries) {
+    subscribers.emplace_back(resp_of(gw));
+    subscribers.back().write("PSUBSCRIBE r*\r\n");
+    subscribers.back().read_until(":1\r\n");
+  }
+  EXPECT_EQ(cli(gw, {"pubsub", "numpat"}), "1\n");
+  std::string reached = ":" + std::to_string(subscribers.size()) + "\r\n";
+  Stream api(resp_of(gw));
+  api.write("MULTI\r\nPUBLISH room 1\r\nPUBLISH other x\r\nPUBLISH room 2\r\nNOSUCH\r\nEXEC\r\n");
+  EXPECT_NE(api.read_until("EXECABORT Transaction discarded because of previous errors.\r\n"), "");
+  api.write("MULTI\r\nPUBLISH room 3\r\nPUBLISH other x\r\nPUBLISH room 4\r\nEXEC\r\n");
+  std::string answer =
+      "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n" + reached + ":0\r\n" + reached;
+  EXPECT_EQ(api.read_exactly(answer.size()), answer);
+  for (Stream& subscriber : subscribers)
+    for (const char* text : {"3", "4"}) {
+      std::string frame =
+          "*4\r\n$8\r\npmessage\r\n$2\r\nr*\r\n$4\r\nroom\r\n$1\r\n" + std::string(text) + "\r\n";
+      EXPECT_EQ(subscriber.read_exactly(frame.size()), frame);
+    }
+  subscribers.clear();
+  EXPECT_EQ(gw.counter_becomes("resp.patterns", 0), 0u);
+}
+
 TEST(Resp, AnHttpPublishReachesSubscribersToo) {
   Gateway gw({.tables = relay_ws() + resp_api()});
   std::vector<Stream> subscribers = subscribe_on_both(gw, "room");

@@ -41,6 +41,30 @@ bool has_repeated_key(const std::vector<std::pair<std::string, std::string>>& pa
   return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
 }
 
+// What it is, for somebody who expected something else; "" where it is not even JSON.
+std::string kind_of(ondemand::value& value) {
+  constexpr size_t kMaxShown = 24;
+  ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS) return {};
+  std::string_view token = value.raw_json_token();
+  token = token.substr(0, token.find_last_not_of(" \t\r\n") + 1);
+  switch (type) {
+    case ondemand::json_type::array:
+      return "an array";
+    case ondemand::json_type::object:
+      return "an object";
+    case ondemand::json_type::number:
+      return fmt::format("a number ({})", token.substr(0, kMaxShown));
+    case ondemand::json_type::string:
+      return "a string";
+    case ondemand::json_type::boolean:
+      return "a boolean";
+    case ondemand::json_type::null:
+      return "null";
+  }
+  return {};
+}
+
 // Reads one JSON object of a known shape. Stops at the first thing that is wrong.
 class CommandReader {
  public:
@@ -78,6 +102,13 @@ class CommandReader {
   bool wrong(unsigned key, std::string_view allowed) {
     return fail(fmt::format("{}: must be {}", list_keys(key, ", "), allowed));
   }
+  // The value is of another kind than `wanted`: "users: must be an array of ...; users[1] is a number (42), not a string".
+  bool other_kind(unsigned key, ondemand::value value, std::string_view wanted,
+                  std::string_view allowed, std::string_view place = "it") {
+    std::string kind = kind_of(value);
+    if (kind.empty() || kind == wanted) return wrong(key, allowed);
+    return wrong(key, fmt::format("{}; {} is {}, not {}", allowed, place, kind, wanted));
+  }
 
   bool known(std::string_view name) {
     unsigned key = call_key(name) & allowed_;
@@ -105,7 +136,7 @@ class CommandReader {
         return data_base64(value);
       case kBinary:
         return value.get_bool().get(asked_.command.binary) == simdjson::SUCCESS ||
-               wrong(key, "true or false");
+               other_kind(key, value, "a boolean", "true or false");
       case kSession:
         return session(value);
       case kUser:
@@ -120,7 +151,8 @@ class CommandReader {
       case kId:
         return request_id(value);
       default:
-        return value.get_string().error() == simdjson::SUCCESS || wrong(key, "a string");  // op
+        return value.get_string().error() == simdjson::SUCCESS ||
+               other_kind(key, value, "a string", "a string");  // op
     }
   }
 
@@ -133,15 +165,19 @@ class CommandReader {
   bool strings(unsigned key, ondemand::value value, size_t max, std::string_view what,
                Take&& take) {
     bool may_be_empty = key == kExclude;
-    auto refused = [&] {
-      return wrong(key, fmt::format("an array of {} to {} {}", may_be_empty ? 0 : 1, max, what));
-    };
+    std::string allowed = fmt::format("an array of {} to {} {}", may_be_empty ? 0 : 1, max, what);
+    auto refused = [&] { return wrong(key, allowed); };
     ondemand::array array;
-    if (value.get_array().get(array) != simdjson::SUCCESS) return refused();
+    if (value.get_array().get(array) != simdjson::SUCCESS)
+      return other_kind(key, value, "an array", allowed);
     size_t count = 0;
     for (auto item : array) {
       std::string_view text;
-      if (++count > max || item.get_string().get(text) != simdjson::SUCCESS) return refused();
+      ondemand::value element;
+      if (++count > max || item.get(element) != simdjson::SUCCESS) return refused();
+      if (element.get_string().get(text) != simdjson::SUCCESS)
+        return other_kind(key, element, "a string", allowed,
+                          fmt::format("{}[{}]", list_keys(key, ", "), count - 1));
       if (!take(text)) return false;
     }
     return count > 0 || may_be_empty || refused();
@@ -185,12 +221,12 @@ class CommandReader {
 
   bool session(ondemand::value value) {
     std::string_view text;
-    if (!text_of(value, &text)) return wrong(kSession, "a session id");
+    if (!text_of(value, &text)) return other_kind(kSession, value, "a string", "a session id");
     return id(kSession, text, &asked_.command.sessions);
   }
   bool user(ondemand::value value) {
     std::string_view text;
-    if (!text_of(value, &text)) return wrong(kUser, "a string");
+    if (!text_of(value, &text)) return other_kind(kUser, value, "a string", "a string");
     return user_name(kUser, text);
   }
 
@@ -210,7 +246,7 @@ class CommandReader {
   }
   bool data_base64(ondemand::value value) {
     std::string_view text;
-    if (!text_of(value, &text)) return wrong(kDataBase64, "a string");
+    if (!text_of(value, &text)) return other_kind(kDataBase64, value, "a string", "a string");
     std::optional<std::string> bytes = decode_base64(text);
     if (!bytes) return wrong(kDataBase64, "base64 with padding (RFC 4648 section 4)");
     asked_.command.data = std::move(*bytes);
@@ -220,22 +256,25 @@ class CommandReader {
   bool code(ondemand::value value) {
     uint64_t code = 0;
     bool is_whole = value.get_uint64().get(code) == simdjson::SUCCESS;
-    if (!is_whole || (code != 1000 && (code < 3000 || code > 4999)))
-      return wrong(kCode, "1000 or a whole number from 3000 to 4999");
+    constexpr std::string_view kAllowed = "1000 or a whole number from 3000 to 4999";
+    if (!is_whole) return other_kind(kCode, value, "a whole number", kAllowed);
+    if (code != 1000 && (code < 3000 || code > 4999)) return wrong(kCode, kAllowed);
     asked_.command.code = uint16_t(code);
     return true;
   }
   bool reason(ondemand::value value) {
     std::string_view text;
-    if (!text_of(value, &text) || text.size() > kMaxReasonBytes)
-      return wrong(kReason, "a string of at most 123 bytes of UTF-8");
+    constexpr std::string_view kAllowed = "a string of at most 123 bytes of UTF-8";
+    if (!text_of(value, &text)) return other_kind(kReason, value, "a string", kAllowed);
+    if (text.size() > kMaxReasonBytes) return wrong(kReason, kAllowed);
     asked_.command.reason = text;
     return true;
   }
   bool request_id(ondemand::value value) {
     std::string_view text;
-    if (!text_of(value, &text) || text.empty() || text.size() > kMaxIdBytes)
-      return wrong(kId, fmt::format("a string of 1 to {} bytes", kMaxIdBytes));
+    std::string allowed = fmt::format("a string of 1 to {} bytes", kMaxIdBytes);
+    if (!text_of(value, &text)) return other_kind(kId, value, "a string", allowed);
+    if (text.empty() || text.size() > kMaxIdBytes) return wrong(kId, allowed);
     asked_.id = text;
     return true;
   }
@@ -243,27 +282,29 @@ class CommandReader {
   // "set" or "merge": strings under keys that are not empty. null, in merge only, is "".
   bool pairs(unsigned key, ondemand::value value) {
     asked_.command.merge = key == kMerge;
-    auto refused = [&] {
-      return wrong(key, fmt::format("an object of at most {} strings{}, each once, under keys that "
-                                    "are not empty",
-                                    kMaxDataPairs, key == kMerge ? " or nulls" : ""));
-    };
+    std::string allowed =
+        fmt::format("an object of at most {} strings{}, each once, under keys that are not empty",
+                    kMaxDataPairs, key == kMerge ? " or nulls" : "");
+    auto refused = [&] { return wrong(key, allowed); };
     ondemand::object object;
-    if (value.get_object().get(object) != simdjson::SUCCESS) return refused();
+    if (value.get_object().get(object) != simdjson::SUCCESS)
+      return other_kind(key, value, "an object", allowed);
     for (auto member : object) {
       ondemand::field field;
       if (std::move(member).get(field) != simdjson::SUCCESS) return refused();
-      if (!pair(field, key == kMerge) || asked_.command.pairs.size() > kMaxDataPairs)
-        return refused();
+      if (!pair(key, field, allowed)) return error_ ? false : refused();
+      if (asked_.command.pairs.size() > kMaxDataPairs) return refused();
     }
     return !has_repeated_key(asked_.command.pairs) || refused();
   }
-  bool pair(ondemand::field& field, bool may_be_null) {
+  bool pair(unsigned key, ondemand::field& field, const std::string& allowed) {
+    bool may_be_null = key == kMerge;
     std::string_view name, text;
     if (field.unescaped_key().get(name) != simdjson::SUCCESS || name.empty()) return false;
     bool null = false;
     if (may_be_null && field.value().is_null().get(null) != simdjson::SUCCESS) return false;
-    if (!null && !text_of(field.value(), &text)) return false;
+    if (!null && !text_of(field.value(), &text))
+      return other_kind(key, field.value(), "a string", allowed, quoted(name));
     asked_.command.pairs.emplace_back(name, text);
     return true;
   }

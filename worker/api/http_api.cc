@@ -231,6 +231,12 @@ bool fitting_method(const Exchange& exchange, const Target& target, const http::
 bool passes(Caller& caller, const Exchange& exchange, const Target& target,
             const http::Request& request) {
   bool open = target.get != nullptr && target.scope == kOpen;
+  // Whoever opens a WebSocket has mixed up the ports: which, is no secret.
+  if (target.get == nullptr && request.header_has_token("Upgrade", "websocket")) {
+    exchange.refuse({404, "not_found",
+                     "this is the push API; WebSockets are opened at the address of a [[listen]]"});
+    return false;
+  }
   return (open || admitted(caller, exchange, request, target.scope)) &&
          fitting_method(exchange, target, request);
 }

@@ -2,6 +2,8 @@
 // answer goes.
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +15,8 @@
 namespace holdfast::api {
 
 class RespSubscriber;
+class RespTransaction;
+class Exec;
 
 // What a connection has said about itself.
 struct RespState {
@@ -29,13 +33,21 @@ class RespAnswer {
  public:
   RespAnswer(const ApiContext& context, int version, const Reply& reply)
       : context_(&context), version_(version), reply_(reply) {}
+  // That of a request that EXEC carries out: a part of EXEC's answer.
+  RespAnswer(const RespAnswer& whole, std::shared_ptr<Exec> exec, size_t part)
+      : context_(whole.context_),
+        version_(whole.version_),
+        reply_(whole.reply_),
+        exec_(std::move(exec)),
+        part_(part) {}
 
   const ApiContext& context() const { return *context_; }
   uint64_t source() const { return reply_.source(); }
   resp::ReplyWriter writer() const { return resp::ReplyWriter(version_); }
 
-  void send(const resp::ReplyWriter& answer) const { reply_(answer.bytes()); }
-  void ok() const { reply_("+OK\r\n"); }
+  int version() const { return version_; }
+  void send(const resp::ReplyWriter& answer) const { send(answer.bytes()); }
+  void ok() const { send("+OK\r\n"); }
   void integer(uint64_t value) const { send(writer().integer(int64_t(value))); }
   void bulk(std::string_view bytes) const { send(writer().bulk(bytes)); }
   // `error` begins with its code; counted.
@@ -45,9 +57,19 @@ class RespAnswer {
   }
 
  private:
+  void send(std::string_view bytes) const {
+    if (exec_)
+      send_part(bytes);
+    else
+      reply_(bytes);
+  }
+  void send_part(std::string_view bytes) const;
+
   const ApiContext* context_;
   int version_;
   Reply reply_;
+  std::shared_ptr<Exec> exec_;  // not null: this is the answer of one of its requests
+  size_t part_ = 0;
 };
 
 // Valid during the call of a command's function.
@@ -56,6 +78,7 @@ struct RespCall {
   resp::Arguments arguments;  // [0] is the command's name; a container's subcommand is [1]
   RespState& state;
   RespSubscriber& subscriber;
+  RespTransaction* transaction;  // null in an EXEC
   RespAnswer answer;
 };
 

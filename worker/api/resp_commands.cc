@@ -16,6 +16,7 @@ using conf::kScopeQuery;
 using resp::ReplyWriter;
 
 constexpr unsigned kChange = kChangesState;
+constexpr unsigned kSubscribe = kWhileSubscribed | kWaits | kNotInMulti;
 constexpr RespCommand kCommands[] = {
     {"auth", -2, 0, kNeedsNobody, run::auth},
     {"client", -2, 0, kContainer, nullptr},
@@ -30,8 +31,10 @@ constexpr RespCommand kCommands[] = {
     {"command|help", 2, 0, 0, run::help},
     {"command|info", -2, 0, 0, run::command_info},
     {"command|list", -2, 0, 0, run::command_list},
+    {"discard", 1, 0, kAtOnce, run::discard},
     {"echo", 2, 0, 0, run::echo},
-    {"hello", -1, 0, kNeedsNobody | kWaits, run::hello},
+    {"exec", 1, 0, kAtOnce | kWaits | kChange, run::exec},
+    {"hello", -1, 0, kNeedsNobody | kWaits | kNotInMulti, run::hello},
     {"hf.bind", 3, kScopePush, kChange, run::bind},
     {"hf.channel", -2, kScopeQuery, 0, run::channel},
     {"hf.channels", -1, kScopeQuery, 0, run::channels},
@@ -53,18 +56,28 @@ constexpr RespCommand kCommands[] = {
     {"hf.user", -2, kScopeQuery, 0, run::user},
     {"hf.users", -1, kScopeQuery, 0, run::users},
     {"info", -1, kScopeQuery, 0, run::info},
+    {"multi", 1, 0, kAtOnce, run::multi},
     {"ping", -1, 0, kWhileSubscribed, run::ping},
+    {"psubscribe", -2, kScopeQuery, kSubscribe, run::psubscribe},
     {"publish", 3, kScopePush, 0, run::publish},
     {"pubsub", -2, kScopeQuery, kContainer, nullptr},
     {"pubsub|channels", -2, kScopeQuery, 0, run::pubsub_channels},
     {"pubsub|help", 2, 0, 0, run::help},
     {"pubsub|numpat", 2, kScopeQuery, 0, run::pubsub_numpat},
     {"pubsub|numsub", -2, kScopeQuery, kWaits, run::pubsub_numsub},
-    {"quit", -1, 0, kNeedsNobody | kWhileSubscribed | kWaits | kEnds, run::quit},
-    {"reset", 1, 0, kNeedsNobody | kWhileSubscribed | kWaits, run::reset},
+    {"pubsub|shardchannels", -2, kScopeQuery, 0, run::pubsub_shardchannels},
+    {"pubsub|shardnumsub", -2, kScopeQuery, kWaits, run::pubsub_shardnumsub},
+    {"punsubscribe", -1, 0, kSubscribe, run::punsubscribe},
+    {"quit", -1, 0, kNeedsNobody | kWhileSubscribed | kWaits | kEnds | kAtOnce, run::quit},
+    {"reset", 1, 0, kNeedsNobody | kWhileSubscribed | kWaits | kAtOnce, run::reset},
     {"select", 2, 0, 0, run::select},
-    {"subscribe", -2, kScopeQuery, kWhileSubscribed | kWaits, run::subscribe},
-    {"unsubscribe", -1, 0, kWhileSubscribed | kWaits, run::unsubscribe},
+    {"spublish", 3, kScopePush, 0, run::spublish},
+    {"ssubscribe", -2, kScopeQuery, kSubscribe, run::ssubscribe},
+    {"subscribe", -2, kScopeQuery, kSubscribe, run::subscribe},
+    {"sunsubscribe", -1, 0, kSubscribe, run::sunsubscribe},
+    {"unsubscribe", -1, 0, kSubscribe, run::unsubscribe},
+    {"unwatch", 1, 0, 0, run::unwatch},
+    {"watch", -2, 0, kAtOnce, run::watch},
 };
 
 constexpr bool by_name(const RespCommand& a, const RespCommand& b) {
@@ -183,6 +196,19 @@ std::variant<const RespCommand*, std::string> find_command(resp::Arguments argum
   if (!fits(*command, arguments.size()))
     return fmt::format("ERR wrong number of arguments for '{}' command", command->name);
   return command;
+}
+
+std::string refusal_of(const ApiContext& context, const RespState& state,
+                       const RespCommand& command) {
+  if (state.scopes == 0 && (command.flags & kNeedsNobody) == 0) {
+    context.stats->api_unauthorized.add();
+    return "NOAUTH Authentication required.";
+  }
+  if ((command.scopes & ~state.scopes) != 0 && (state.scopes & conf::kScopeAdmin) == 0) {
+    context.stats->api_forbidden.add();
+    return fmt::format("NOPERM this user has no permissions to run the '{}' command", command.name);
+  }
+  return {};
 }
 
 namespace run {

@@ -18,6 +18,8 @@ enum RespFlag : unsigned {
   kChangesState = 8,     // what comes behind waits until this has its answer
   kEnds = 16,            // the connection ends with its answer
   kContainer = 32,       // the second word says what is meant; that has a row of its own
+  kAtOnce = 64,          // behind MULTI it is not queued but carried out
+  kNotInMulti = 128,     // behind MULTI it is an error: its answers are no single reply
 };
 
 struct RespCommand {
@@ -34,5 +36,8 @@ std::span<const RespCommand> resp_commands();
 // The row of a request with the right number of arguments, or the error that refuses it, as Redis
 // words it.
 std::variant<const RespCommand*, std::string> find_command(resp::Arguments arguments);
+// Why somebody in this state may not use it, or "". Counted.
+std::string refusal_of(const ApiContext& context, const RespState& state,
+                       const RespCommand& command);
 
 }  // namespace holdfast::api

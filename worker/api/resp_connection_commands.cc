@@ -5,7 +5,7 @@
 #include "worker/api/resp_handlers.h"
 #include "worker/api/resp_info.h"
 #include "worker/api/resp_subscriber.h"
-#include "worker/command.h"
+#include "worker/api/resp_transaction.h"
 
 namespace holdfast::api::run {
 namespace {
@@ -177,48 +177,19 @@ void client_setinfo(const RespCall& call) {
 }
 
 void quit(const RespCall& call) {
+  call.transaction->discard();
   call.subscriber.unsubscribe_all();
   call.answer.ok();
 }
 
 void reset(const RespCall& call) {
+  call.transaction->discard();
   call.subscriber.unsubscribe_all();
   call.state.version = 2;
   call.state.name.clear();
   call.state.scopes = scopes_at_start(*call.context.api);
   call.state.secret_digest.clear();
   call.answer.send(call.answer.writer().status("RESET"));
-}
-
-void subscribe(const RespCall& call) {
-  resp::Arguments names = call.arguments.subspan(1);
-  for (std::string_view name : names)
-    if (!valid_channel(name)) return call.answer.refuse(no_channel(name));
-  if (!call.subscriber.has_room_for(names))
-    return call.answer.refuse("ERR a connection can subscribe to 10000 channels at most");
-  resp::ReplyWriter out = call.answer.writer();
-  for (std::string_view name : names) {
-    call.subscriber.subscribe(name);
-    out.push(3).bulk("subscribe").bulk(name).integer(int64_t(call.subscriber.count()));
-  }
-  call.answer.send(out);
-}
-
-void unsubscribe(const RespCall& call) {
-  resp::ReplyWriter out = call.answer.writer();
-  RespSubscriber& subscriber = call.subscriber;
-  for (std::string_view name : call.arguments.subspan(1)) {
-    subscriber.unsubscribe(name);
-    out.push(3).bulk("unsubscribe").bulk(name).integer(int64_t(subscriber.count()));
-  }
-  if (call.arguments.size() > 1) return call.answer.send(out);
-  size_t left = subscriber.count();
-  if (left == 0) out.push(3).bulk("unsubscribe").null().integer(0);
-  subscriber.for_each_channel([&](std::string_view name) {
-    out.push(3).bulk("unsubscribe").bulk(name).integer(int64_t(--left));
-  });
-  subscriber.unsubscribe_all();
-  call.answer.send(out);
 }
 
 }  // namespace holdfast::api::run

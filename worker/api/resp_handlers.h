@@ -18,8 +18,21 @@ void ping(const RespCall& call);
 void quit(const RespCall& call);
 void reset(const RespCall& call);
 void select(const RespCall& call);
+
+// resp_subscribe_commands.cc
+void psubscribe(const RespCall& call);
+void punsubscribe(const RespCall& call);
+void ssubscribe(const RespCall& call);
 void subscribe(const RespCall& call);
+void sunsubscribe(const RespCall& call);
 void unsubscribe(const RespCall& call);
+
+// resp_transaction.cc
+void discard(const RespCall& call);
+void exec(const RespCall& call);
+void multi(const RespCall& call);
+void unwatch(const RespCall& call);
+void watch(const RespCall& call);
 
 // resp_commands.cc: what there is
 void command(const RespCall& call);
@@ -40,6 +53,7 @@ void kick_user(const RespCall& call);
 void leave(const RespCall& call);
 void leave_user(const RespCall& call);
 void publish(const RespCall& call);
+void spublish(const RespCall& call);
 void send(const RespCall& call);
 void send_all(const RespCall& call);
 void send_user(const RespCall& call);
@@ -51,6 +65,8 @@ void channels(const RespCall& call);
 void pubsub_channels(const RespCall& call);
 void pubsub_numpat(const RespCall& call);
 void pubsub_numsub(const RespCall& call);
+void pubsub_shardchannels(const RespCall& call);
+void pubsub_shardnumsub(const RespCall& call);
 void session(const RespCall& call);
 void sessions(const RespCall& call);
 void user(const RespCall& call);

@@ -52,10 +52,11 @@ void write_stats(std::string& out, const ApiContext& context) {
   const shm::Segment& segment = *context.segment;
   fmt::format_to(std::back_inserter(out),
                  "total_connections_received:{}\r\ntotal_commands_processed:{}\r\n"
-                 "pubsub_channels:{}\r\npubsub_patterns:0\r\n",
+                 "pubsub_channels:{}\r\npubsub_patterns:{}\r\n",
                  total(segment, &shm::StatsBlock::connections_accepted),
                  total(segment, &shm::StatsBlock::api_requests),
-                 total(segment, &shm::StatsBlock::channels_local));
+                 total(segment, &shm::StatsBlock::channels_local),
+                 total(segment, &shm::StatsBlock::resp_patterns));
 }
 
 void write_holdfast(std::string& out, const ApiContext& context) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "worker/api/resp_handlers.h"
+#include "worker/hub.h"
 #include "worker/resp/glob.h"
 
 namespace holdfast::api::run {
@@ -74,10 +75,8 @@ class Numsub {
   bool partial_ = false;
 };
 
-}  // namespace
-
-// [pattern]: names with somebody. Only those that begin as the pattern does are asked for.
-void pubsub_channels(const RespCall& call) {
+// [pattern]: names of a kind with somebody. Only those that begin as the pattern does are asked for.
+void list_names(const RespCall& call, NameKind kind) {
   if (call.arguments.size() > 3)
     return call.answer.refuse(
         fmt::format("ERR unknown subcommand or wrong number of arguments for {}. Try PUBSUB HELP.",
@@ -87,30 +86,57 @@ void pubsub_channels(const RespCall& call) {
     return call.answer.refuse(fmt::format("ERR a pattern has {} bytes at most", kMaxChannelBytes));
   Command command{.op = Op::list_channels,
                   .page = {.limit = kMaxNames, .prefix = resp::glob_prefix(pattern)}};
+  if (kind != NameKind::channel) command.channels.push_back(reserved_name(kind, {}));
   call.context.router->execute(command, [answer = call.answer, pattern](CommandResult&& result) {
     answer_channels(answer, pattern, result);
   });
 }
 
-void pubsub_numsub(const RespCall& call) {
+void count_subscribers(const RespCall& call, NameKind kind) {
   resp::Arguments names = call.arguments.subspan(2);
   if (names.empty()) return call.answer.send(call.answer.writer().array(0));
   if (names.size() > kMaxNumsub)
-    return call.answer.refuse(
-        fmt::format("ERR PUBSUB NUMSUB takes {} channels at most", kMaxNumsub));
+    return call.answer.refuse(fmt::format("ERR PUBSUB {} takes {} channels at most",
+                                          kind == NameKind::shard ? "SHARDNUMSUB" : "NUMSUB",
+                                          kMaxNumsub));
   auto asked = std::make_shared<Numsub>(call.answer, names);
   for (size_t i = 0; i < names.size(); ++i) {
     if (!valid_channel(names[i])) {  // nobody is in it
       asked->settle(i, {});
       continue;
     }
-    call.context.router->execute(Command{.op = Op::list_members, .channels = {asked->name(i)}},
+    std::string name = asked->name(i);
+    if (kind == NameKind::shard) name = reserved_name(kind, name);
+    call.context.router->execute(Command{.op = Op::list_members, .channels = {std::move(name)}},
                                  [asked, i](CommandResult&& result) { asked->settle(i, result); });
   }
 }
 
+}  // namespace
+
+void pubsub_channels(const RespCall& call) {
+  list_names(call, NameKind::channel);
+}
+void pubsub_shardchannels(const RespCall& call) {
+  list_names(call, NameKind::shard);
+}
+void pubsub_numsub(const RespCall& call) {
+  count_subscribers(call, NameKind::channel);
+}
+void pubsub_shardnumsub(const RespCall& call) {
+  count_subscribers(call, NameKind::shard);
+}
+
+// Different ones, of all workers.
 void pubsub_numpat(const RespCall& call) {
-  call.answer.integer(0);
+  Command command{.op = Op::list_channels,
+                  .channels = {reserved_name(NameKind::pattern, {})},
+                  .page = {.limit = kMaxNames}};
+  call.context.router->execute(command, [answer = call.answer](CommandResult&& result) {
+    if (is_partial(result)) return answer.refuse(kPartial);
+    if (result.more) return answer.refuse(fmt::format("ERR more than {} patterns", kMaxNames));
+    answer.integer(result.names.size());
+  });
 }
 
 }  // namespace holdfast::api::run

@@ -11,6 +11,7 @@
 #include "worker/api/json_command.h"
 #include "worker/api/resp_handlers.h"
 #include "worker/api/settle.h"
+#include "worker/hub.h"
 #include "worker/session.h"
 
 namespace holdfast::api::run {
@@ -179,6 +180,14 @@ void push_to(const RespCall& call, Op op) {
 
 void publish(const RespCall& call) {
   push_to<add_channel>(call, Op::publish);
+}
+// To the sharded channel, and to the sessions in the channel of that name.
+void spublish(const RespCall& call) {
+  Command command{.op = Op::publish, .sharded = true};
+  Error error = add_channel(command, call.arguments[1]);
+  if (!error) error = add_message(call, command, call.arguments[2]);
+  if (!error) command.channels.push_back(reserved_name(NameKind::shard, call.arguments[1]));
+  execute_or_refuse(call, command, error);
 }
 void send(const RespCall& call) {
   push_to<add_session>(call, Op::send);

@@ -1,5 +1,7 @@
 #include "worker/fcgi/connection.h"
 
+#include "conf/server_address.h"
+
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -175,6 +177,7 @@ bool Connection::reusable() const {
 void Connection::attempt() {
   const conf::Address& to = address();
   io_.reset();
+  if (conf::is_name(to)) return refuse(EHOSTUNREACH);  // not looked up yet, or not found
   fd_.reset(socket(to.raw.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_) return lacks_resources(errno) ? wait_and_retry(Phase::no_socket, errno) : refuse(errno);
   io_.emplace(shared_.loop, fd_.get(), *this, Call<&Connection::on_ready>{});

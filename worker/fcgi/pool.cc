@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/process_clock.h"
@@ -91,6 +92,7 @@ Pool::Impl::Impl(Loop& loop, const conf::Backend& backend, Share share, shm::Sta
 
 Pool::Impl::~Impl() {
   HF_CHECK(!delivering_);
+  if (lookups_ != nullptr) lookups_->forget(*this);
   stats_.backend_queued.sub(queue_.size());
 }
 
@@ -143,6 +145,7 @@ void Pool::Impl::forget(const Caller* caller, uint64_t ticket) {
 void Pool::Impl::tick(uint64_t at_ms) {
   last_tick_ms_ = std::max(at_ms, now_ms());
   others_wait_ = others_waiting_();
+  look_up_names();
   // A connection's tick may retire and add others; retired ones live until the turn ends.
   std::vector<Connection*> all;
   for (const auto& connection : connections_) all.push_back(connection.get());
@@ -166,15 +169,23 @@ void Pool::Impl::on_open(Connection& connection) {
   count_sent(connection.exchange());
 }
 
+// A request that no server has been sent a byte of goes on to each that nothing is known against.
+bool Pool::Impl::may_try_all(Connection& connection, int error, size_t other) const {
+  return !connection.exchange().counted && !lacks_resources(error) &&
+         !choice_.down_for(other, now_ms(), 0);
+}
+
 void Pool::Impl::on_refused(Connection& connection, int error, bool in_time) {
   size_t server = connection.server();
   if (!lacks_resources(error)) choice_.failed(server, now_ms());
+  name_failed(server);
   if (uint64_t n = refused_gate_.pass()) {
     log_warn("backend server not reached backend={} server={} times={}: {}; is it running?",
              backend_.name, server_name(server), n, std::strerror(error));
   }
+  std::optional<size_t> other = choice_.best_ready(now_ms(), server);
   bool elsewhere =
-      choice_.best_ready(now_ms(), server).has_value() && !connection.exchange().retried;
+      other && (!connection.exchange().retried || may_try_all(connection, error, *other));
   bool hope = in_time && !choice_.down_for(server, now_ms(), backend_.connect_timeout_ms);
   if (hope && !elsewhere) return;  // the connection tries again
   ExchangePtr exchange = take_from(connection);
@@ -362,6 +373,10 @@ Pool::~Pool() = default;
 bool Pool::submit(Request request) {
   return impl_->submit(std::move(request));
 }
+void Pool::look_up_with(Lookups& lookups) {
+  impl_->look_up_with(lookups);
+}
+
 void Pool::forget(const Caller* caller, uint64_t ticket) {
   impl_->forget(caller, ticket);
 }

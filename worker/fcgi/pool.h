@@ -98,6 +98,7 @@
 #include "base/fd.h"
 #include "conf/config.h"
 #include "shm/stats.h"
+#include "worker/fcgi/lookups.h"
 #include "worker/handover/fcgi_records.h"
 
 namespace holdfast::fcgi {
@@ -164,6 +165,9 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
+  // Servers with a name are looked up there, from the next tick on, every resolve_every and when one cannot be reached.
+  // `lookups` outlives the pool.
+  void look_up_with(Lookups& lookups);
   // False: the queue is full; nothing was taken, counted as backend.overloaded.
   bool submit(Request request);
   // The caller of `ticket` goes away; its request goes on, its answer is thrown away.

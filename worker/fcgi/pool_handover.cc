@@ -1,6 +1,7 @@
 // A pool moves to another process: what is under way with its connection, the rest as it stands.
 #include <algorithm>
 
+#include "conf/server_address.h"
 #include "worker/fcgi/pool_impl.h"
 
 namespace holdfast::fcgi {
@@ -48,7 +49,7 @@ std::vector<std::pair<CarriedRecord, int>> Pool::Impl::carried() const {
 size_t Pool::Impl::server_at(const std::string& address) {
   for (size_t i = 0; i < servers_.size(); ++i)
     if (servers_[i].address.text == address) return i;
-  std::optional<conf::Address> parsed = conf::parse_address(address);
+  std::optional<conf::Address> parsed = conf::parse_server_address(address);
   if (!parsed) return SIZE_MAX;
   servers_.push_back({*std::move(parsed), 0});
   choice_.add(0);

@@ -25,7 +25,7 @@
 
 namespace holdfast::fcgi {
 
-struct Pool::Impl final : ConnectionOwner {
+struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
   Impl(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBlock& stats,
        std::function<bool()> others_waiting);
   ~Impl();
@@ -34,6 +34,8 @@ struct Pool::Impl final : ConnectionOwner {
   void forget(const Caller* caller, uint64_t ticket);
   void tick(uint64_t at_ms);
   void keep_no_connections();
+  // pool_names.cc: servers that have a name
+  void look_up_with(Lookups& lookups);
   // pool_handover.cc
   void settle();
   PoolRecord save() const;
@@ -44,6 +46,17 @@ struct Pool::Impl final : ConnectionOwner {
   size_t queued() const { return queue_.size(); }
 
  private:
+  // A server of the configuration whose address is a name's. What stands at its place in servers_ has the first address,
+  // and servers of their own have the others.
+  struct Name {
+    size_t server;
+    std::string text;
+    unsigned weight;
+    std::vector<size_t> others = {};  // in servers_; a weight of 0 there: not now
+    bool asked = false;
+    uint64_t due_ms = 0;       // when it is looked up again
+    uint64_t earliest_ms = 0;  // not before, whatever fails
+  };
   struct Done {
     ExchangePtr exchange;
     Answer answer;
@@ -88,6 +101,13 @@ struct Pool::Impl final : ConnectionOwner {
   void retire(Connection& connection, bool answered = false);
   ExchangePtr take_from(Connection& connection);
 
+  // pool_names.cc
+  void look_up_names();
+  void name_failed(size_t server);
+  void on_addresses(size_t which, std::vector<conf::Address>&& found) override;
+  void use_addresses(Name& name, std::vector<conf::Address>&& found);
+  size_t spare_server(const Name& name);
+
   // pool_handover.cc
   size_t server_at(const std::string& address);
   ExchangePtr make_exchange(ExchangeRecord&& record, Caller* caller);
@@ -96,6 +116,7 @@ struct Pool::Impl final : ConnectionOwner {
   bool enqueue(ExchangePtr exchange);
   void enter(Exchange& exchange);
   void leave(Exchange& exchange);
+  bool may_try_all(Connection& connection, int error, size_t other) const;
   void retry(ExchangePtr exchange, size_t server);
   void end_queued_too_long();
   void complete(ExchangePtr exchange, size_t server, std::string output, uint8_t said);
@@ -134,6 +155,8 @@ struct Pool::Impl final : ConnectionOwner {
   bool delivering_ = false;   // or must not, inside submit()
   bool running_queue_ = false;
   std::vector<Seen> seen_;  // as servers_
+  std::vector<Name> names_;
+  Lookups* lookups_ = nullptr;
   LogGate refused_gate_, failed_gate_, queue_gate_;
 };
 

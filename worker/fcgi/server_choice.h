@@ -25,6 +25,8 @@ class ServerChoice {
   explicit ServerChoice(const std::vector<conf::BackendServer>& servers);
 
   void add(unsigned weight) { servers_.push_back({.weight = weight}); }
+  unsigned weight(size_t server) const { return servers_[server].weight; }
+  void set_weight(size_t server, unsigned weight) { servers_[server].weight = weight; }
   // The best server without a back-off, other than `avoid`; empty where there is none.
   std::optional<size_t> best_ready(uint64_t now_ms, std::optional<size_t> avoid = {});
   // best_ready() without `avoid`, else with it, else the server whose back-off ends first.

@@ -85,7 +85,7 @@ template <class Archive>
 void fields(Archive& a, Backend& r) {
   auto& [name, servers, script_filename, document_root, params, event_connect, event_close,
          max_connections, connect_timeout_ms, read_timeout_ms, queue, max_response, order,
-         keep_alive, keep_alive_patience_ms, close_retry_ms] = r;
+         keep_alive, keep_alive_patience_ms, resolve_every_ms, close_retry_ms] = r;
   a(1, name);
   a(2, servers);
   a(3, script_filename);
@@ -102,6 +102,7 @@ void fields(Archive& a, Backend& r) {
   a(14, close_retry_ms);
   a(15, keep_alive);
   a(16, keep_alive_patience_ms);
+  a(17, resolve_every_ms);
 }
 
 }  // namespace holdfast::conf

@@ -28,6 +28,8 @@ class HeaderScan {
 
   Failure take(char c, Found* found) {
     *found = Found::more;
+    if (first_line_ && !in_line_)
+      if (Failure failure = other_protocol(c)) return failure;
     if (previous_ == '\r' && c != '\n') return {400, "CR without LF in the header"};
     if (c == '\n') return end_line(found);
     if (c != '\r' && is_control_char(c)) return {400, "control character in the header"};
@@ -45,6 +47,14 @@ class HeaderScan {
   }
 
  private:
+  // What was meant for another port, by its first byte. (The last one: PROXY's second version, behind what are empty lines.)
+  static Failure other_protocol(char c) {
+    if (c == '\x16') return {400, "this is TLS, and the listener speaks plain HTTP: it has no tls"};
+    if (c == '*' || c == '$')
+      return {400, "this is RESP (a Redis client), and the listener speaks HTTP"};
+    if (c == '\0') return {400, "this is a PROXY header, and the listener expects none"};
+    return {};
+  }
   Failure end_line(Found* found) {
     if (previous_ != '\r') return {400, "LF without CR in the header"};
     previous_ = '\n';

@@ -68,6 +68,8 @@ class HeaderParser final : public beast::http::basic_parser<true> {
 // Before Beast sees the header: it answers every version problem alike.
 Failure judge_version(std::string_view head) {
   std::string_view line = head.substr(0, head.find("\r\n"));
+  if (line.starts_with("PROXY "))
+    return {400, "this is a PROXY header, and the listener expects none"};
   size_t blank = line.rfind(' ');
   std::string_view version = blank == line.npos ? std::string_view() : line.substr(blank + 1);
   auto digit = [&](size_t i) { return version[i] >= '0' && version[i] <= '9'; };

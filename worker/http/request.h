@@ -61,13 +61,12 @@ struct RequestLimits {
 // Invariants
 //   I1  Any division of the same bytes gives the same requests.
 //   I2  Nothing behind a request is consumed with it: the rest is the next request's or, after an
-//   upgrade, not HTTP.
-//       (An empty line before a request belongs to that request; RFC 9112 section 2.2.)
+//       upgrade, not HTTP. (An empty line before a request belongs to that request; RFC 9112 section
+//       2.2.)
 //   I3  Memory: at most max_header_bytes while the header is incomplete, at most max_body more
-//   after it, and of the
-//       body only for what has come.
+//       after it, and of the body only for what has come.
 //   I4  Until its header is whole a request is nothing but its raw bytes: Beast gets whole headers
-//   only.
+//       only.
 class RequestReader {
  public:
   enum class Status : uint8_t {

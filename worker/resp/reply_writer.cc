@@ -46,9 +46,13 @@ ReplyWriter& ReplyWriter::map(size_t size) {
   return version_ == 3 ? number('%', int64_t(size)) : array(2 * size);
 }
 
-std::string message_head(std::string_view channel, size_t message_bytes, int version) {
+std::string message_head(const Place& place, size_t message_bytes, int version) {
   ReplyWriter head(version);
-  head.push(3).bulk("message").bulk(channel);
+  if (place.pattern.empty())
+    head.push(3).bulk(place.shard ? "smessage" : "message");
+  else
+    head.push(4).bulk("pmessage").bulk(place.pattern);
+  head.bulk(place.channel);
   std::string bytes(head.bytes());
   bytes += '$';
   bytes += std::to_string(message_bytes);

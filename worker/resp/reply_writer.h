@@ -45,7 +45,13 @@ class ReplyWriter {
   std::string out_;
 };
 
-// What a subscriber of `channel` gets before a message of so many bytes; behind it comes CR LF.
-std::string message_head(std::string_view channel, size_t message_bytes, int version);
+// Where a message comes from, as its subscriber sees it.
+struct Place {
+  std::string_view channel;
+  std::string_view pattern = {};  // not "": it came because the channel's name fits
+  bool shard = false;             // a channel of SSUBSCRIBE
+};
+// What a subscriber gets before a message of so many bytes; behind it comes CR LF.
+std::string message_head(const Place& place, size_t message_bytes, int version);
 
 }  // namespace holdfast::resp

@@ -41,7 +41,11 @@ Status read_number(std::string_view bytes, size_t* at, int64_t* value) {
 
 Status RequestReader::read(std::string_view bytes, const Bounds& bounds) {
   started_ = !bytes.empty();
-  if (status_ == Status::need_more && started_)
+  if (status_ == Status::need_more && skipping()) {
+    started_ = true;
+    at_ = 0;
+    status_ = skip_on(bytes);
+  } else if (status_ == Status::need_more && started_)
     status_ = bytes[0] == '*' ? read_array(bytes, bounds) : read_line(bytes, bounds);
   if (status_ == Status::complete) show(in_words_ ? std::string_view(words_) : bytes);
   return status_;
@@ -62,6 +66,7 @@ void RequestReader::next() {
   started_ = false;
   at_ = searched_ = 0;
   missing_ = bulk_ = kUnknown;
+  skip_ = {};
   error_.clear();
 }
 
@@ -95,10 +100,15 @@ Status RequestReader::read_count(std::string_view bytes, const Bounds& bounds) {
   Status status = read_number(bytes, &at, &count);
   if (status == Status::error) return fail("invalid multibulk length");
   if (status == Status::need_more) return status;
-  if (count > int64_t{kMaxArguments}) return fail("invalid multibulk length");
+  if (count > int64_t{kMaxSkippedArguments})
+    return fail("invalid multibulk length: a request has " + std::to_string(kMaxArguments) +
+                " arguments at most");
   if (bounds.stranger && count > int64_t{kMaxStrangerArguments})
     return fail("unauthenticated multibulk length");
   at_ = at;
+  count_ = uint64_t(std::max(count, int64_t{0}));
+  if (count > int64_t{kMaxArguments})  // I3
+    return begin_skip({.arguments = count_, .missing = count_, .bytes = at}, bytes);
   missing_ = std::max(count, int64_t{0});
   return missing_ == 0 ? Status::empty : Status::complete;
 }
@@ -110,12 +120,18 @@ Status RequestReader::read_bulk_length(std::string_view bytes, const Bounds& bou
   int64_t length = 0;
   Status status = read_number(bytes, &at, &length);
   if (status == Status::need_more) return status;
-  // With its CR LF it must end within the request's bound. // I2
-  if (status == Status::error || length < 0 || at + 2 > bounds.request_bytes ||
-      uint64_t(length) > bounds.request_bytes - at - 2)
-    return fail("invalid bulk length");
+  if (status == Status::error || length < 0) return fail("invalid bulk length");
   if (bounds.stranger && length > int64_t{kMaxStrangerBulkBytes})
     return fail("unauthenticated bulk length");
+  // With its CR LF it must end within the request's bound. // I2
+  if (at + 2 > bounds.request_bytes || uint64_t(length) > bounds.request_bytes - at - 2) {
+    if (bounds.stranger) return fail("invalid bulk length");
+    return begin_skip({.arguments = count_,
+                       .missing = uint64_t(missing_),
+                       .bytes = at_,
+                       .bound = bounds.request_bytes},
+                      bytes);
+  }
   at_ = at;
   bulk_ = length;
   return Status::complete;
@@ -132,6 +148,69 @@ Status RequestReader::read_bulk(std::string_view bytes) {
   at_ += size + 2;
   bulk_ = kUnknown;
   --missing_;
+  return Status::complete;
+}
+
+// ---- passing over
+
+void RequestReader::go_on_with(const Skip& skip) {
+  skip_ = skip;
+  started_ = true;
+}
+
+// From at_ on, where the length of an argument begins.  // I3
+Status RequestReader::begin_skip(const Skip& skip, std::string_view bytes) {
+  skip_ = skip;
+  places_ = {};
+  return skip_on(bytes);
+}
+
+Status RequestReader::skip_on(std::string_view bytes) {
+  while (skip_.missing > 0) {
+    Status status = skip_.left == 0 ? skip_length(bytes) : skip_bulk(bytes);
+    if (status != Status::complete) return status;
+  }
+  error_ = skip_.bound == 0 ? "a request of " + std::to_string(skip_.arguments) + " arguments; " +
+                                  std::to_string(kMaxArguments) + " are taken"
+                            : "a request of " + std::to_string(skip_.bytes) + " bytes; " +
+                                  std::to_string(skip_.bound) + " are taken (max_body)";
+  return Status::too_long;
+}
+
+Status RequestReader::skip_length(std::string_view bytes) {
+  if (at_ == bytes.size()) return Status::need_more;
+  if (bytes[at_] != '$') return fail(std::string("expected '$', got '") + bytes[at_] + '\'');
+  size_t at = at_ + 1;
+  int64_t length = 0;
+  Status status = read_number(bytes, &at, &length);
+  if (status == Status::need_more) return status;
+  if (status == Status::error || length < 0) return fail("invalid bulk length");
+  skip_.bytes += at - at_;
+  if (uint64_t(length) + 2 > kMaxSkippedBytes - std::min(skip_.bytes, kMaxSkippedBytes))
+    return fail(skip_.bound == 0 ? "invalid multibulk length: a request has " +
+                                       std::to_string(kMaxArguments) + " arguments at most"
+                                 : "invalid bulk length: a request has " +
+                                       std::to_string(skip_.bound) + " bytes at most (max_body)");
+  at_ = at;
+  skip_.left = uint64_t(length) + 2;
+  skip_.bytes += skip_.left;
+  return Status::complete;
+}
+
+Status RequestReader::skip_bulk(std::string_view bytes) {
+  if (skip_.left > 2) {
+    size_t some = size_t(std::min<uint64_t>(bytes.size() - at_, skip_.left - 2));
+    at_ += some;
+    skip_.left -= some;
+  }
+  while (skip_.left > 0 && skip_.left <= 2 && at_ < bytes.size()) {
+    if (bytes[at_] != (skip_.left == 2 ? '\r' : '\n'))
+      return fail("bulk string without CRLF at its end");
+    ++at_;
+    --skip_.left;
+  }
+  if (skip_.left > 0) return Status::need_more;
+  --skip_.missing;
   return Status::complete;
 }
 

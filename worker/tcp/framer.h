@@ -6,13 +6,11 @@
 // Invariants
 //   I1  feed() with any division of the same bytes gives the same messages.
 //   I2  A length is judged before memory is taken; memory held between calls is at most one
-//   unfinished message, never
-//       more than max_message plus the header (length) or the delimiter, and only for bytes that
-//       have come. max_message bounds what the sink gets: with strip the message, else the whole
-//       frame.
+//       unfinished message, never more than max_message plus the header (length) or the delimiter,
+//       and only for bytes that have come. max_message bounds what the sink gets: with strip the
+//       message, else the whole frame.
 //   I3  After an error the framer is done: it takes nothing and answers the same error. After a
-//   sink's `false` it is
-//       done too, without error.
+//       sink's `false` it is done too, without error.
 #pragma once
 
 #include <cstdint>

@@ -56,6 +56,18 @@ foreach (Gateway::RESP as $kind) {
         $redis->close();
     });
 
+    test("redis by $kind: a transaction", function () use ($gateway, $kind): void {
+        $redis = redis_client($gateway, $kind);
+        $client = $gateway->connect('/ws?channel=green');
+        same([1, 1], $redis->multi()->publish('green', 'one')->publish('green', 'two')->exec(), 'answers');
+        same(['one', 'two'], [$client->text(), $client->text()], 'messages');
+        $redis->multi()->publish('green', 'never');
+        same(true, $redis->discard(), 'discard');
+        same(1, $redis->publish('green', 'three'), 'behind it');
+        same('three', $client->text(), 'what was discarded is not sent');
+        $redis->close();
+    });
+
     test("redis by $kind: a subscriber gets what anybody publishes", function () use ($gateway, $kind): void {
         $output = (new TempDir())->path . '/messages';
         $program = dirname(__DIR__) . '/redis_subscriber.php';

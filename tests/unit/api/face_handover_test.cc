@@ -529,7 +529,7 @@ TEST_F(RespHandover, CommandsComeToTheSame) {
   expect_told_the_same("PING\r\n*2\r\n$4\r\nECHO\r\n$3\r\na\r\n\r\n\r\n*0\r\nHF.JOIN c " + id +
                            "\r\nPUBLISH c "
                            "one\r\n*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$3\r\ntwo\r\nHF.LEAVE c " +
-                           id + "\r\nPUBLISH c no\r\nMULTI\r\nPUBLISH\r\nHF.SEND " + id +
+                           id + "\r\nPUBLISH c no\r\nNOSUCH\r\nPUBLISH\r\nHF.SEND " + id +
                            " \"th\\x72ee\"\r\nPUBSUB CHANNELS\r\nQUIT\r\nPING\r\n",
                        [](Told told) {
                          EXPECT_EQ(told.heard, "one\ntwo\nthree\n");
@@ -560,9 +560,43 @@ TEST_F(RespHandover, SubscriptionsComeToTheSameInBothVersions) {
                              "UNSUBSCRIBE zz a\r\nUNSUBSCRIBE\r\nPUBLISH a no\r\n"
                              "SUBSCRIBE a c\r\nQUIT\r\n",
                          [&](Told told) {
-                           EXPECT_EQ(told.counted["messages"], hello.empty() ? 0u : 1u);
+                           EXPECT_EQ(told.counted["messages"], hello.empty() ? 0u : 2u);
                            return without_id(std::move(told));
                          });
+}
+
+TEST_F(RespHandover, PatternsAndShardedChannelsComeToTheSame) {
+  expect_told_the_same(
+      "HELLO 3\r\nPSUBSCRIBE a* b*\r\nSSUBSCRIBE a\r\nPUBLISH ab 1\r\nSPUBLISH a 2\r\n"
+      "PUNSUBSCRIBE a*\r\nPUBLISH ab no\r\nPUBLISH ba 3\r\nSUNSUBSCRIBE\r\nSPUBLISH a no\r\n"
+      "PUBSUB NUMPAT\r\nQUIT\r\n",
+      [](Told told) {
+        EXPECT_EQ(told.counted["messages"], 3u);
+        return without_id(std::move(told));
+      });
+}
+
+TEST_F(RespHandover, WhatIsQueuedIsCarriedOutByTheSuccessor) {
+  std::string id = session_id();
+  expect_told_the_same("MULTI\r\nHF.JOIN c " + id +
+                           "\r\nPUBLISH c one\r\nEXEC\r\nPUBLISH c two\r\n" +
+                           "MULTI\r\nPUBLISH c no\r\nNOSUCH\r\nPUBLISH c no\r\nEXEC\r\n" +
+                           "MULTI\r\nPUBLISH c no\r\nDISCARD\r\nMULTI\r\nPUBLISH c no\r\nQUIT\r\n",
+                       [](Told told) {
+                         EXPECT_EQ(told.heard, "one\ntwo\n");
+                         return told;
+                       });
+}
+
+TEST_F(RespHandover, WhatIsPassedOverStaysSo) {
+  api_.max_body = 100;
+  expect_told_the_same("PING\r\n*3\r\n$7\r\nPUBLISH\r\n$120\r\n" + std::string(120, 'x') +
+                           "\r\n$1\r\ny\r\nHF.SENDALL z\r\nQUIT\r\n",
+                       [](Told told) {
+                         EXPECT_EQ(told.heard, "z\n");
+                         EXPECT_EQ(told.counted["bad input"], 0u);
+                         return told;
+                       });
 }
 
 TEST_F(RespHandover, AStreamThatMakesNoSenseEndsIt) {

@@ -62,7 +62,8 @@ TEST_F(RespFaceOf, EveryRowOfTheTableCanBeFoundAndDoesSomething) {
 }
 
 TEST_F(RespFaceOf, ChangesOfTheConnectionWaitForEarlierAnswers) {
-  for (std::string_view request : {"SUBSCRIBE a", "UNSUBSCRIBE", "HELLO 3", "RESET", "QUIT"}) {
+  for (std::string_view request : {"SUBSCRIBE a", "PSUBSCRIBE a", "SSUBSCRIBE a", "UNSUBSCRIBE",
+                                   "PUNSUBSCRIBE", "SUNSUBSCRIBE", "HELLO 3", "RESET", "QUIT"}) {
     router.hold = true;
     RespLine client(context);
     EXPECT_EQ(client.say("PUBLISH x 1\r\n" + line(request)), "") << request;
@@ -108,8 +109,18 @@ TEST_F(RespFaceOf, ALostStreamEndsWithItsErrorBehindWhatWasGood) {
 TEST_F(RespFaceOf, ARequestIsBoundedByMaxBody) {
   api.max_body = 1000;
   RespLine client(context);
-  EXPECT_EQ(client.say("*2\r\n$7\r\nPUBLISH\r\n$990\r\n"),
-            "-ERR Protocol error: invalid bulk length\r\n");
+  std::string request = "*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$990\r\n";
+  EXPECT_EQ(client.say("PING\r\n" + request), "+PONG\r\n");
+  EXPECT_TRUE(client.face->in_request());
+  std::string answer = "-ERR a request of 1022 bytes; 1000 are taken (max_body)\r\n";
+  EXPECT_EQ(client.say(std::string(990, 'x') + "\r\nPING\r\n"), answer + "+PONG\r\n");
+  EXPECT_FALSE(client.face->in_request());
+  EXPECT_EQ(router.seen.size(), 0u);
+  EXPECT_EQ(stats().api_errors.get(), 1u);
+  EXPECT_EQ(client.say("*1\r\n$99999999\r\n"),
+            "-ERR Protocol error: invalid bulk length: a request has 1000 bytes at most "
+            "(max_body)\r\n");
+  EXPECT_TRUE(client.ended);
 }
 
 TEST_F(RespFaceOf, ABrowserIsTurnedAwayBeforeItsBody) {
@@ -118,11 +129,29 @@ TEST_F(RespFaceOf, ABrowserIsTurnedAwayBeforeItsBody) {
     router.seen.clear();
     RespLine client(context);
     std::string answer = client.say(std::string(head) + "\r\nPUBLISH a b\r\n");
-    EXPECT_TRUE(answer.ends_with("-ERR this is not HTTP\r\n")) << answer;
+    EXPECT_TRUE(answer.ends_with(
+        "-ERR this is HTTP, and the listener speaks RESP (it is for Redis clients)\r\n"))
+        << answer;
     EXPECT_TRUE(client.ended);
     EXPECT_TRUE(router.seen.empty());
   }
   EXPECT_EQ(stats().api_bad_input.get(), 3u);
+}
+
+TEST_F(RespFaceOf, WhatWasMeantForAnotherPortIsNamed) {
+  using std::literals::operator""sv;
+  const std::pair<std::string_view, std::string_view> kCases[] = {
+      {"GET /v1/stats HTTP/1.1\r\n", "this is HTTP, "},
+      {"\x16\x03\x01\x02\x00\x01"sv, "this is TLS, "},
+      {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "this is a PROXY header, "},
+      {"\r\n\r\n\0\r\nQUIT\n"sv, "this is a PROXY header, "},
+  };
+  for (const auto& [bytes, named] : kCases) {
+    RespLine client(context);
+    std::string answer = client.say(bytes);
+    EXPECT_TRUE(answer.starts_with("-ERR " + std::string(named))) << answer;
+    EXPECT_TRUE(client.ended);
+  }
 }
 
 TEST_F(RespFaceOf, QuitEndsItWithItsAnswer) {

@@ -80,17 +80,25 @@ class RespTest : public ApiTest {
     void execute(const Command& command, CommandDone done) override {
       uint64_t reached = 0;
       if (command.op == Op::publish)
-        for (const std::string& name : command.channels) reached += publish(name, command.data);
+        for (const std::string& name : command.channels)
+          reached += publish(name, command.data, command.sharded);
       if (!fixed) next_result.delivered = reached;
       FakeRouter::execute(command, std::move(done));
     }
-    uint64_t publish(std::string_view name, std::string_view data) {
+    uint64_t publish(std::string_view name, std::string_view data, bool sharded = false) {
       const Channel* channel = hub_.find(name);
-      if (channel == nullptr) return 0;
       Payload payload(data, false);
       uint64_t reached = 0;
-      for (const Channel::Member& m : channel->subscribers)
-        reached += m.subscriber().published(channel->name, payload, Urgency::bulk) ? 1 : 0;
+      if (channel != nullptr && (!sharded || kind_of(name) == NameKind::shard))
+        for (const Channel::Member& m : channel->subscribers)
+          reached += m.subscriber().published(channel->name, payload, Urgency::bulk) ? 1 : 0;
+      if (sharded) return reached;
+      hub_.for_each_pattern_of(name, [&](const Channel& pattern) {
+        for (const Channel::Member& m : pattern.subscribers)
+          reached += m.subscriber().matched(plain_name(pattern.name), name, payload, Urgency::bulk)
+                         ? 1
+                         : 0;
+      });
       return reached;
     }
     bool fixed = false;  // next_result is what the test has said

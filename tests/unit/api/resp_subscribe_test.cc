@@ -79,6 +79,87 @@ TEST_F(RespSubscribe, InVersion3IsAnsweredAsRedisDoes) {
   EXPECT_TRUE(client.ended);
 }
 
+// The words of redis-server 7: pmessage and smessage, and counts of channels and patterns together, of sharded channels alone.
+TEST_F(RespSubscribe, PatternsAndShardedChannelsAreAnsweredAsRedisDoes) {
+  expect_transcript({
+      {"PSUBSCRIBE n* ?x n*\r\n",
+       "*3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:1\r\n*3\r\n$10\r\npsubscribe\r\n$2\r\n?x\r\n:2\r\n"
+       "*3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:2\r\n"},
+      {"SUBSCRIBE news\r\n", "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:3\r\n"},
+      {"SSUBSCRIBE s\r\n", "*3\r\n$10\r\nssubscribe\r\n$1\r\ns\r\n:1\r\n"},
+      {"PUBLISH a b\r\n",
+       "-ERR Can't execute 'publish': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+       "are allowed in this context\r\n"},
+      {"UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:2\r\n"},
+      {"UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:2\r\n"},
+      {"PUNSUBSCRIBE zz\r\n", "*3\r\n$12\r\npunsubscribe\r\n$2\r\nzz\r\n:2\r\n"},
+      {"PUNSUBSCRIBE ?x\r\n", "*3\r\n$12\r\npunsubscribe\r\n$2\r\n?x\r\n:1\r\n"},
+      {"PUNSUBSCRIBE\r\n", "*3\r\n$12\r\npunsubscribe\r\n$2\r\nn*\r\n:0\r\n"},
+      {"PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n"},
+      {"SUNSUBSCRIBE\r\n", "*3\r\n$12\r\nsunsubscribe\r\n$1\r\ns\r\n:0\r\n"},
+      {"SUNSUBSCRIBE\r\n", "*3\r\n$12\r\nsunsubscribe\r\n$-1\r\n:0\r\n"},
+      {"PING\r\n", "+PONG\r\n"},
+  });
+}
+
+TEST_F(RespSubscribe, WhoHasAChannelAndItsPatternGetsBoth) {
+  RespLine two(context), three(context);
+  two.say("SUBSCRIBE news\r\nPSUBSCRIBE n* *s\r\n");
+  three.say("HELLO 3\r\nPSUBSCRIBE n*\r\n");
+  EXPECT_EQ(answer_of("PUBLISH news hi\r\n"), ":4\r\n");
+  std::string rest = "$4\r\nnews\r\n$2\r\nhi\r\n";
+  EXPECT_EQ(two.take(), "*3\r\n$7\r\nmessage\r\n" + rest + "*4\r\n$8\r\npmessage\r\n$2\r\n*s\r\n" +
+                            rest + "*4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n" + rest);
+  EXPECT_EQ(three.take(), ">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n" + rest);
+  EXPECT_EQ(answer_of("PUBLISH other hi\r\n"), ":0\r\n");
+  EXPECT_EQ(stats().resp_patterns.get(), 3u);
+  EXPECT_EQ(stats().subscriptions.get(), 1u);
+  EXPECT_EQ(stats().channels_local.get(), 1u);
+  EXPECT_TRUE(segment.filter().maybe_member(1, kAnyPattern));
+  two.say("RESET\r\n");
+  EXPECT_TRUE(segment.filter().maybe_member(1, kAnyPattern));
+  three.say("PUNSUBSCRIBE\r\n");
+  EXPECT_FALSE(segment.filter().maybe_member(1, kAnyPattern));
+  EXPECT_FALSE(hub.has_patterns());
+  EXPECT_EQ(stats().resp_patterns.get(), 0u);
+  EXPECT_EQ(stats().resp_subscribers.get(), 0u);
+}
+
+TEST_F(RespSubscribe, ShardedChannelsAreApart) {
+  RespLine plain(context), sharded(context), pattern(context);
+  plain.say("SUBSCRIBE a\r\n");
+  sharded.say("HELLO 3\r\nSSUBSCRIBE a\r\n");
+  pattern.say("PSUBSCRIBE *\r\n");
+  EXPECT_EQ(answer_of("SPUBLISH a s\r\n"), ":1\r\n");
+  EXPECT_EQ(answer_of("PUBLISH a p\r\n"), ":2\r\n");
+  EXPECT_EQ(plain.take(), "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\np\r\n");
+  EXPECT_EQ(pattern.take(), "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\np\r\n");
+  EXPECT_EQ(sharded.take(), ">3\r\n$8\r\nsmessage\r\n$1\r\na\r\n$1\r\ns\r\n");
+  EXPECT_TRUE(answer_of("SPUBLISH '' x\r\n").starts_with("-ERR '' is no channel"));
+}
+
+TEST_F(RespSubscribe, PatternsAreBounded) {
+  RespLine client(context);
+  std::string request = "PSUBSCRIBE";
+  for (int i = 0; i < 100; ++i) request += fmt::format(" p{}*", i);
+  client.say(line(request));
+  EXPECT_EQ(client.say("PSUBSCRIBE new\r\n"),
+            "-ERR a connection can subscribe to 100 patterns at most\r\n");
+  EXPECT_EQ(client.say("PSUBSCRIBE p1*\r\n"), "*3\r\n$10\r\npsubscribe\r\n$3\r\np1*\r\n:100\r\n");
+  EXPECT_EQ(client.say("PSUBSCRIBE " + std::string(256, '*') + "\r\n"),
+            "-ERR a pattern has 255 bytes at most\r\n");
+  std::vector<std::unique_ptr<RespLine>> others;
+  for (int n = 1; n < 10; ++n) {
+    others.push_back(std::make_unique<RespLine>(context));
+    request = "PSUBSCRIBE";
+    for (int i = 0; i < 100; ++i) request += fmt::format(" p{}*", n * 100 + i);
+    others.back()->say(line(request));
+  }
+  EXPECT_EQ(stats().resp_patterns.get(), 1000u);
+  EXPECT_EQ(answer_of("PSUBSCRIBE new\r\n"),
+            "-ERR a worker can have 1000 different patterns at most\r\n");
+}
+
 TEST_F(RespSubscribe, AVersionChangedMeanwhileFramesWhatComes) {
   RespLine client(context);
   client.say("HELLO 3\r\nSUBSCRIBE a\r\nHELLO 2\r\n");

@@ -121,6 +121,18 @@ TEST(Defaults, DocumentRootIsTheScriptsFolder) {
   EXPECT_TRUE(backend.event_connect && backend.event_close);
 }
 
+TEST(Load, TakesNamesOfServersAndLooksNoneUp) {
+  Config config = must_load(
+      "[backend.app]\nservers = [{ address = 'php:9000' }, { address = 'no.such.invalid:1' }]\n"
+      "script_filename = '/x/y.php'\nresolve_every = '1s'\n" +
+      kMinimal);
+  const Backend& backend = config.backends.at("app");
+  EXPECT_EQ(backend.servers[0].address.text, "php:9000");
+  EXPECT_EQ(backend.servers[0].address.raw_bytes, 0u);
+  EXPECT_EQ(backend.servers.size(), 2u);
+  EXPECT_EQ(backend.resolve_every_ms, 1000u);
+}
+
 TEST(Load, TakesPowersOffWhereTheyAreMeantToBe) {
   Config config = must_load(
       "[backend.app]\nservers = [{ address = 'unix:/a' }]\nscript_filename = '/x/y.php'\n"

@@ -79,12 +79,13 @@ protocol = "tcp"
 backend = "second-app"
 framing = { kind = "delimiter", bytes = "\r\n\t\u0000\u007f\"\\" }
 [backend.app]
-servers = [{ address = "127.0.0.1:9000", weight = 5 }, { address = "unix:/run/php.sock" }]
+servers = [{ address = "127.0.0.1:9000", weight = 5 }, { address = "unix:/run/php.sock" }, { address = "php-8.fpm_1:9000" }]
 script_filename = "/srv/a.php"
 document_root = "/srv/www"
 params = { SERVER_NAME = "www.example.com", EMPTY = "", QUOTED = "a \"b\"\n" }
 events = ["close"]
 max_connections = 3
+resolve_every = "7s"
 connect_timeout = "20ms"
 read_timeout = "61s"
 queue = 0

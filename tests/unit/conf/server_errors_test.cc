@@ -128,6 +128,9 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Limits, ServerError,
     testing::Values(
+        Wrong{"SizeInOthersWords", "[limits]\nmax_message_size = \"64k\"\n", 2, 20,
+              "limits.max_message_size", "unknown unit \"k\", did you mean \"64 KiB\"?",
+              "\"N KiB\""},
         Wrong{"SizeUnit", "[limits]\nmax_message_size = \"64 KB\"\n", 2, 20,
               "limits.max_message_size", "= \"64 KB\": unknown unit \"KB\"", "\"N KiB\""},
         Wrong{"SizeZero", "[limits]\nmax_message_size = 0\n", 2, 20, "limits.max_message_size",

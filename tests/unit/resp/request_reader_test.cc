@@ -26,12 +26,15 @@ Told run(const Pieces& pieces, const Bounds& bounds = kBounds) {
     for (;;) {
       std::string copy = held;
       Status status = reader.read(copy, bounds);
-      if (status == Status::need_more) break;
+      if (status == Status::need_more) {
+        held.erase(0, reader.skipped());
+        break;
+      }
       if (status == Status::error) {
         told.push_back("error: " + reader.error());
         return told;
       }
-      std::string line = "empty";
+      std::string line = status == Status::too_long ? "too long: " + reader.error() : "empty";
       if (status == Status::complete) {
         line.clear();
         for (std::string_view a : reader.arguments()) (line += line.empty() ? '[' : '|') += a;
@@ -42,7 +45,8 @@ Told run(const Pieces& pieces, const Bounds& bounds = kBounds) {
       reader.next();
     }
   }
-  if (!held.empty()) told.push_back(reader.started() ? "unfinished" : "forgotten");
+  if (!held.empty() || reader.started())
+    told.push_back(reader.started() ? "unfinished" : "forgotten");
   return told;
 }
 
@@ -92,8 +96,8 @@ const BadCase kBad[] = {
     {"*-0\r\n", "invalid multibulk length"},
     {"*01\r\n", "invalid multibulk length"},
     {"*+1\r\n", "invalid multibulk length"},
-    {"*16385\r\n", "invalid multibulk length"},
-    {"*2147483648\r\n", "invalid multibulk length"},
+    {"*1048577\r\n", "invalid multibulk length: a request has 16384 arguments at most"},
+    {"*2147483648\r\n", "invalid multibulk length: a request has 16384 arguments at most"},
     {"*99999999999999999999999\r\n", "invalid multibulk length"},
     {"*1\r\nx\r\n", "expected '$', got 'x'"},
     {"*1\r\n*1\r\n", "expected '$', got '*'"},
@@ -102,7 +106,8 @@ const BadCase kBad[] = {
     {"*1\r\n$01\r\n", "invalid bulk length"},
     {"*1\r\n$+4\r\nPING\r\n", "invalid bulk length"},
     {"*1\r\n$\r\n", "invalid bulk length"},
-    {"*1\r\n$9999999999\r\n", "invalid bulk length"},
+    {"*1\r\n$9999999999\r\n",
+     "invalid bulk length: a request has 1048576 bytes at most (max_body)"},
     {"*1\r\n$99999999999999999999\r\n", "invalid bulk length"},
     {"'abc\r\n", "unbalanced quotes in request"},
     {"\"abc\\\"\r\n", "unbalanced quotes in request"},
@@ -136,9 +141,9 @@ TEST(RespRequest, BoundsHoldToTheByte) {
   EXPECT_EQ(run({request}, fits), Told{"[ECHO|0123456789]"});
   EXPECT_EQ(run({request + request}, fits).size(), 2u) << "the bound is that of one request";
   fits.request_bytes -= 1;
-  EXPECT_EQ(run({request}, fits), Told{"error: invalid bulk length"});
+  EXPECT_EQ(run({request}, fits), Told{"too long: a request of 31 bytes; 30 are taken (max_body)"});
   fits.request_bytes = 20;  // not even the head of the second
-  EXPECT_EQ(run({request}, fits), Told{"error: invalid bulk length"});
+  EXPECT_EQ(run({request}, fits), Told{"too long: a request of 31 bytes; 20 are taken (max_body)"});
   EXPECT_EQ(run({"ECHO 0123456789abcd\r\n"}, fits), Told{"[ECHO|0123456789abcd]"});
   EXPECT_EQ(run({"ECHO 0123456789abcdef\r\n"}, fits), Told{"error: too big inline request"});
   EXPECT_EQ(run({std::string(kMaxLineBytes, 'x') + "\n"}).size(), 1u);
@@ -156,11 +161,60 @@ TEST(RespRequest, AsManyArgumentsAsTheBoundAllows) {
   EXPECT_EQ(run({line + "\n"}), Told{"error: too big inline request"});
 }
 
+// However it is cut; and of all that is passed over nothing is kept.
+TEST(RespRequest, OneThatIsTooLongIsPassedOver) {
+  Bounds bounds{.request_bytes = 100};
+  std::string request =
+      "*3\r\n$7\r\nPUBLISH\r\n$200\r\n" + std::string(200, '\r') + "\r\n$1\r\nx\r\n";
+  Told told{"[PING]",
+            "too long: a request of " + std::to_string(request.size()) +
+                " bytes; 100 are taken (max_body)",
+            "[PING]"};
+  test::expect_told("PING\r\n" + request + "PING\r\n", told,
+                    [&](const Pieces& pieces) { return run(pieces, bounds); });
+  Told lost{"error: bulk string without CRLF at its end"};
+  EXPECT_EQ(run({"*1\r\n$100\r\n", std::string(100, 'x'), "\r", "x"}, bounds), lost);
+  EXPECT_EQ(run({"*2\r\n$100\r\n" + std::string(100, 'x') + "\r\n:"}, bounds),
+            Told{"error: expected '$', got ':'"});
+  EXPECT_EQ(run({"*2\r\n$100\r\n" + std::string(100, 'x') + "\r\n$-1\r\n"}, bounds),
+            Told{"error: invalid bulk length"});
+  EXPECT_EQ(run({"*2\r\n$100\r\n" + std::string(100, 'x')}, bounds), Told{"unfinished"});
+}
+
+TEST(RespRequest, OneOfTooManyArgumentsIsPassedOver) {
+  std::string request = "*16385\r\n";
+  for (size_t i = 0; i < kMaxArguments + 1; ++i) request += "$1\r\na\r\n";
+  EXPECT_EQ(run({request + "PING\r\n"}),
+            (Told{"too long: a request of 16385 arguments; 16384 are taken", "[PING]"}));
+}
+
+TEST(RespRequest, AsMuchIsPassedOverAsTheBoundAllows) {
+  RequestReader reader;
+  std::string head = "*1\r\n$67108847\r\n";  // 64 MiB with its head and its end
+  ASSERT_EQ(reader.read(head, kBounds), Status::need_more);
+  EXPECT_EQ(reader.skipped(), head.size());
+  EXPECT_TRUE(reader.started());
+  RequestReader other;  // of a process that goes on with it
+  other.go_on_with(reader.skip());
+  EXPECT_TRUE(other.started());
+  std::string some(1024 * 1024, 'x');
+  for (size_t left = 67'108'847; left > 0; left -= std::min(left, some.size())) {
+    ASSERT_EQ(other.read(std::string_view(some).substr(0, left), kBounds), Status::need_more);
+    ASSERT_EQ(other.skipped(), std::min(left, some.size()));
+  }
+  EXPECT_EQ(other.read("\r\nPING\r\n", kBounds), Status::too_long);
+  EXPECT_EQ(other.used(), 2u);
+  EXPECT_EQ(run({"*1\r\n$67108848\r\n"}),
+            Told{"error: invalid bulk length: a request has 1048576 bytes at most (max_body)"});
+}
+
 TEST(RespRequest, AStrangerGetsLittleRoom) {
   Bounds bounds{.request_bytes = 1024 * 1024, .stranger = true};
   EXPECT_EQ(run({"*11\r\n"}, bounds), Told{"error: unauthenticated multibulk length"});
   EXPECT_EQ(run({"*1\r\n$16385\r\n"}, bounds), Told{"error: unauthenticated bulk length"});
   EXPECT_EQ(run({"*10\r\n$16384\r\n"}, bounds), Told{"unfinished"});
+  bounds.request_bytes = 100;  // nothing of his is passed over
+  EXPECT_EQ(run({"*1\r\n$200\r\n"}, bounds), Told{"error: invalid bulk length"});
 }
 
 TEST(RespRequest, TheSameRequestIsToldAgainUntilNext) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "tests/unit/worker/router_fixture.h"
@@ -309,6 +310,78 @@ TEST_F(PushCarrierTest, AnAnswerOfTheApplicationComesBehindWhatTheSessionPublish
   EXPECT_EQ(got(0), "1 2 3 ");
   EXPECT_EQ(reached("1 "), kMembers - 1);
   EXPECT_EQ(here_.backend.endings, std::vector{EndReason::kicked});
+}
+
+// A subscriber that writes down what it gets, and of what.
+class Listener final : public Subscriber {
+ public:
+  explicit Listener(Hub& hub) : hub_(hub) {}
+  ~Listener() { hub_.leave_all(*this); }
+  void take(NameKind kind, std::string_view name) { hub_.join(*this, reserved_name(kind, name)); }
+  bool published(std::string_view channel, Payload& payload, Urgency) override {
+    got += std::string(plain_name(channel)) + "=" + std::string(payload.data()) + " ";
+    return true;
+  }
+  bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
+               Urgency) override {
+    got +=
+        std::string(pattern) + ":" + std::string(channel) + "=" + std::string(payload.data()) + " ";
+    return true;
+  }
+  std::string got;
+
+ private:
+  Hub& hub_;
+};
+
+TEST_F(PushCarrierTest, PatternsAreSeenWhenAPublishBeginsAndServedBehindItsChannel) {
+  Listener both(here_.hub), gone(here_.hub), late(here_.hub);
+  here_.hub.join(both, "big");
+  both.take(NameKind::pattern, "b*");
+  both.take(NameKind::pattern, "big*");
+  both.take(NameKind::pattern, "x*");
+  gone.take(NameKind::pattern, "?ig");
+  size_t first = ask({.op = Op::publish, .channels = {"big"}, .data = "1"});
+  size_t second = ask({.op = Op::publish, .channels = {"big"}, .data = "2"});
+  EXPECT_FALSE(results_[first]) << "it takes several turns";
+  here_.hub.leave_all(gone);
+  late.take(NameKind::pattern, "b*");
+  late.take(NameKind::pattern, "bi?");
+  turns_until(second);
+  EXPECT_EQ(both.got, "big=1 b*:big=1 big*:big=1 big=2 b*:big=2 big*:big=2 ");
+  EXPECT_EQ(gone.got, "");
+  EXPECT_EQ(late.got, "b*:big=2 bi?:big=2 ");
+  EXPECT_EQ(results_[first]->delivered, kMembers + 3);
+  EXPECT_EQ(reached("1 2 "), kMembers);
+}
+
+TEST_F(PushCarrierTest, PatternsOfANameThatNobodyIsInMayTakeSlicesToo) {
+  std::vector<std::unique_ptr<Listener>> all;
+  for (size_t i = 0; i < 3 * kSlice; ++i) {
+    all.push_back(std::make_unique<Listener>(here_.hub));
+    all.back()->take(NameKind::pattern, i % 2 ? "e*" : "*y");
+  }
+  size_t number = ask({.op = Op::publish, .channels = {"empty"}, .data = "1"});
+  EXPECT_FALSE(results_[number]);
+  turns_until(number);
+  EXPECT_EQ(results_[number]->delivered, all.size());
+  for (size_t i = 0; i < all.size(); ++i)
+    EXPECT_EQ(all[i]->got, i % 2 ? "e*:empty=1 " : "*y:empty=1 ");
+}
+
+TEST_F(PushCarrierTest, ShardedSubscribersGetItByTheShardAloneAlsoInSlices) {
+  Listener plain(here_.hub), sharded(here_.hub), pattern(here_.hub);
+  here_.hub.join(plain, "big");
+  sharded.take(NameKind::shard, "big");
+  pattern.take(NameKind::pattern, "*");
+  size_t number = ask({.op = Op::publish,
+                       .sharded = true,
+                       .channels = {"big", reserved_name(NameKind::shard, "big")},
+                       .data = "1"});
+  turns_until(number);
+  EXPECT_EQ(plain.got + pattern.got, "");
+  EXPECT_EQ(sharded.got, "big=1 ");
+  EXPECT_EQ(reached("1 "), kMembers);
 }
 
 }  // namespace

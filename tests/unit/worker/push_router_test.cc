@@ -267,5 +267,96 @@ TEST_F(FullMailboxTest, FailsTheSendAndSaysForWhom) {
   EXPECT_TRUE(both_turn_until([&] { return lines_of(there_, 0).size() == taken * 1001; }));
 }
 
+// A subscriber of patterns that writes down what it gets.
+class PatternSubscriber final : public Subscriber {
+ public:
+  explicit PatternSubscriber(Hub& hub) : hub_(hub) {}
+  ~PatternSubscriber() { hub_.leave_all(*this); }
+  void take(std::string_view pattern) {
+    hub_.join(*this, reserved_name(NameKind::pattern, pattern));
+  }
+  bool published(std::string_view channel, Payload& payload, Urgency) override {
+    got += std::string(channel) + "=" + std::string(payload.data()) + " ";
+    return true;
+  }
+  bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
+               Urgency) override {
+    got +=
+        std::string(pattern) + ":" + std::string(channel) + "=" + std::string(payload.data()) + " ";
+    return true;
+  }
+  std::string got;
+
+ private:
+  Hub& hub_;
+};
+
+TEST_F(RouterTest, PatternsOfAnyWorkerGetWhatIsPublished) {
+  PatternSubscriber near(here_.hub), far(there_.hub);
+  near.take("n*");
+  far.take("*");
+  far.take("x?");
+  there_.hub.join(far, "news");
+  execute(publish("news", "1"));
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 3u);
+  EXPECT_EQ(near.got, "n*:news=1 ");
+  EXPECT_EQ(far.got, "news=1 *:news=1 ") << "who has both, gets both";
+  execute(publish("x1", "2"));
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 2u);
+  EXPECT_EQ(far.got, "news=1 *:news=1 *:x1=2 x?:x1=2 ");
+  execute({.op = Op::send_user, .users = {"n"}, .data = "3"});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 0u) << "a user is no channel";
+}
+
+TEST_F(RouterTest, WithoutAPatternNobodyIsToldInVain) {
+  {
+    PatternSubscriber far(there_.hub);
+    far.take("*");
+  }
+  uint64_t before = stats().push_forwarded.get();
+  execute(publish("nobody.here", "1"));
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(stats().push_forwarded.get(), before);
+}
+
+TEST_F(RouterTest, ShardedPublishReachesSessionsAndShardedSubscribersOnly) {
+  Session& member = here_.open_session();
+  here_.hub.join(member, "a");
+  PatternSubscriber all(there_.hub), plain(there_.hub), sharded(there_.hub);
+  all.take("*");
+  there_.hub.join(plain, "a");
+  there_.hub.join(sharded, reserved_name(NameKind::shard, "a"));
+  execute({.op = Op::publish,
+           .sharded = true,
+           .channels = {"a", reserved_name(NameKind::shard, "a")},
+           .data = "s"});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(result_->delivered, 2u);
+  EXPECT_EQ(all.got + plain.got, "");
+  EXPECT_NE(sharded.got, "");
+}
+
+TEST_F(RouterTest, NamesOfOtherKindsAreListedForThemselves) {
+  PatternSubscriber near(here_.hub), far(there_.hub);
+  near.take("p*");
+  far.take("p*");
+  far.take("q");
+  here_.hub.join(near, "plain");
+  there_.hub.join(far, reserved_name(NameKind::shard, "shard"));
+  auto names = [&](std::vector<std::string> kind) {
+    execute({.op = Op::list_channels, .channels = std::move(kind), .page = {.limit = 10}});
+    EXPECT_TRUE(answered());
+    std::string all;
+    for (const NameCount& name : result_->names) all += name.name + " ";
+    return all;
+  };
+  EXPECT_EQ(names({}), "plain ");
+  EXPECT_EQ(names({reserved_name(NameKind::pattern, {})}), "p* q ");
+  EXPECT_EQ(names({reserved_name(NameKind::shard, {})}), "shard ");
+}
+
 }  // namespace
 }  // namespace holdfast

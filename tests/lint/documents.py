@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""What the code has and somebody may meet is in the page where it belongs.
+
+Looks for words in the source (settings, commands, codes, reasons, events, headers, parameters) and for each of them in a manual
+page or openapi.json. Prints what is missing and exits 1 if anything is, or if a kind of word was not found at all.
+"""
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "man"))
+import counters_page  # noqa: E402
+
+
+def text(*names):
+    return "\n".join((ROOT / name).read_text() for name in names)
+
+
+def source(pattern):
+    return "\n".join(path.read_text() for path in sorted(ROOT.glob(pattern)))
+
+
+def found(pattern, where, flags=0):
+    return set(re.findall(pattern, where, flags))
+
+
+def words_of(page):
+    """Every word of a page as somebody would type it, macros and their arguments apart."""
+    return set(re.split(r"[\s,;()\"]+", text(page).replace("\\&", "").replace("\\(dq", " ")))
+
+
+def in_page(page, strip=str):
+    words = words_of(page)
+    return lambda word: word in words or strip(word) in words
+
+
+def in_text(page):
+    whole = re.sub(r"\s+", " ", text(page))
+    return lambda phrase: phrase in whole
+
+
+def settings():
+    reader = r"(?:number|size|duration|boolean|text|texts|table|tables|has|find|missing)\((?:[a-z_]+, )?\"([a-z_0-9]+)\""
+    choices = r"choice<[\w:]+>\(\s*\"([a-z_0-9]+)\""
+    code = source("conf/read_*.cc")
+    return found(reader, code) | found(choices, code)
+
+
+def trace_events():
+    code = source("worker/*.cc") + source("worker/**/*.cc")
+    return found(r"\.event = (?:\w+ \? )?\"([a-z-]+)\"", code) | {"publish"} | found(r"key\(\"event\"\)\.string\(\"(\w+)\"", code)
+
+
+def enum_of_trace():
+    return set(json.loads(text("worker/api/openapi.json"))["components"]["schemas"]["TraceLine"]["properties"]["event"]["enum"])
+
+
+def close_codes():
+    code = source("worker/*.cc") + source("worker/**/*.cc")
+    return found(r"close\(\s*([14]\d{3}),", code) | found(r"kDefaultKickCode = (\d{4})", source("worker/**/*.h"))
+
+
+def refusals():
+    code = text("worker/client.cc", "worker/fcgi_backend.cc", "worker/ws/handshake.cc", "worker/http/request.cc",
+                "worker/http/header_scan.h")
+    return found(r"(?:refuse|answer_and_linger)\(\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
+
+
+def end_reasons():
+    body = re.search(r"end_reason_text\(EndReason reason\) \{(.*?)\n\}", text("worker/sessions.cc"), re.S).group(1)
+    return found(r"return \"([^\"]+)\"", body) - {"unknown"}
+
+
+def reply_headers():
+    return found(r"\"(Holdfast-[A-Z][A-Za-z]+)\"", text("worker/reply_actions.cc", "worker/fcgi_backend.cc"))
+
+
+def parameters():
+    return found(r"\"(HOLDFAST_[A-Z_]+|SESSIONID|EVENT)\"", source("worker/fcgi_params.cc"))
+
+
+def api_errors():
+    return found(r"\{[45]\d\d, \"([a-z_]+)\"", source("worker/api/*.cc")) | {"too_large", "bad_http"}
+
+
+def control_words():
+    return found(r"word == \"([a-z-]+)\"", text("master/control_line.cc"))
+
+
+def resp_commands():
+    names = found(r"\{\"([a-z.|]+)\", -?\d", text("worker/api/resp_commands.cc"))
+    return {part for name in names for part in name.upper().split("|")}
+
+
+def ctl_commands():
+    return found(r"\bcommand\(\"([a-z-]+)\"", text("ctl/command_line.cc"))
+
+
+def counters():
+    return {name for _, members in counters_page.rows(text("shm/counters.def")) for _, name, _ in members}
+
+
+def in_counters_page():
+    page = counters_page.page(text("shm/counters.def"))
+    return lambda name: f".It Li {name}" in page
+
+
+KINDS = [
+    ("setting", settings, "holdfast.toml(5)", in_page("man/holdfast.toml.5", lambda word: f"[{word}]")),
+    ("event of a trace", trace_events, "holdfast-api(7)", in_page("man/holdfast-api.7")),
+    ("event of a trace", trace_events, "openapi.json", lambda word: word in enum_of_trace()),
+    ("close code", close_codes, "holdfast(7)", in_page("man/holdfast.7")),
+    ("status of a hand-shake", refusals, "holdfast(7)", in_page("man/holdfast.7")),
+    ("HOLDFAST_REASON", end_reasons, "holdfast(7)", in_text("man/holdfast.7")),
+    ("reply header", reply_headers, "holdfast(7)", in_page("man/holdfast.7", lambda word: word + ":")),
+    ("parameter", parameters, "holdfast(7)", in_page("man/holdfast.7")),
+    ("error code", api_errors, "holdfast-api(7)", in_page("man/holdfast-api.7")),
+    ("error code", api_errors, "openapi.json", in_text("worker/api/openapi.json")),
+    ("control word", control_words, "holdfastd(8)", in_page("man/holdfastd.8")),
+    ("RESP command", resp_commands, "holdfast-api(7)", in_page("man/holdfast-api.7")),
+    ("command", ctl_commands, "holdfastctl(1)", in_page("man/holdfastctl.1")),
+    ("counter", counters, "holdfast-counters(7)", in_counters_page()),
+]
+
+
+def main():
+    wrong = 0
+    for kind, words, page, known in KINDS:
+        all_of_it = words()
+        if not all_of_it:
+            print(f"no {kind} found in the source: this test looks at the wrong place")
+            wrong += 1
+        for word in sorted(all_of_it):
+            if not known(word):
+                print(f"{page}: {kind} {word!r} is missing")
+                wrong += 1
+    print(f"{sum(len(words()) for _, words, _, _ in KINDS)} words looked for, {wrong} missing")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
