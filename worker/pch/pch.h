@@ -1,0 +1,7 @@
+// As base/pch/pch.h, with what nearly every source of a worker sees.
+#include "base/fields.h"
+#include "base/pch/pch.h"
+#include "worker/command.h"
+#include "worker/connection.h"
+#include "worker/hub.h"
+#include "worker/sessions.h"
