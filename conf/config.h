@@ -269,7 +269,7 @@ struct Api {
 
 // Messages published to channels whose names match, whatever listener their members came by.
 struct ChannelRule {
-  std::string pattern;  // a glob (worker/resp/glob.h); of several that match the first counts
+  std::string pattern;  // a glob (base/glob.h); of several that match the first counts
   SlowConsumer slow_consumer = SlowConsumer::close;
   bool operator==(const ChannelRule&) const = default;
 };

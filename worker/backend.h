@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "shm/session_directory.h"
-#include "worker/http/request.h"
+#include "wire/http/request.h"
 #include "worker/session.h"
 
 namespace holdfast {

@@ -7,18 +7,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "wire/http/passed_headers.h"
+#include "wire/proxy/forwarded.h"
+#include "wire/proxy/header.h"
+#include "wire/ws/encoder.h"
+#include "wire/ws/extensions.h"
+#include "wire/ws/handshake.h"
+#include "wire/ws/subprotocol.h"
 #include "worker/addresses.h"
-#include "worker/http/passed_headers.h"
 #include "worker/keep_alive.h"
-#include "worker/proxy/forwarded.h"
-#include "worker/proxy/header.h"
 #include "worker/tls_connection.h"
 #include "worker/token/connect_token.h"
 #include "worker/tracer.h"
-#include "worker/ws/encoder.h"
-#include "worker/ws/extensions.h"
-#include "worker/ws/handshake.h"
-#include "worker/ws/subprotocol.h"
 
 namespace holdfast {
 namespace {

@@ -41,13 +41,13 @@
 #include <variant>
 
 #include "base/pooled.h"
+#include "wire/http/request.h"
+#include "wire/tcp/framer.h"
+#include "wire/ws/decoder.h"
 #include "worker/backend.h"
 #include "worker/connection.h"
-#include "worker/http/request.h"
 #include "worker/refusal.h"
 #include "worker/sessions.h"
-#include "worker/tcp/framer.h"
-#include "worker/ws/decoder.h"
 
 namespace holdfast::tls {
 class Context;

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "simdjson.h"
+#include "wire/ws/encoder.h"
 #include "worker/client.h"
 #include "worker/tracer.h"
-#include "worker/ws/encoder.h"
 
 namespace holdfast {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "wire/http/chars.h"
 #include "worker/client.h"
-#include "worker/http/chars.h"
 #include "worker/refusal.h"
 #include "worker/tracer.h"
 

@@ -2,8 +2,8 @@
 
 #include <arpa/inet.h>
 
-#include "worker/fcgi/codec.h"
-#include "worker/http/passed_headers.h"
+#include "wire/fcgi/records.h"
+#include "wire/http/passed_headers.h"
 
 namespace holdfast {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/glob.h"
 #include "base/log.h"
-#include "worker/resp/glob.h"
 
 namespace holdfast {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "worker/resp/reply_writer.h"
+#include "wire/resp/reply_writer.h"
+#include "wire/tcp/framer.h"
+#include "wire/ws/encoder.h"
 #include "worker/runtime.h"
-#include "worker/tcp/framer.h"
-#include "worker/ws/encoder.h"
 
 namespace holdfast {
 

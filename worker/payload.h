@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "wire/resp/reply_writer.h"
+#include "wire/ws/deflate.h"
 #include "worker/buffer.h"
-#include "worker/resp/reply_writer.h"
-#include "worker/ws/deflate.h"
 
 namespace holdfast {
 

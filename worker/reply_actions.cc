@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "conf/report.h"
 #include "simdjson.h"
+#include "wire/ws/decoder.h"
 #include "worker/client.h"
-#include "worker/ws/decoder.h"
 
 namespace holdfast {
 namespace {

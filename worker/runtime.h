@@ -7,10 +7,10 @@
 #include "base/event.h"
 #include "conf/config.h"
 #include "shm/stats.h"
+#include "wire/ws/deflate.h"
 #include "worker/flush_queue.h"
 #include "worker/timing_wheel.h"
 #include "worker/turn_budget.h"
-#include "worker/ws/deflate.h"
 
 namespace holdfast {
 

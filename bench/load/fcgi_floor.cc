@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "bench/load/accounting.h"
-#include "worker/fcgi/codec.h"
+#include "wire/fcgi/records.h"
 
 namespace holdfast::bench {
 namespace {

@@ -32,7 +32,7 @@
 #include "base/fd.h"
 #include "bench/load/http_head.h"
 #include "bench/load/ws_client.h"
-#include "worker/ws/mask.h"
+#include "wire/ws/mask.h"
 
 namespace holdfast::bench {
 namespace {

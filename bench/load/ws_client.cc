@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "bench/load/http_head.h"
-#include "worker/ws/mask.h"
+#include "wire/ws/mask.h"
 
 namespace holdfast::bench {
 namespace {

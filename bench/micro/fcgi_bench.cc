@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "worker/fcgi/codec.h"
+#include "wire/fcgi/records.h"
 
 namespace holdfast::fcgi {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "worker/ws/decoder.h"
-#include "worker/ws/encoder.h"
-#include "worker/ws/mask.h"
+#include "wire/ws/decoder.h"
+#include "wire/ws/encoder.h"
+#include "wire/ws/mask.h"
 
 namespace holdfast::ws {
 namespace {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/fcgi/codec.h"
+#include "wire/fcgi/records.h"
 
 namespace holdfast {
 namespace {

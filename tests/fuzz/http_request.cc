@@ -1,5 +1,5 @@
 // Requests of HTTP/1.1 one behind the other, as hand-shakes and the push API read them.
-#include "worker/http/request.h"
+#include "wire/http/request.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,8 +1,8 @@
 // The PROXY header of a connection, and an entry of X-Forwarded-For or Forwarded.
-#include "worker/proxy/header.h"
+#include "wire/proxy/header.h"
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/proxy/forwarded.h"
+#include "wire/proxy/forwarded.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // Requests of a Redis client, of somebody known and of a stranger.
 #include "tests/fuzz/fuzz.h"
-#include "worker/resp/request_reader.h"
+#include "wire/resp/request_reader.h"
 
 namespace holdfast {
 namespace {

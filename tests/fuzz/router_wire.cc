@@ -1,5 +1,5 @@
 // Messages of the fooking gateway's router.
-#include "worker/api/router_wire.h"
+#include "wire/router/messages.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
 // A TCP stream through every kind of framing; and the same where the framer moves to another process behind each piece.
-#include "worker/tcp/framer.h"
+#include "wire/tcp/framer.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 // WebSocket frames of a client, cut at random, with a small and a large bound of a message, without and with
 // permessage-deflate; and the same where the decoder moves to another process behind each piece.
-#include "worker/ws/decoder.h"
+#include "wire/ws/decoder.h"
 
 #include "tests/fuzz/fuzz.h"
 #include "worker/handover/connection_records.h"

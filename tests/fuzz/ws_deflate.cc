@@ -1,6 +1,6 @@
 // A deflated message of a client, alone and with something to refer back to, with a small and a large bound.
 #include "tests/fuzz/fuzz.h"
-#include "worker/ws/deflate.h"
+#include "wire/ws/deflate.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "tests/unit/ws/client_frames.h"
 #include "worker/api/http_face.h"
 #include "worker/api/resp_face.h"
 #include "worker/api_connection.h"

@@ -63,8 +63,8 @@ def close_codes():
 
 
 def refusals():
-    code = text("worker/client.cc", "worker/fcgi_backend.cc", "worker/ws/handshake.cc", "worker/http/request.cc",
-                "worker/http/header_scan.h")
+    code = text("worker/client.cc", "worker/fcgi_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
+                "wire/http/header_scan.h")
     return found(r"(?:refuse|answer_and_linger)\(\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
 
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "conf/config.h"
-#include "worker/http/request.h"
+#include "wire/http/request.h"
 
 namespace holdfast::api {
 

@@ -4,9 +4,9 @@
 
 #include <string_view>
 
+#include "wire/http/request.h"
 #include "worker/api/face.h"
 #include "worker/api/json_out.h"
-#include "worker/http/request.h"
 
 namespace holdfast::api {
 

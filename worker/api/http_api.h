@@ -8,10 +8,10 @@
 #include <memory>
 #include <string_view>
 
+#include "wire/http/request.h"
 #include "worker/api/auth.h"
 #include "worker/api/face.h"
 #include "worker/api/trace_stream.h"
-#include "worker/http/request.h"
 
 namespace holdfast::api {
 

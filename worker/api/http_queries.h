@@ -5,8 +5,8 @@
 // exchange exactly once, possibly later. A name in a path is percent-decoded here ('+' is a plus).
 #pragma once
 
+#include "wire/http/request.h"
 #include "worker/api/exchange.h"
-#include "worker/http/request.h"
 
 namespace holdfast::api {
 

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "shm/receipts.h"
-#include "worker/http/chars.h"
+#include "wire/http/chars.h"
 #include "worker/memory_refused.h"
 
 namespace holdfast::api {

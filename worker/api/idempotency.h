@@ -14,10 +14,10 @@
 #include <string_view>
 #include <variant>
 
+#include "wire/http/request.h"
 #include "worker/api/face.h"
 #include "worker/api/json_command.h"
 #include "worker/api/json_out.h"
-#include "worker/http/request.h"
 
 namespace holdfast::api {
 

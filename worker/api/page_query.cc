@@ -5,7 +5,7 @@
 
 #include <charconv>
 
-#include "worker/http/request.h"
+#include "wire/http/request.h"
 
 namespace holdfast::api {
 namespace {

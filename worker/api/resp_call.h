@@ -8,9 +8,9 @@
 #include <string_view>
 #include <utility>
 
+#include "wire/resp/reply_writer.h"
+#include "wire/resp/request_reader.h"
 #include "worker/api/face.h"
-#include "worker/resp/reply_writer.h"
-#include "worker/resp/request_reader.h"
 
 namespace holdfast::api {
 

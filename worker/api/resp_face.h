@@ -18,11 +18,11 @@
 // subscribed allowed it. Behind MULTI a good one is queued (resp_transaction.h). The commands stand in resp_commands.h.
 #pragma once
 
+#include "wire/resp/request_reader.h"
 #include "worker/api/face.h"
 #include "worker/api/resp_commands.h"
 #include "worker/api/resp_subscriber.h"
 #include "worker/api/resp_transaction.h"
-#include "worker/resp/request_reader.h"
 
 namespace holdfast::api {
 

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/glob.h"
 #include "worker/api/resp_handlers.h"
 #include "worker/hub.h"
-#include "worker/resp/glob.h"
 
 namespace holdfast::api::run {
 namespace {

@@ -16,8 +16,8 @@
 
 #include <string>
 
+#include "wire/router/messages.h"
 #include "worker/api/face.h"
-#include "worker/api/router_wire.h"
 #include "worker/handover/api_records.h"
 
 namespace holdfast::api {

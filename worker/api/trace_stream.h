@@ -10,9 +10,9 @@
 #include <string>
 #include <variant>
 
+#include "wire/http/request.h"
 #include "worker/api/face.h"
 #include "worker/api/json_out.h"
-#include "worker/http/request.h"
 #include "worker/tracer.h"
 
 namespace holdfast::api {

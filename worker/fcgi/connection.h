@@ -21,7 +21,7 @@
 #include "base/fd.h"
 #include "conf/config.h"
 #include "shm/stats.h"
-#include "worker/fcgi/codec.h"
+#include "wire/fcgi/records.h"
 #include "worker/fcgi/exchange.h"
 #include "worker/fcgi/stderr_log.h"
 

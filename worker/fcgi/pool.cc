@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/process_clock.h"
-#include "worker/fcgi/content_encoding.h"
+#include "wire/fcgi/content_encoding.h"
 #include "worker/fcgi/pool_impl.h"
 
 namespace holdfast::fcgi {

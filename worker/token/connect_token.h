@@ -15,7 +15,7 @@
 
 #include "base/result.h"
 #include "conf/config.h"
-#include "worker/http/request.h"
+#include "wire/http/request.h"
 
 namespace holdfast::token {
 

@@ -25,7 +25,7 @@
 #include "base/clock.h"
 #include "base/process_clock.h"
 #include "tests/unit/fcgi/fake_server.h"
-#include "worker/fcgi/codec.h"
+#include "wire/fcgi/records.h"
 #include "worker/fcgi/pool.h"
 
 namespace holdfast::fcgi {

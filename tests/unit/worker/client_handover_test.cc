@@ -5,8 +5,8 @@
 
 #include "tests/harness/deflate_peer.h"
 #include "tests/harness/openssl_client.h"
+#include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "tests/unit/ws/client_frames.h"
 #include "worker/addresses.h"
 #include "worker/tls/context.h"
 

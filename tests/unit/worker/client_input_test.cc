@@ -7,8 +7,8 @@
 
 #include "base/process_clock.h"
 #include "tests/harness/deflate_peer.h"
+#include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/tls_peer.h"
-#include "tests/unit/ws/client_frames.h"
 #include "worker/addresses.h"
 #include "worker/builtin_backends.h"
 #include "worker/tls/context.h"

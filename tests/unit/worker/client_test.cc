@@ -7,8 +7,8 @@
 
 #include <set>
 
+#include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "tests/unit/ws/client_frames.h"
 
 namespace holdfast {
 namespace {

@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/fcgi/fake_server.h"
+#include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "tests/unit/ws/client_frames.h"
 
 namespace holdfast {
 namespace {

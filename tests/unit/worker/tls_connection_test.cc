@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/tls_peer.h"
-#include "tests/unit/ws/client_frames.h"
 #include "worker/addresses.h"
 #include "worker/api/http_face.h"
 #include "worker/half_open.h"

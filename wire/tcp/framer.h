@@ -1,0 +1,83 @@
+// wire/tcp/framer.h - messages on a TCP stream: length field or delimiter (conf::Framing says
+// which). Pure bytes.
+//
+// All state is the bytes of the unfinished message: what its header says is read again from them.
+//
+// Invariants
+//   I1  feed() with any division of the same bytes gives the same messages.
+//   I2  A length is judged before memory is taken; memory held between calls is at most one
+//       unfinished message, never more than max_message plus the header (length) or the delimiter,
+//       and only for bytes that have come. max_message bounds what the sink gets: with strip the
+//       message, else the whole frame.
+//   I3  After an error the framer is done: it takes nothing and answers the same error. After a
+//       sink's `false` it is done too, without error.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "conf/config.h"
+
+namespace holdfast::tcp {
+
+enum class FrameError : uint8_t {
+  none,
+  too_long,
+  bad_length
+};  // bad_length: shorter than its own header
+
+class MessageSink {
+ public:
+  // A view that is valid during the call. False: stop feeding (the connection is closing).
+  virtual bool on_message(std::string_view message) = 0;
+  // Asked after each message while bytes are left. False: not now, feed() stops there.
+  virtual bool wants_more() { return true; }
+
+ protected:
+  ~MessageSink() = default;
+};
+
+class Framer {
+ public:
+  Framer(const conf::Framing& framing, uint32_t max_message)
+      : framing_(&framing), max_message_(max_message) {}
+  // A message that lies whole in `bytes` is told without a copy. `*used`: how many of them were taken, all where the sink
+  // never wanted to wait; the others are to be fed again.
+  FrameError feed(std::string_view bytes, MessageSink& sink, size_t* used = nullptr);
+  bool mid_message() const { return !partial_.empty(); }
+  // All there is to go on elsewhere, by a framer of the same framing.
+  const std::string& partial() const { return partial_; }
+  FrameError error() const { return error_; }
+  bool done() const { return done_; }
+  void restore(std::string partial, FrameError error, bool done);
+  // Bytes allocated for the unfinished message.
+  size_t held_bytes() const { return partial_.capacity(); }
+
+ private:
+  void feed_length(std::string_view& bytes, MessageSink& sink);
+  bool finish_partial(std::string_view& bytes, MessageSink& sink);
+  bool judge(std::string_view frame, uint64_t* total);
+  void feed_delimiter(std::string_view& bytes, MessageSink& sink);
+  void keep(std::string_view& bytes, size_t most);
+  bool goes_on(std::string_view bytes, MessageSink& sink) const;
+  void take_delimited(std::string_view& bytes, size_t end, MessageSink& sink);
+  void tell(std::string_view message, MessageSink& sink);
+  void fail(FrameError error);
+
+  size_t header_size() const { return framing_->offset + framing_->size; }
+  size_t stripped() const { return framing_->strip ? header_size() : 0; }
+
+  const conf::Framing* framing_;  // the worker's Config outlives it
+  uint32_t max_message_;
+  FrameError error_ = FrameError::none;
+  bool done_ = false;  // I3
+  std::string partial_;
+};
+
+// Bytes to send for one message. With strip (length): length field, then the message. Without
+// strip: the message as it is (the application made the header). Delimiter: message, then the
+// delimiter. Empty answer: too long for the length field.
+std::string encode(const conf::Framing& framing, std::string_view message);
+
+}  // namespace holdfast::tcp
