@@ -2,8 +2,8 @@
 
 #include "base/log.h"
 #include "base/process_clock.h"
-#include "worker/addresses.h"
-#include "worker/memory_refused.h"
+#include "worker/net/address_text.h"
+#include "worker/net/memory_refused.h"
 
 namespace holdfast {
 

@@ -12,7 +12,7 @@
 
 #include "shm/addresses.h"
 #include "shm/session_directory.h"
-#include "worker/runtime.h"
+#include "worker/net/runtime.h"
 
 namespace holdfast {
 

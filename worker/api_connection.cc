@@ -4,10 +4,10 @@
 #include <cstring>
 #include <utility>
 
-#include "worker/addresses.h"
 #include "worker/keep_alive.h"
-#include "worker/tls/anchors.h"
-#include "worker/tls_connection.h"
+#include "worker/net/address_text.h"
+#include "worker/net/tls/anchors.h"
+#include "worker/net/tls_connection.h"
 
 namespace holdfast {
 

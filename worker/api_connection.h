@@ -42,8 +42,8 @@
 
 #include "shm/session_directory.h"
 #include "worker/api/face.h"
-#include "worker/connection.h"
 #include "worker/handover/api_records.h"
+#include "worker/net/connection.h"
 #include "worker/strangers.h"
 
 namespace holdfast::tls {

@@ -3,8 +3,8 @@
 
 #include "worker/backend.h"
 #include "worker/hub.h"
+#include "worker/net/runtime.h"
 #include "worker/router.h"
-#include "worker/runtime.h"
 #include "worker/sessions.h"
 
 namespace holdfast {

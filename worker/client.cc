@@ -14,9 +14,9 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/subprotocol.h"
-#include "worker/addresses.h"
 #include "worker/keep_alive.h"
-#include "worker/tls_connection.h"
+#include "worker/net/address_text.h"
+#include "worker/net/tls_connection.h"
 #include "worker/token/connect_token.h"
 #include "worker/tracer.h"
 

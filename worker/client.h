@@ -45,7 +45,7 @@
 #include "wire/tcp/framer.h"
 #include "wire/ws/decoder.h"
 #include "worker/backend.h"
-#include "worker/connection.h"
+#include "worker/net/connection.h"
 #include "worker/refusal.h"
 #include "worker/sessions.h"
 

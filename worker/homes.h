@@ -14,10 +14,10 @@
 #include "worker/api_connection.h"
 #include "worker/client.h"
 #include "worker/handover/slot_records.h"
+#include "worker/net/tls/context.h"
 #include "worker/push_router.h"
 #include "worker/resolver.h"
 #include "worker/strangers.h"
-#include "worker/tls/context.h"
 
 namespace holdfast {
 

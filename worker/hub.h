@@ -25,8 +25,8 @@
 
 #include "base/hash.h"
 #include "shm/channel_filter.h"
+#include "worker/net/runtime.h"
 #include "worker/payload.h"
-#include "worker/runtime.h"
 #include "worker/session.h"
 
 namespace holdfast {

@@ -5,7 +5,7 @@
 #include "wire/resp/reply_writer.h"
 #include "wire/tcp/framer.h"
 #include "wire/ws/encoder.h"
-#include "worker/runtime.h"
+#include "worker/net/runtime.h"
 
 namespace holdfast {
 

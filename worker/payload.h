@@ -9,7 +9,7 @@
 #include "conf/config.h"
 #include "wire/resp/reply_writer.h"
 #include "wire/ws/deflate.h"
-#include "worker/buffer.h"
+#include "worker/net/buffer.h"
 
 namespace holdfast {
 

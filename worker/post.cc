@@ -1,7 +1,7 @@
 #include "worker/post.h"
 
 #include "base/log.h"
-#include "worker/memory_refused.h"
+#include "worker/net/memory_refused.h"
 
 namespace holdfast {
 

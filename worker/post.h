@@ -18,7 +18,7 @@
 
 #include "shm/segment.h"
 #include "worker/handover/slot_records.h"
-#include "worker/runtime.h"
+#include "worker/net/runtime.h"
 #include "worker/worker.h"
 
 namespace holdfast {

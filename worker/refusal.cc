@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/log.h"
-#include "worker/addresses.h"
+#include "worker/net/address_text.h"
 
 namespace holdfast {
 namespace {

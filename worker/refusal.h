@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "shm/session_directory.h"
-#include "worker/runtime.h"
+#include "worker/net/runtime.h"
 
 namespace holdfast {
 

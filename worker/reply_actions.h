@@ -18,8 +18,8 @@
 
 #include "worker/fcgi/pool.h"
 #include "worker/hub.h"
+#include "worker/net/runtime.h"
 #include "worker/router.h"
-#include "worker/runtime.h"
 #include "worker/sessions.h"
 
 namespace holdfast {

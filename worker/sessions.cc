@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "worker/backend.h"
 #include "worker/client.h"
-#include "worker/memory_refused.h"
+#include "worker/net/memory_refused.h"
 #include "worker/tracer.h"
 
 namespace holdfast {

@@ -18,7 +18,7 @@
 #include "worker/handover/connection_records.h"
 #include "worker/hub.h"
 #include "worker/message_rate.h"
-#include "worker/runtime.h"
+#include "worker/net/runtime.h"
 #include "worker/session.h"
 
 namespace holdfast {

@@ -6,7 +6,7 @@
 // bound is free again.
 #pragma once
 
-#include "worker/connection.h"
+#include "worker/net/connection.h"
 
 namespace holdfast {
 

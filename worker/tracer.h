@@ -19,7 +19,7 @@
 
 #include "shm/session_id.h"
 #include "worker/handover/api_records.h"
-#include "worker/runtime.h"
+#include "worker/net/runtime.h"
 
 namespace holdfast {
 

@@ -20,7 +20,7 @@
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
 #include "worker/homes.h"
-#include "worker/listener.h"
+#include "worker/net/listener.h"
 #include "worker/shedding.h"
 
 namespace holdfast {

@@ -1,6 +1,6 @@
 // Records behind a TLS hand-shake. The input is a script: a byte for version and cipher, then records of a peer, each with a
 // byte for its type, one for its length, and its bytes; sealed rightly, for else none would be opened, or not at all.
-#include "worker/tls/records.h"
+#include "worker/net/tls/records.h"
 
 #include <algorithm>
 

@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "worker/tls/secrets.h"
+#include "worker/net/tls/secrets.h"
 
 namespace holdfast::test {
 

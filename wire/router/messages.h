@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "worker/buffer.h"
+#include "worker/net/buffer.h"
 
 namespace holdfast::api {
 

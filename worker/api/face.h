@@ -19,8 +19,8 @@
 #include "base/log.h"
 #include "conf/config.h"
 #include "shm/segment.h"
-#include "worker/buffer.h"
-#include "worker/flush_queue.h"
+#include "worker/net/buffer.h"
+#include "worker/net/flush_queue.h"
 #include "worker/router.h"
 
 namespace holdfast {

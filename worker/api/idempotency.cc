@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "shm/receipts.h"
 #include "wire/http/chars.h"
-#include "worker/memory_refused.h"
+#include "worker/net/memory_refused.h"
 
 namespace holdfast::api {
 namespace {

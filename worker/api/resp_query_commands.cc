@@ -3,10 +3,10 @@
 
 #include <utility>
 
-#include "worker/addresses.h"
 #include "worker/api/resp_handlers.h"
 #include "worker/api/resp_page.h"
 #include "worker/api/session_pages.h"
+#include "worker/net/address_text.h"
 
 namespace holdfast::api::run {
 namespace {

@@ -1,6 +1,6 @@
 #include "worker/api/session_pages.h"
 
-#include "worker/addresses.h"
+#include "worker/net/address_text.h"
 
 namespace holdfast::api {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/fields.h"
 #include "shm/session_directory.h"
 #include "wire/ws/decoder.h"
-#include "worker/tls/records.h"
+#include "worker/net/tls/records.h"
 
 namespace holdfast::tls {
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/buffer.h"
+#include "worker/net/buffer.h"
 
 namespace holdfast::handover {
 

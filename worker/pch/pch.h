@@ -2,6 +2,6 @@
 #include "base/fields.h"
 #include "base/pch/pch.h"
 #include "worker/command.h"
-#include "worker/connection.h"
 #include "worker/hub.h"
+#include "worker/net/connection.h"
 #include "worker/sessions.h"

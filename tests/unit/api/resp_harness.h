@@ -13,8 +13,8 @@
 #include "tests/unit/api/api_harness.h"
 #include "worker/api/resp_face.h"
 #include "worker/hub.h"
-#include "worker/runtime.h"
-#include "worker/timing_wheel.h"
+#include "worker/net/runtime.h"
+#include "worker/net/timing_wheel.h"
 
 namespace holdfast::api {
 

@@ -7,8 +7,8 @@
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "worker/addresses.h"
-#include "worker/tls/context.h"
+#include "worker/net/address_text.h"
+#include "worker/net/tls/context.h"
 
 namespace holdfast {
 namespace {

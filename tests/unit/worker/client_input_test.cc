@@ -7,11 +7,11 @@
 
 #include "base/process_clock.h"
 #include "tests/harness/deflate_peer.h"
+#include "tests/unit/net/tls_peer.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/tls_peer.h"
-#include "worker/addresses.h"
 #include "worker/builtin_backends.h"
-#include "worker/tls/context.h"
+#include "worker/net/address_text.h"
+#include "worker/net/tls/context.h"
 
 namespace holdfast {
 namespace {

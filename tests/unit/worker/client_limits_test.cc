@@ -6,8 +6,8 @@
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
+#include "worker/net/tls/context.h"
 #include "worker/shedding.h"
-#include "worker/tls/context.h"
 
 namespace holdfast {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "worker/addresses.h"
+#include "worker/net/address_text.h"
 
 namespace holdfast {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "worker/addresses.h"
+#include "worker/net/address_text.h"
 
 namespace holdfast::proxy {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/every_division.h"
-#include "worker/addresses.h"
+#include "worker/net/address_text.h"
 
 namespace holdfast::proxy {
 namespace {
