@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/backend.h"
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
 #include "worker/router.h"
 #include "worker/sessions.h"

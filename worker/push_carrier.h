@@ -27,8 +27,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "worker/hub.h"
-#include "worker/payload.h"
+#include "worker/channels/hub.h"
+#include "worker/channels/payload.h"
 #include "worker/router.h"
 #include "worker/sessions.h"
 #include "worker/tracer.h"

@@ -20,7 +20,7 @@
 #include <unordered_map>
 
 #include "shm/segment.h"
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 #include "worker/post.h"
 #include "worker/push_carrier.h"
 #include "worker/router.h"

@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "worker/channels/hub.h"
 #include "worker/fcgi/pool.h"
-#include "worker/hub.h"
 #include "worker/net/runtime.h"
 #include "worker/router.h"
 #include "worker/sessions.h"

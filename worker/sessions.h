@@ -15,8 +15,8 @@
 
 #include "shm/segment.h"
 #include "worker/admission.h"
+#include "worker/channels/hub.h"
 #include "worker/handover/connection_records.h"
-#include "worker/hub.h"
 #include "worker/message_rate.h"
 #include "worker/net/runtime.h"
 #include "worker/session.h"

@@ -8,7 +8,7 @@
 
 #include "base/glob.h"
 #include "worker/api/resp_handlers.h"
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 
 namespace holdfast::api::run {
 namespace {

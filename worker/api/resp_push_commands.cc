@@ -11,7 +11,7 @@
 #include "worker/api/json_command.h"
 #include "worker/api/resp_handlers.h"
 #include "worker/api/settle.h"
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 #include "worker/session.h"
 
 namespace holdfast::api::run {

@@ -22,7 +22,7 @@
 
 #include "worker/api/face.h"
 #include "worker/api/resp_call.h"
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 
 namespace holdfast::api {
 

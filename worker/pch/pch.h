@@ -1,7 +1,7 @@
 // As base/pch/pch.h, with what nearly every source of a worker sees.
 #include "base/fields.h"
 #include "base/pch/pch.h"
+#include "worker/channels/hub.h"
 #include "worker/command.h"
-#include "worker/hub.h"
 #include "worker/net/connection.h"
 #include "worker/sessions.h"

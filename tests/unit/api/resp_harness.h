@@ -12,7 +12,7 @@
 #include "base/event.h"
 #include "tests/unit/api/api_harness.h"
 #include "worker/api/resp_face.h"
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
 #include "worker/net/timing_wheel.h"
 

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "worker/payload.h"
+#include "worker/channels/payload.h"
 
 namespace holdfast::resp {
 namespace {

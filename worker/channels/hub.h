@@ -1,4 +1,4 @@
-// worker/hub.h - channels and users of this worker: who is a member, and fan-out to members.
+// worker/channels/hub.h - channels and users of this worker: who is a member, and fan-out to members.
 //
 // A user is a channel in a reserved name space (a NUL before the name), so that both are routed and delivered the
 // same way. Exact counts across workers are sums of what each Hub says.
@@ -25,8 +25,8 @@
 
 #include "base/hash.h"
 #include "shm/channel_filter.h"
+#include "worker/channels/payload.h"
 #include "worker/net/runtime.h"
-#include "worker/payload.h"
 #include "worker/session.h"
 
 namespace holdfast {

@@ -1,4 +1,4 @@
-#include "worker/payload.h"
+#include "worker/channels/payload.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// worker/payload.h - one pushed message, framed at most once for each kind of connection that gets it.
+// worker/channels/payload.h - one pushed message, framed at most once for each kind of connection that gets it.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-#include "worker/hub.h"
+#include "worker/channels/hub.h"
 
 #include <gtest/gtest.h>
 
