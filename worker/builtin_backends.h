@@ -1,11 +1,11 @@
 // worker/builtin_backends.h - backends that need nothing else installed: `echo` and `relay`.
 #pragma once
 
-#include "worker/backend.h"
 #include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
 #include "worker/router.h"
-#include "worker/sessions.h"
+#include "worker/sessions/backend.h"
+#include "worker/sessions/table.h"
 
 namespace holdfast {
 

@@ -44,10 +44,10 @@
 #include "wire/http/request.h"
 #include "wire/tcp/framer.h"
 #include "wire/ws/decoder.h"
-#include "worker/backend.h"
 #include "worker/net/connection.h"
 #include "worker/refusal.h"
-#include "worker/sessions.h"
+#include "worker/sessions/backend.h"
+#include "worker/sessions/table.h"
 
 namespace holdfast::tls {
 class Context;

@@ -36,11 +36,11 @@
 #include <unordered_map>
 
 #include "base/fd.h"
-#include "worker/backend.h"
 #include "worker/fcgi/pool.h"
 #include "worker/fcgi_params.h"
 #include "worker/handover/fcgi_records.h"
 #include "worker/reply_actions.h"
+#include "worker/sessions/backend.h"
 
 namespace holdfast {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "conf/config.h"
-#include "worker/backend.h"
+#include "worker/sessions/backend.h"
 
 namespace holdfast {
 

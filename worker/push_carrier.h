@@ -30,7 +30,7 @@
 #include "worker/channels/hub.h"
 #include "worker/channels/payload.h"
 #include "worker/router.h"
-#include "worker/sessions.h"
+#include "worker/sessions/table.h"
 #include "worker/tracer.h"
 
 namespace holdfast {

@@ -24,7 +24,7 @@
 #include "worker/post.h"
 #include "worker/push_carrier.h"
 #include "worker/router.h"
-#include "worker/sessions.h"
+#include "worker/sessions/table.h"
 #include "worker/tracer.h"
 
 namespace holdfast {

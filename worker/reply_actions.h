@@ -20,7 +20,7 @@
 #include "worker/fcgi/pool.h"
 #include "worker/net/runtime.h"
 #include "worker/router.h"
-#include "worker/sessions.h"
+#include "worker/sessions/table.h"
 
 namespace holdfast {
 

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "worker/api/json_out.h"
 #include "worker/post.h"
-#include "worker/session.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast {
 namespace {

@@ -21,7 +21,7 @@
 #include "worker/handover/sender.h"
 #include "worker/homes.h"
 #include "worker/net/listener.h"
-#include "worker/shedding.h"
+#include "worker/sessions/shedding.h"
 
 namespace holdfast {
 namespace {

@@ -69,7 +69,7 @@ def refusals():
 
 
 def end_reasons():
-    body = re.search(r"end_reason_text\(EndReason reason\) \{(.*?)\n\}", text("worker/sessions.cc"), re.S).group(1)
+    body = re.search(r"end_reason_text\(EndReason reason\) \{(.*?)\n\}", text("worker/sessions/table.cc"), re.S).group(1)
     return found(r"return \"([^\"]+)\"", body) - {"unknown"}
 
 

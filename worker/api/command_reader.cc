@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "worker/api/call_shapes.h"
 #include "worker/api/raw_data.h"
-#include "worker/session.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast::api {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <iterator>
 
-#include "worker/session.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast::api {
 namespace {

@@ -12,7 +12,7 @@
 #include "worker/api/resp_handlers.h"
 #include "worker/api/settle.h"
 #include "worker/channels/hub.h"
-#include "worker/session.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast::api::run {
 namespace {

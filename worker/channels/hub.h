@@ -27,7 +27,7 @@
 #include "shm/channel_filter.h"
 #include "worker/channels/payload.h"
 #include "worker/net/runtime.h"
-#include "worker/session.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast {
 

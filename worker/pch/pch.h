@@ -4,4 +4,4 @@
 #include "worker/channels/hub.h"
 #include "worker/command.h"
 #include "worker/net/connection.h"
-#include "worker/sessions.h"
+#include "worker/sessions/table.h"

@@ -6,7 +6,7 @@
 #include "worker/api/openapi.h"
 #include "worker/api/resp_face.h"
 #include "worker/api_connection.h"
-#include "worker/shedding.h"
+#include "worker/sessions/shedding.h"
 
 namespace holdfast {
 namespace {

@@ -7,7 +7,7 @@
 #include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
 #include "worker/net/tls/context.h"
-#include "worker/shedding.h"
+#include "worker/sessions/shedding.h"
 
 namespace holdfast {
 namespace {

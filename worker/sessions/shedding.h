@@ -1,4 +1,4 @@
-// worker/shedding.h - where this worker owes more than limits.max_unsent_per_worker, whoever owes most goes first: clients,
+// worker/sessions/shedding.h - where this worker owes more than limits.max_unsent_per_worker, whoever owes most goes first: clients,
 // subscribers, traces and who asks the API alike.
 //
 // Only those whose socket is full count as debtors: for the others the bytes just wait for the end of the turn. A session is

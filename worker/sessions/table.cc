@@ -1,13 +1,13 @@
-#include "worker/sessions.h"
+#include "worker/sessions/table.h"
 
 #include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "base/log.h"
-#include "worker/backend.h"
 #include "worker/client.h"
 #include "worker/net/memory_refused.h"
+#include "worker/sessions/backend.h"
 #include "worker/tracer.h"
 
 namespace holdfast {

@@ -1,4 +1,4 @@
-#include "worker/shedding.h"
+#include "worker/sessions/shedding.h"
 
 #include <algorithm>
 #include <functional>

@@ -1,4 +1,4 @@
-// worker/sessions.h - the sessions of this worker and their entries in the shared directory.
+// worker/sessions/table.h - the sessions of this worker and their entries in the shared directory.
 //
 // Who writes: this worker only; the directory's rules are in shm/session_directory.h.
 // Invariants
@@ -17,9 +17,9 @@
 #include "worker/admission.h"
 #include "worker/channels/hub.h"
 #include "worker/handover/connection_records.h"
-#include "worker/message_rate.h"
 #include "worker/net/runtime.h"
-#include "worker/session.h"
+#include "worker/sessions/message_rate.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast {
 

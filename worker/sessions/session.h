@@ -1,4 +1,4 @@
-// worker/session.h - what a push addresses: a client's presence, from its hand-shake until its close event is delivered.
+// worker/sessions/session.h - what a push addresses: a client's presence, from its hand-shake until its close event is delivered.
 //
 // Owner: Sessions. A session outlives its connection while its backend still owes it something (messages in the
 // queue, the close event); `client` is null then and nothing can be pushed to it.

@@ -1,4 +1,4 @@
-// worker/backend.h - what answers a session's clients: the application behind FastCGI, or a built-in.
+// worker/sessions/backend.h - what answers a session's clients: the application behind FastCGI, or a built-in.
 //
 // Contract, per session: open() once; then, if the session was accepted, message() any number of times; gone() once, when
 // the session ends in whatever phase (also by the backend's own refuse()). The backend calls Sessions::forget() exactly once,
@@ -11,7 +11,7 @@
 
 #include "shm/session_directory.h"
 #include "wire/http/request.h"
-#include "worker/session.h"
+#include "worker/sessions/session.h"
 
 namespace holdfast {
 

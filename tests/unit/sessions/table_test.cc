@@ -1,4 +1,4 @@
-#include "worker/sessions.h"
+#include "worker/sessions/table.h"
 
 #include <gtest/gtest.h>
 
