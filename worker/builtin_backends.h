@@ -3,7 +3,7 @@
 
 #include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
-#include "worker/router.h"
+#include "worker/routing/router.h"
 #include "worker/sessions/backend.h"
 #include "worker/sessions/table.h"
 

@@ -15,8 +15,8 @@
 #include "worker/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/net/tls/context.h"
-#include "worker/push_router.h"
 #include "worker/resolver.h"
+#include "worker/routing/push_router.h"
 #include "worker/strangers.h"
 
 namespace holdfast {

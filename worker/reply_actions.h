@@ -19,7 +19,7 @@
 #include "worker/channels/hub.h"
 #include "worker/fcgi/pool.h"
 #include "worker/net/runtime.h"
-#include "worker/router.h"
+#include "worker/routing/router.h"
 #include "worker/sessions/table.h"
 
 namespace holdfast {

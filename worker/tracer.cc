@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "worker/api/json_out.h"
-#include "worker/post.h"
+#include "worker/routing/post.h"
 #include "worker/sessions/session.h"
 
 namespace holdfast {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "worker/api/json_command.h"
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast::api {
 namespace {

@@ -21,7 +21,7 @@
 #include "shm/segment.h"
 #include "worker/net/buffer.h"
 #include "worker/net/flush_queue.h"
-#include "worker/router.h"
+#include "worker/routing/router.h"
 
 namespace holdfast {
 class Hub;

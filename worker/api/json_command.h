@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "worker/api/json_out.h"
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast::api {
 

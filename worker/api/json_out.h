@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast::api {
 

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "shm/session_directory.h"
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast::api {
 

@@ -3,7 +3,7 @@
 
 #include "worker/api/resp_handlers.h"
 #include "worker/api/resp_subscriber.h"
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast::api::run {
 namespace {

@@ -2,6 +2,6 @@
 #include "base/fields.h"
 #include "base/pch/pch.h"
 #include "worker/channels/hub.h"
-#include "worker/command.h"
 #include "worker/net/connection.h"
+#include "worker/routing/command.h"
 #include "worker/sessions/table.h"

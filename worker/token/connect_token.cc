@@ -11,7 +11,7 @@
 
 #include "base/base64url.h"
 #include "simdjson.h"
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast::token {
 namespace {

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "tests/harness/wait.h"
 #include "worker/client.h"
-#include "worker/push_router.h"
+#include "worker/routing/push_router.h"
 
 namespace holdfast::test {
 

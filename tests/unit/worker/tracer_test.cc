@@ -1,6 +1,6 @@
 #include "worker/tracer.h"
 
-#include "tests/unit/worker/router_fixture.h"
+#include "tests/unit/routing/router_fixture.h"
 
 namespace holdfast {
 namespace {

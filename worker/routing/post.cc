@@ -1,4 +1,4 @@
-#include "worker/post.h"
+#include "worker/routing/post.h"
 
 #include "base/log.h"
 #include "worker/net/memory_refused.h"

@@ -1,11 +1,11 @@
-#include "worker/push_router.h"
+#include "worker/routing/push_router.h"
 
 #include <algorithm>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "worker/client.h"
-#include "worker/result_record.h"
+#include "worker/routing/result_record.h"
 
 namespace holdfast {
 namespace {

@@ -1,4 +1,4 @@
-// worker/push_carrier.h - carries out the parts of commands that concern this worker: at once where they are small, else in
+// worker/routing/push_carrier.h - carries out the parts of commands that concern this worker: at once where they are small, else in
 // slices, a slice a turn, so that a push to a hundred thousand delays nobody else.
 //
 //   take(part)    nothing of its source waits and it fits what this turn may still do   all of it, now
@@ -29,7 +29,7 @@
 
 #include "worker/channels/hub.h"
 #include "worker/channels/payload.h"
-#include "worker/router.h"
+#include "worker/routing/router.h"
 #include "worker/sessions/table.h"
 #include "worker/tracer.h"
 

@@ -1,4 +1,4 @@
-#include "worker/push_carrier.h"
+#include "worker/routing/push_carrier.h"
 
 #include <algorithm>
 #include <span>

@@ -3,8 +3,8 @@
 #include <map>
 #include <set>
 
-#include "tests/unit/worker/router_fixture.h"
-#include "worker/result_record.h"
+#include "tests/unit/routing/router_fixture.h"
+#include "worker/routing/result_record.h"
 
 namespace holdfast {
 namespace {

@@ -1,11 +1,11 @@
-// worker/command.cc - names that may be used, and a Command as bytes for another worker.
+// worker/routing/command.cc - names that may be used, and a Command as bytes for another worker.
 //
 // Encoded, native byte order (ByteWriter):
 //   op u8 | flags u8 (1 binary, 2 merge, 4 sharded) | code u16 | sessions: u32 n, n x 16 | exclude: likewise |
 //   channels: u32 n, n x (u32 len, bytes) | users: likewise | data: u32 len, bytes | reason: likewise |
 //   pairs: u32 n, n x (u32 len, bytes; u32 len, bytes) | page: limit u32, position u64, prefix, after
 // pairs only for Op::data, page only for the lists: a push is sent far more often.
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 #include <simdjson.h>
 

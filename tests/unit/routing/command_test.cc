@@ -1,4 +1,4 @@
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// worker/command.h - one push operation, however it came: HTTP, a reply header, a relay, another worker.
+// worker/routing/command.h - one push operation, however it came: HTTP, a reply header, a relay, another worker.
 //
 // Faces (api/*, backend replies) build a Command and give it to Router::execute(). The part that concerns sessions
 // of another worker travels to it as the same Command, encoded (native byte order: it stays on this host).

@@ -1,7 +1,7 @@
-#include "worker/push_router.h"
+#include "worker/routing/push_router.h"
 
 #include "base/bytes.h"
-#include "tests/unit/worker/router_fixture.h"
+#include "tests/unit/routing/router_fixture.h"
 
 namespace holdfast {
 namespace {

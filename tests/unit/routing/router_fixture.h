@@ -1,4 +1,4 @@
-// tests/unit/worker/router_fixture.h - two workers' routers on one segment, in one process: the test turns one or the other.
+// tests/unit/routing/router_fixture.h - two workers' routers on one segment, in one process: the test turns one or the other.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "tests/unit/worker/room.h"
-#include "worker/push_router.h"
+#include "worker/routing/push_router.h"
 
 namespace holdfast {
 

@@ -1,4 +1,4 @@
-// worker/push_router.h - the Router of a worker: divides a command over the slots concerned, carries out its own
+// worker/routing/push_router.h - the Router of a worker: divides a command over the slots concerned, carries out its own
 // part, posts the others, collects their answers.
 //
 //   execute(command)
@@ -21,9 +21,9 @@
 
 #include "shm/segment.h"
 #include "worker/channels/hub.h"
-#include "worker/post.h"
-#include "worker/push_carrier.h"
-#include "worker/router.h"
+#include "worker/routing/post.h"
+#include "worker/routing/push_carrier.h"
+#include "worker/routing/router.h"
 #include "worker/sessions/table.h"
 #include "worker/tracer.h"
 

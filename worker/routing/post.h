@@ -1,4 +1,4 @@
-// worker/post.h - records to and from the other workers: rings, overflow, doorbells.
+// worker/routing/post.h - records to and from the other workers: rings, overflow, doorbells.
 //
 // Invariants
 //   I1  Records to one slot leave in the order of send(): once one waits in the overflow, all later ones do.

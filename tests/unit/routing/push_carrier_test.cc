@@ -1,11 +1,11 @@
-#include "worker/push_carrier.h"
+#include "worker/routing/push_carrier.h"
 
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
 
-#include "tests/unit/worker/router_fixture.h"
+#include "tests/unit/routing/router_fixture.h"
 #include "worker/builtin_backends.h"
 #include "worker/reply_actions.h"
 

@@ -1,4 +1,4 @@
-#include "worker/result_record.h"
+#include "worker/routing/result_record.h"
 
 #include <algorithm>
 #include <iterator>

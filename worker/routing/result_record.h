@@ -1,4 +1,4 @@
-// worker/result_record.h - what one worker answers to another: a CommandResult as records for the ring, and many of them
+// worker/routing/result_record.h - what one worker answers to another: a CommandResult as records for the ring, and many of them
 // put together into one.
 //
 // A record (native byte order, ByteWriter):
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast {
 

@@ -2,7 +2,7 @@
 // page has entries.
 #include <algorithm>
 
-#include "worker/push_carrier.h"
+#include "worker/routing/push_carrier.h"
 
 namespace holdfast {
 namespace {

@@ -1,4 +1,4 @@
-// worker/router.h - decides where a push goes; the one place that does.
+// worker/routing/router.h - decides where a push goes; the one place that does.
 //
 //   Command -> by session: directory -> owner slot;  by channel or user: filter -> slots;  all: every live slot
 //   own slot: Hub, now.   another slot: one record in its mailbox (Post), answered by a reply record if a count is wanted.
@@ -11,7 +11,7 @@
 #include <memory>
 #include <string_view>
 
-#include "worker/command.h"
+#include "worker/routing/command.h"
 
 namespace holdfast {
 
