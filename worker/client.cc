@@ -17,8 +17,8 @@
 #include "worker/keep_alive.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls_connection.h"
+#include "worker/observe/tracer.h"
 #include "worker/token/connect_token.h"
-#include "worker/tracer.h"
 
 namespace holdfast {
 namespace {

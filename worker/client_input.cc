@@ -5,7 +5,7 @@
 #include "simdjson.h"
 #include "wire/ws/encoder.h"
 #include "worker/client.h"
-#include "worker/tracer.h"
+#include "worker/observe/tracer.h"
 
 namespace holdfast {
 namespace {

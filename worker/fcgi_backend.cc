@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "wire/http/chars.h"
 #include "worker/client.h"
+#include "worker/observe/tracer.h"
 #include "worker/refusal.h"
-#include "worker/tracer.h"
 
 namespace holdfast {
 namespace {

@@ -9,9 +9,9 @@
 #include "worker/api/http_queries.h"
 #include "worker/api/idempotency.h"
 #include "worker/api/json_command.h"
-#include "worker/api/metrics.h"
 #include "worker/api/openapi.h"
 #include "worker/api/settle.h"
+#include "worker/observe/metrics.h"
 
 namespace holdfast::api {
 namespace {

@@ -13,7 +13,7 @@
 #include "wire/http/request.h"
 #include "worker/api/face.h"
 #include "worker/api/json_out.h"
-#include "worker/tracer.h"
+#include "worker/observe/tracer.h"
 
 namespace holdfast::api {
 

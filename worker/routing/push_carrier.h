@@ -29,9 +29,9 @@
 
 #include "worker/channels/hub.h"
 #include "worker/channels/payload.h"
+#include "worker/observe/tracer.h"
 #include "worker/routing/router.h"
 #include "worker/sessions/table.h"
-#include "worker/tracer.h"
 
 namespace holdfast {
 

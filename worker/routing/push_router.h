@@ -21,11 +21,11 @@
 
 #include "shm/segment.h"
 #include "worker/channels/hub.h"
+#include "worker/observe/tracer.h"
 #include "worker/routing/post.h"
 #include "worker/routing/push_carrier.h"
 #include "worker/routing/router.h"
 #include "worker/sessions/table.h"
-#include "worker/tracer.h"
 
 namespace holdfast {
 

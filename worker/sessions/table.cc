@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "worker/client.h"
 #include "worker/net/memory_refused.h"
+#include "worker/observe/tracer.h"
 #include "worker/sessions/backend.h"
-#include "worker/tracer.h"
 
 namespace holdfast {
 

@@ -1,4 +1,4 @@
-// worker/tracer.h - live lines of what happens to one session, user or channel, for whoever asks (GET /v1/trace).
+// worker/observe/tracer.h - live lines of what happens to one session, user or channel, for whoever asks (GET /v1/trace).
 //
 // The asking worker tells every worker, once a second, whom it wants to hear of; that is a lease of kLeaseMs, so a worker that is
 // new learns it and a dead asker is forgotten. A worker with a lease makes a line (one JSON object) of each event and sends it to

@@ -1,4 +1,4 @@
-#include "worker/tracer.h"
+#include "worker/observe/tracer.h"
 
 #include "tests/unit/routing/router_fixture.h"
 

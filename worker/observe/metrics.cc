@@ -1,4 +1,4 @@
-#include "worker/api/metrics.h"
+#include "worker/observe/metrics.h"
 
 #include <fmt/format.h>
 #include <string.h>
