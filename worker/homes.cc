@@ -8,8 +8,8 @@
 #include "worker/api/http_face.h"
 #include "worker/api/resp_face.h"
 #include "worker/api/router_face.h"
-#include "worker/builtin_backends.h"
-#include "worker/fcgi_backend.h"
+#include "worker/backends/app_backend.h"
+#include "worker/backends/builtin.h"
 
 namespace holdfast {
 namespace {

@@ -12,10 +12,10 @@
 #include <string>
 
 #include "worker/api_connection.h"
+#include "worker/backends/resolver.h"
 #include "worker/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/net/tls/context.h"
-#include "worker/resolver.h"
 #include "worker/routing/push_router.h"
 #include "worker/strangers.h"
 

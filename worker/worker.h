@@ -56,7 +56,7 @@ struct Heritage {
   bool standby = false;
   // False: it only serves and finishes what is there already, and ends with its last session and connection.
   bool accepts = true;
-  // This worker's end of the socket to its resolver (worker/resolver.h); -1: no back end has a name.
+  // This worker's end of the socket to its resolver (worker/backends/resolver.h); -1: no back end has a name.
   int resolver = -1;
 };
 

@@ -14,7 +14,7 @@
 #include "worker/api/http_face.h"
 #include "worker/api/resp_face.h"
 #include "worker/api_connection.h"
-#include "worker/builtin_backends.h"
+#include "worker/backends/builtin.h"
 
 namespace holdfast::test {
 

@@ -63,7 +63,7 @@ def close_codes():
 
 
 def refusals():
-    code = text("worker/client.cc", "worker/fcgi_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
+    code = text("worker/client.cc", "worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
                 "wire/http/header_scan.h")
     return found(r"(?:refuse|answer_and_linger)\(\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
 
@@ -74,11 +74,11 @@ def end_reasons():
 
 
 def reply_headers():
-    return found(r"\"(Holdfast-[A-Z][A-Za-z]+)\"", text("worker/reply_actions.cc", "worker/fcgi_backend.cc"))
+    return found(r"\"(Holdfast-[A-Z][A-Za-z]+)\"", text("worker/backends/reply_actions.cc", "worker/backends/app_backend.cc"))
 
 
 def parameters():
-    return found(r"\"(HOLDFAST_[A-Z_]+|SESSIONID|EVENT)\"", source("worker/fcgi_params.cc"))
+    return found(r"\"(HOLDFAST_[A-Z_]+|SESSIONID|EVENT)\"", source("worker/backends/fcgi/params.cc"))
 
 
 def api_errors():

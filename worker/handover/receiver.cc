@@ -9,7 +9,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/process_clock.h"
-#include "worker/fcgi_backend.h"
+#include "worker/backends/app_backend.h"
 #include "worker/handover/shelf.h"
 
 namespace holdfast::handover {

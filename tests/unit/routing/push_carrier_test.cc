@@ -6,8 +6,8 @@
 #include <set>
 
 #include "tests/unit/routing/router_fixture.h"
-#include "worker/builtin_backends.h"
-#include "worker/reply_actions.h"
+#include "worker/backends/builtin.h"
+#include "worker/backends/reply_actions.h"
 
 namespace holdfast {
 namespace {

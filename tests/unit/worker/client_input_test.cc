@@ -9,7 +9,7 @@
 #include "tests/harness/deflate_peer.h"
 #include "tests/unit/net/tls_peer.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "worker/builtin_backends.h"
+#include "worker/backends/builtin.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls/context.h"
 

@@ -7,7 +7,7 @@
 
 #include <fstream>
 
-#include "tests/unit/fcgi/fake_server.h"
+#include "tests/unit/backends/fcgi/fake_server.h"
 #include "tests/unit/master/forked.h"
 #include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"

@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "tests/unit/fcgi/fake_server.h"
+#include "tests/unit/backends/fcgi/fake_server.h"
 
 namespace holdfast::fcgi {
 namespace {

@@ -1,0 +1,557 @@
+#include "worker/backends/app_backend.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "wire/http/chars.h"
+#include "worker/client.h"
+#include "worker/observe/tracer.h"
+#include "worker/refusal.h"
+
+namespace holdfast {
+namespace {
+constexpr uint64_t kFirstRetryMs = 500;
+constexpr uint64_t kLastRetryMs = 30'000;
+constexpr size_t kRetriesPerTick = 1'000;
+constexpr size_t kWaitingOverhead = 96;  // of a message that waits: its place, its heap block
+constexpr std::string_view kTooLong = "backend answer too long";
+
+std::string_view outcome_text(fcgi::Outcome outcome) {
+  switch (outcome) {
+    case fcgi::Outcome::answered:
+      return "answered";
+    case fcgi::Outcome::overloaded:
+      return "overloaded";
+    case fcgi::Outcome::no_server:
+      return "no server";
+    case fcgi::Outcome::timed_out:
+      return "timed out";
+    case fcgi::Outcome::lost:
+      return "connection lost";
+    case fcgi::Outcome::too_large:
+      return "answer too large";
+    case fcgi::Outcome::error_page:
+      return "not the application's answer";
+    case fcgi::Outcome::encoded:
+      return "answer encoded";
+  }
+  return "unknown";
+}
+
+int refusal_status(fcgi::Outcome outcome) {
+  switch (outcome) {
+    case fcgi::Outcome::overloaded:
+    case fcgi::Outcome::no_server:
+      return 503;
+    case fcgi::Outcome::timed_out:
+      return 504;
+    default:
+      return 502;
+  }
+}
+
+}  // namespace
+
+struct FcgiBackend::State final : BackendState {
+  struct Waiting {
+    bool binary;
+    uint32_t counted;
+    std::string data;
+  };
+  std::string params;  // session_params()
+  std::deque<Waiting> waiting;
+  size_t bytes = 0;  // of messages.waiting_bytes: of those that wait and of those in flight
+  unsigned in_flight = 0;
+  bool owes_close = false;
+  bool paused = false;    // reading from the client
+  bool held = false;      // its connect event waits in held_
+  uint64_t retry_ms = 0;  // back-off of the close event
+  uint64_t give_up_ms =
+      0;  // when the close event is lost; while held: when the connect event has waited enough
+};
+
+FcgiBackend::State& FcgiBackend::state(const Session& session) {
+  return static_cast<State&>(*session.backend_state);
+}
+
+FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
+                         Sessions& sessions, Router& router, std::function<bool()> others_waiting)
+    : runtime_(runtime),
+      conf_(conf),
+      sessions_(sessions),
+      queue_(share.queue),
+      close_share_(share.queue / 4),
+      backend_params_(backend_params(conf, runtime.config.server.node_id)),
+      actions_(runtime, sessions, router),
+      pool_(runtime.loop, conf, share, runtime.stats, std::move(others_waiting)) {}
+
+bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
+  fcgi::Request request;
+  request.params =
+      backend_params_ + state(session).params + request_params(session, event, binary, body.size());
+  request.body = std::move(body);
+  request.session = session.id.hex();
+  request.caller = this;
+  request.ticket = next_ticket_++;
+  uint64_t ticket = request.ticket;
+  runtime_.budget.spend(TurnBudget::kAppRequest);
+  size_t bytes = sizeof request + request.params.size() + request.body.size();
+  if (!pool_.submit(std::move(request))) return false;
+  uint32_t counted = event == AppEvent::message ? uint32_t(bytes) : 0;
+  hold_bytes(state(session), counted);
+  flights_.emplace(ticket, Flight{&session, event, counted});
+  if (event == AppEvent::close) ++closes_;
+  ++state(session).in_flight;
+  return true;
+}
+
+void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
+  actions_.catch_up();  // may end the session, and this is still in flight then
+  auto it = flights_.find(ticket);
+  HF_CHECK(it != flights_.end());
+  Flight flight = it->second;
+  flights_.erase(it);
+  let_go_bytes(state(*flight.session), flight.bytes);
+  if (flight.event == AppEvent::close) --closes_;
+  send_waiting_close_events();  // the place that is free now is theirs
+  if (answer.outcome == fcgi::Outcome::too_large) runtime_.stats.backend_answers_too_long.add();
+  trace_answer(*flight.session, answer);
+  // The request counts as in flight while its answer is carried out: whatever ends the session meanwhile, gone() leaves
+  // the rest to landed(), and the session stays alive until then.
+  switch (flight.event) {
+    case AppEvent::connect:
+      connect_answered(*flight.session, answer);
+      landed(*flight.session);
+      break;
+    case AppEvent::message:
+      message_answered(*flight.session, answer);
+      landed(*flight.session);
+      break;
+    case AppEvent::close:
+      close_answered(*flight.session, answer);
+      break;
+  }
+  ask_held_in();
+}
+
+void FcgiBackend::trace_answer(const Session& session, const fcgi::Answer& answer) {
+  if (runtime_.tracer == nullptr || !runtime_.tracer->on()) return;
+  std::string status = std::to_string(answer.status);
+  bool answered = answer.outcome == fcgi::Outcome::answered;
+  runtime_.tracer->note(
+      {.event = "backend",
+       .session = &session,
+       .bytes = answer.body.size(),
+       .detail = answered ? std::string_view(status) : outcome_text(answer.outcome)});
+}
+
+// ---- connect
+
+void FcgiBackend::now_owes_close(Session& session) {
+  if (!conf_.event_close) return;
+  state(session).owes_close = true;
+  sessions_.set_owes_close(session, true);
+  if (session.phase == SessionPhase::ended) runtime_.stats.events_close_owed.add();
+}
+
+void FcgiBackend::open(Session& session, const Opening& opening) {
+  auto fresh = std::make_unique<State>();
+  fresh->params = session_params(conf_, session, opening);
+  session.backend_state = std::move(fresh);
+  for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
+  if (!conf_.event_connect) {
+    now_owes_close(session);
+    return session.client->accept({});
+  }
+  if (close_waits_.empty() && held_.empty()) {
+    if (!ask_in(session)) refuse_overloaded(session);
+    return;
+  }
+  if (held_.size() >= queue_) return refuse_overloaded(session);
+  runtime_.stats.events_connect_held.add();
+  state(session).held = true;
+  state(session).give_up_ms = runtime_.now_ms + conf_.read_timeout_ms;
+  held_.push_back(&session);
+}
+
+bool FcgiBackend::ask_in(Session& session) {
+  if (pool_.queued() > 0 && pool_.queued() + close_share_ >= queue_) return false;
+  if (!submit(session, AppEvent::connect, false, {})) return false;
+  // For our successor, if we die before the answer.
+  if (conf_.event_close) sessions_.set_owes_close(session, true, true);
+  return true;
+}
+
+void FcgiBackend::refuse_overloaded(Session& session) {
+  runtime_.stats.events_connect_failed.add();
+  session.client->refuse(503, "the application is overloaded");
+}
+
+// In order. The session may be forgotten by what is done with it, so it is out of held_ first.
+void FcgiBackend::ask_held_in() {
+  while (!held_.empty()) {
+    Session& session = *held_.front();
+    bool late = runtime_.now_ms >= state(session).give_up_ms;
+    if (!late && (!close_waits_.empty() || !ask_in(session))) return;
+    held_.pop_front();
+    state(session).held = false;
+    state(session).give_up_ms = 0;
+    if (late) refuse_overloaded(session);
+  }
+}
+
+void FcgiBackend::drop_held(Session& session) {
+  if (!std::exchange(state(session).held, false)) return;
+  state(session).give_up_ms = 0;
+  held_.erase(std::find(held_.begin(), held_.end(), &session));
+}
+
+void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer) {
+  bool answered = answer.outcome == fcgi::Outcome::answered;
+  bool accepted = answered && answer.status < 400;
+  if (accepted || (!answered && answer.may_have_run)) {
+    runtime_.stats.events_connect.add();  // I1: what may have been delivered is paired too
+    now_owes_close(session);
+  }
+  if (!answered) runtime_.stats.events_connect_failed.add();
+  if (answered && !accepted) runtime_.stats.events_connect_refused.add();
+  if (session.client == nullptr) return;  // left or kicked meanwhile
+  if (!answered) {
+    if (uint64_t n = gate_.pass())
+      log_warn(
+          "connect event failed session={} backend={} outcome=\"{}\" times={}; refusing "
+          "hand-shakes",
+          session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
+    return session.client->refuse(refusal_status(answer.outcome),
+                                  "the application does not answer");
+  }
+  if (!accepted) return session.client->refuse(answer.status, answer.body);
+  if (!choose_subprotocol(session, answer))
+    return session.client->refuse(502, "the application chose a subprotocol that was not offered",
+                                  EndReason::backend);
+  bool whole = actions_.before_close(session, answer);  // pushes wait behind the 101
+  if (session.client == nullptr) return;
+  if (!whole) return session.client->refuse(502, kTooLong, EndReason::backend);
+  std::string cookies;
+  for (const auto& [name, value] : answer.headers)
+    if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
+  session.client->accept(cookies);
+  if (session.client != nullptr) actions_.close(session, answer);
+}
+
+// False: the application has named what the client would break off for.
+bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answer) {
+  std::vector<std::string_view> named;
+  for (const auto& [name, value] : answer.headers)
+    if (strcasecmp(name.c_str(), "Sec-WebSocket-Protocol") == 0)
+      named.push_back(http::trimmed(value));
+  bool websocket = session.listen->protocol == conf::Protocol::websocket;
+  if (named.empty() || !websocket) return true;
+  std::string before(session.client->subprotocol());
+  if (named.size() == 1 && session.client->speak(named[0])) {
+    speak_params(conf_, before, named[0], state(session).params);
+    return true;
+  }
+  runtime_.stats.backend_bad_headers.add();
+  runtime_.stats.handshakes_bad_subprotocol.add();
+  static LogGate gate;
+  if (uint64_t n = gate.pass())
+    log_warn(
+        "connect event answered with a subprotocol that was not offered session={} backend={} "
+        "chosen=\"{}\" offered=\"{}\" times={}; refusing hand-shakes",
+        session.id.hex(), conf_.name, shown(fmt::format("{}", fmt::join(named, ", "))),
+        shown(fmt::format("{}", fmt::join(session.client->offered(), ", "))), n);
+  return false;
+}
+
+// ---- messages
+
+unsigned FcgiBackend::at_once(const Session& session) const {
+  return conf_.order == conf::Order::session ? 1 : session.listen->max_pending;
+}
+
+bool FcgiBackend::over_bytes(const Session& session) const {
+  const conf::Limits& limits = runtime_.config.limits;
+  return state(session).bytes > limits.max_pending_bytes ||
+         runtime_.stats.messages_waiting_bytes.get() > limits.max_pending_bytes_per_worker;
+}
+
+bool FcgiBackend::full(const Session& session) const {
+  const State& s = state(session);
+  return s.waiting.size() + s.in_flight >= session.listen->max_pending || over_bytes(session);
+}
+
+void FcgiBackend::hold_bytes(State& s, uint32_t bytes) {
+  s.bytes += bytes;
+  runtime_.stats.messages_waiting_bytes.add(bytes);
+}
+
+void FcgiBackend::let_go_bytes(State& s, uint32_t bytes) {
+  s.bytes -= bytes;
+  runtime_.stats.messages_waiting_bytes.sub(bytes);
+}
+
+void FcgiBackend::message(Session& session, bool binary, std::string_view data) {
+  State& s = state(session);
+  if (s.in_flight >= at_once(session) || !s.waiting.empty()) {
+    auto counted = uint32_t(kWaitingOverhead + data.size());
+    s.waiting.push_back({binary, counted, std::string(data)});
+    hold_bytes(s, counted);
+  } else if (!submit(session, AppEvent::message, binary, std::string(data))) {
+    return message_failed(session, 1013, "the application is overloaded");
+  }
+  if (!s.paused && full(session)) {
+    s.paused = true;
+    if (over_bytes(session)) runtime_.stats.limits_waiting_bytes.add();
+    session.client->pause_reading(true);
+  }
+}
+
+void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_view why) {
+  State& s = state(session);
+  runtime_.stats.backend_abandoned.add(s.waiting.size());
+  for (const State::Waiting& message : s.waiting) let_go_bytes(s, message.counted);
+  s.waiting.clear();
+  if (session.client != nullptr) session.client->close(code, why, EndReason::backend);
+}
+
+void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer) {
+  if (answer.outcome != fcgi::Outcome::answered) {
+    if (uint64_t n = gate_.pass())
+      log_warn("message failed session={} backend={} outcome=\"{}\" times={}; closing the session",
+               session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
+    bool overload =
+        answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
+    bool too_long = answer.outcome == fcgi::Outcome::too_large;
+    bool broken_page = answer.outcome == fcgi::Outcome::error_page;
+    message_failed(session, overload ? 1013 : 1011,
+                   too_long      ? kTooLong
+                   : broken_page ? "the application failed"
+                                 : "the application did not answer");
+  } else if (answer.status >= 500 && answer.body.empty()) {  // an error page is none of the answers
+    message_failed(session, 1011, "the application failed");
+  } else if (!actions_.before_close(session, answer)) {
+    message_failed(session, 1011, kTooLong);
+  } else {
+    actions_.close(session, answer);
+  }
+}
+
+// A request's answer has been dealt with: hands over the next message, or what is left to do for an ended session.
+// The session may be forgotten in here.
+void FcgiBackend::landed(Session& session) {
+  State& s = state(session);
+  while (!s.waiting.empty() && s.in_flight <= at_once(session)) {  // this one is still among them
+    State::Waiting message = std::move(s.waiting.front());
+    s.waiting.pop_front();
+    let_go_bytes(s, message.counted);
+    if (!submit(session, AppEvent::message, message.binary, std::move(message.data)))
+      message_failed(session, 1013, "the application is overloaded");
+  }
+  --s.in_flight;
+  // Where all are in flight, each answer makes room; else half a queue at a time.
+  unsigned bound = session.listen->max_pending;
+  size_t resume_at = at_once(session) == 1 ? bound / 2 : bound - 1;
+  bool room = s.waiting.size() + s.in_flight <= resume_at;
+  if (s.paused && (!busy(session) || (room && !full(session)))) {
+    s.paused = false;
+    if (session.client != nullptr) session.client->pause_reading(false);
+  }
+  if (session.phase == SessionPhase::ended) return finish(session);
+  if (session.client != nullptr && !busy(session)) session.client->all_answered();
+}
+
+// ---- close
+
+void FcgiBackend::gone(Session& session) {
+  drop_held(session);
+  if (state(session).owes_close) runtime_.stats.events_close_owed.add();
+  finish(session);
+}
+
+bool FcgiBackend::busy(const Session& session) const {
+  return state(session).in_flight > 0 || !state(session).waiting.empty();
+}
+
+void FcgiBackend::finish(Session& session) {
+  if (busy(session)) return;  // I2
+  if (state(session).owes_close) return send_close_event(session);
+  sessions_.forget(session);
+}
+
+void FcgiBackend::send_close_event(Session& session) {
+  State& s = state(session);
+  if (s.give_up_ms == 0) s.give_up_ms = runtime_.now_ms + conf_.close_retry_ms;
+  if (!close_waits_.empty() || !submit_close_event(session)) close_waits_.push_back(&session);
+}
+
+// False: there is no place.
+bool FcgiBackend::submit_close_event(Session& session) {
+  bool room = closes_ < std::max(1u, close_share_) && pool_.queued() < std::max(1u, queue_);
+  return room && submit(session, AppEvent::close, false, {});
+}
+
+void FcgiBackend::send_waiting_close_events() {
+  while (!close_waits_.empty()) {
+    Session& session = *close_waits_.front();
+    bool late = runtime_.now_ms >= state(session).give_up_ms;
+    if (!late && !submit_close_event(session)) return;
+    close_waits_.pop_front();
+    if (late) give_up_close_event(session);
+  }
+}
+
+void FcgiBackend::give_up_close_event(Session& session) {
+  runtime_.stats.events_close_lost.add();
+  log_error(
+      "close event given up session={} user={} backend={}: no server answered for close_retry",
+      session.id.hex(), session.user.view(), conf_.name);
+  settle(session);
+}
+
+void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
+  State& s = state(session);
+  if (runtime_.now_ms >= s.give_up_ms) return give_up_close_event(session);
+  s.retry_ms = overloaded ? kFirstRetryMs : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
+  close_retries_.emplace(runtime_.now_ms + s.retry_ms, &session);
+}
+
+void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
+  --state(session).in_flight;
+  bool broke_off = answer.outcome == fcgi::Outcome::error_page && answer.may_have_run;
+  bool unread = answer.outcome == fcgi::Outcome::encoded;
+  if (answer.outcome != fcgi::Outcome::answered && !broke_off && !unread) {
+    runtime_.stats.events_close_retried.add();
+    return retry_close_event(session, answer.outcome == fcgi::Outcome::overloaded);
+  }
+  runtime_.stats.events_close.add();
+  if (answer.status >= 500 || broke_off)
+    log_warn("close event answered with status={} session={} backend={}; not repeated",
+             answer.status, session.id.hex(), conf_.name);
+  if (!broke_off && !unread)
+    (void)actions_.before_close(session, answer);  // nobody is left to be told
+  settle(session);
+}
+
+void FcgiBackend::settle(Session& session) {
+  state(session).owes_close = false;
+  runtime_.stats.events_close_owed.sub();
+  sessions_.forget(session);
+}
+
+void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
+  auto fresh = std::make_unique<State>();
+  fresh->params = orphan_params(conf_, view);
+  fresh->owes_close = true;
+  session.backend_state = std::move(fresh);
+  if ((view.control.flags & shm::kConnectUnanswered) != 0) {
+    runtime_.stats.events_connect.add();  // I1
+    sessions_.set_owes_close(session, true);
+  }
+  runtime_.stats.events_close_owed.add();
+  finish(session);
+}
+
+// ---- handover
+
+std::string FcgiBackend::save(const Session& session) const {
+  // Whoever adds a member carries it; bytes and in_flight follow from the rest.
+  static_assert(sizeof(State) == 152);
+  if (session.backend_state == nullptr) return {};
+  const State& s = state(session);
+  handover::SessionStateRecord record;
+  record.params = s.params;
+  for (const State::Waiting& w : s.waiting) record.waiting.push_back({w.binary, w.data, w.counted});
+  record.owes_close = s.owes_close;
+  record.paused = s.paused;
+  record.retry_ms = s.retry_ms;
+  record.give_up_ms = s.give_up_ms;
+  record.held = s.held;
+  return handover::save(record);
+}
+
+bool FcgiBackend::restore(Session& session, std::string_view bytes) {
+  handover::SessionStateRecord record;
+  if (!handover::load(bytes, record)) return false;
+  auto fresh = std::make_unique<State>();
+  fresh->params = std::move(record.params);
+  for (handover::WaitingRecord& w : record.waiting) {
+    fresh->bytes += w.counted;  // the gauge knows of them
+    fresh->waiting.push_back({w.binary, w.counted, std::move(w.data)});
+  }
+  fresh->owes_close = record.owes_close;
+  fresh->paused = record.paused;
+  fresh->retry_ms = record.retry_ms;
+  fresh->give_up_ms = record.give_up_ms;
+  fresh->held = record.held;
+  session.backend_state = std::move(fresh);
+  if (record.held) held_.push_back(&session);
+  return true;
+}
+
+handover::BackendRecord FcgiBackend::save() const {
+  handover::BackendRecord record;
+  record.next_ticket = next_ticket_;
+  for (const auto& [ticket, flight] : flights_)
+    record.flights.push_back({ticket, flight.session->id.hi, flight.session->id.lo,
+                              uint8_t(flight.event), flight.bytes});
+  for (const auto& [due, session] : close_retries_)
+    record.close_retries.push_back({due, session->id.hi, session->id.lo});
+  for (const Session* session : close_waits_)
+    record.close_retries.push_back({runtime_.now_ms, session->id.hi, session->id.lo});
+  record.pool = pool_.save();
+  return record;
+}
+
+bool FcgiBackend::restore(handover::BackendRecord&& record, const SessionById& session_by_id) {
+  next_ticket_ = std::max(next_ticket_, record.next_ticket);
+  for (const handover::FlightRecord& f : record.flights) {
+    Session* session = session_by_id({f.session_hi, f.session_lo});
+    bool known =
+        session != nullptr && session->backend == this && session->backend_state != nullptr;
+    if (!known || f.event > uint8_t(AppEvent::close)) return false;
+    flights_.emplace(f.ticket, Flight{session, AppEvent(f.event), f.bytes});
+    ++state(*session).in_flight;
+    if (AppEvent(f.event) == AppEvent::close) ++closes_;
+    state(*session).bytes += f.bytes;
+  }
+  for (const handover::RetryRecord& r : record.close_retries) {
+    Session* session = session_by_id({r.session_hi, r.session_lo});
+    if (session == nullptr || session->backend != this) return false;
+    close_retries_.emplace(r.due_ms, session);
+  }
+  return pool_.restore(std::move(record.pool), this);
+}
+
+void FcgiBackend::tick() {
+  pool_.tick(runtime_.now_ms);
+  send_waiting_close_events();
+  ask_held_in();
+  for (size_t n = 0; n < kRetriesPerTick && !close_retries_.empty(); ++n) {
+    auto due = close_retries_.begin();
+    if (due->first > runtime_.now_ms) return;
+    Session* session = due->second;
+    close_retries_.erase(due);
+    send_close_event(*session);
+  }
+}
+
+void FcgiBackend::abandon() {
+  uint64_t owed = 0;
+  auto give_up = [&](Session& session) {
+    State& s = state(session);
+    if (session.phase != SessionPhase::ended || !std::exchange(s.owes_close, false)) return;
+    // Or the next process of this slot would send it after all.
+    sessions_.set_owes_close(session, false);
+    ++owed;
+  };
+  for (auto& [ticket, flight] : flights_) give_up(*flight.session);
+  for (auto& [due, session] : close_retries_) give_up(*session);
+  for (Session* session : close_waits_) give_up(*session);
+  if (owed == 0) return;
+  runtime_.stats.events_close_lost.add(owed);
+  runtime_.stats.events_close_owed.sub(owed);
+  log_error("close events given up count={} backend={}: the worker ends", owed, conf_.name);
+}
+
+}  // namespace holdfast
