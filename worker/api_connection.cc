@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "worker/keep_alive.h"
+#include "worker/clients/keep_alive.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls/anchors.h"
 #include "worker/net/tls_connection.h"

@@ -13,7 +13,7 @@
 
 #include "worker/api_connection.h"
 #include "worker/backends/resolver.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/net/tls/context.h"
 #include "worker/routing/push_router.h"

@@ -63,7 +63,7 @@ def close_codes():
 
 
 def refusals():
-    code = text("worker/client.cc", "worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
+    code = text("worker/clients/client.cc", "worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
                 "wire/http/header_scan.h")
     return found(r"(?:refuse|answer_and_linger)\(\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
 

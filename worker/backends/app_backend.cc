@@ -4,9 +4,9 @@
 
 #include "base/log.h"
 #include "wire/http/chars.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
+#include "worker/clients/refusal.h"
 #include "worker/observe/tracer.h"
-#include "worker/refusal.h"
 
 namespace holdfast {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "worker/client.h"
+#include "worker/clients/client.h"
 
 namespace holdfast {
 

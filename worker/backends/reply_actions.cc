@@ -12,7 +12,7 @@
 #include "conf/report.h"
 #include "simdjson.h"
 #include "wire/ws/decoder.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 
 namespace holdfast {
 namespace {

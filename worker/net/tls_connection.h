@@ -21,7 +21,7 @@
 #include <string>
 
 #include "worker/api_connection.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 #include "worker/net/half_open.h"
 #include "worker/net/tls/accepting.h"
 #include "worker/net/tls/records.h"

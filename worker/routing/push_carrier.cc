@@ -4,7 +4,7 @@
 #include <span>
 #include <utility>
 
-#include "worker/client.h"
+#include "worker/clients/client.h"
 
 namespace holdfast {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 #include "worker/routing/result_record.h"
 
 namespace holdfast {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 #include "worker/net/memory_refused.h"
 #include "worker/observe/tracer.h"
 #include "worker/sessions/backend.h"

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "shm/segment.h"
-#include "worker/admission.h"
 #include "worker/channels/hub.h"
+#include "worker/clients/admission.h"
 #include "worker/handover/connection_records.h"
 #include "worker/net/runtime.h"
 #include "worker/sessions/message_rate.h"

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "tests/harness/wait.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 #include "worker/routing/push_router.h"
 
 namespace holdfast::test {

@@ -1,5 +1,5 @@
 // Tokens signed here by libjwt and by hand, in every algorithm, and what is wrong with them.
-#include "worker/token/connect_token.h"
+#include "worker/clients/token.h"
 
 #include <gtest/gtest.h>
 

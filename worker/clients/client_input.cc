@@ -4,7 +4,7 @@
 
 #include "simdjson.h"
 #include "wire/ws/encoder.h"
-#include "worker/client.h"
+#include "worker/clients/client.h"
 #include "worker/observe/tracer.h"
 
 namespace holdfast {

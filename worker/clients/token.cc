@@ -1,4 +1,4 @@
-#include "worker/token/connect_token.h"
+#include "worker/clients/token.h"
 
 #include <jwt.h>
 #include <strings.h>

@@ -1,4 +1,4 @@
-// worker/token/connect_token.h - the token of a hand-shake: a JSON Web Token (RFC 7519), signed by who knows the user.
+// worker/clients/token.h - the token of a hand-shake: a JSON Web Token (RFC 7519), signed by who knows the user.
 //
 // So a hand-shake needs no request to the application: `sub` becomes the session's user, `channels` (an array of strings)
 // what it joins, `exp` when it ends. Signatures are verified by libjwt with the one algorithm and key of the listener; a token

@@ -1,7 +1,7 @@
 // What a Client does at its edges: slow readers, half-closed connections, silence, the end of the
 // worker. Both ends are in this process.
 
-#include "worker/client.h"
+#include "worker/clients/client.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// worker/admission.h - may an address have one more connection? The limits max_connections_per_ip and connect_rate_per_ip.
+// worker/clients/admission.h - may an address have one more connection? The limits max_connections_per_ip and connect_rate_per_ip.
 //
 // A connection is counted from its first byte of sense (accept, or its PROXY header, or the request that a proxy forwards)
 // until its session has ended, or it has gone without one; the place of its address travels in its SessionOrigin. Proxies

@@ -1,4 +1,4 @@
-#include "worker/refusal.h"
+#include "worker/clients/refusal.h"
 
 #include <array>
 

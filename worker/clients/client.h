@@ -1,4 +1,4 @@
-// worker/client.h - the connection of one client: hand-shake, codec, keep-alive, closing. WebSocket or framed TCP.
+// worker/clients/client.h - the connection of one client: hand-shake, codec, keep-alive, closing. WebSocket or framed TCP.
 //
 //   phase       event                              -> phase        action
 //   proxied     PROXY header complete                 securing, handshake   (TCP: securing, connecting)
@@ -44,8 +44,8 @@
 #include "wire/http/request.h"
 #include "wire/tcp/framer.h"
 #include "wire/ws/decoder.h"
+#include "worker/clients/refusal.h"
 #include "worker/net/connection.h"
-#include "worker/refusal.h"
 #include "worker/sessions/backend.h"
 #include "worker/sessions/table.h"
 

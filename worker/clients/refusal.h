@@ -1,4 +1,4 @@
-// worker/refusal.h - why hand-shakes are refused: each reason has a counter (handshakes.*) and a line in the log, at most one a
+// worker/clients/refusal.h - why hand-shakes are refused: each reason has a counter (handshakes.*) and a line in the log, at most one a
 // second, that names the values that were compared. What a client cannot see without its server's log, an operator can.
 //
 // Reasons that others see to: 401 tokens.refused, 429 limits.address_*, full sessions.refused_full, what the application

@@ -1,4 +1,4 @@
-#include "worker/admission.h"
+#include "worker/clients/admission.h"
 
 #include "base/log.h"
 #include "base/process_clock.h"

@@ -1,4 +1,4 @@
-#include "worker/client.h"
+#include "worker/clients/client.h"
 
 #include <unistd.h>
 
@@ -14,11 +14,11 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/subprotocol.h"
-#include "worker/keep_alive.h"
+#include "worker/clients/keep_alive.h"
+#include "worker/clients/token.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls_connection.h"
 #include "worker/observe/tracer.h"
-#include "worker/token/connect_token.h"
 
 namespace holdfast {
 namespace {
