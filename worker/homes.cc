@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "conf/server_address.h"
-#include "worker/api/http_face.h"
-#include "worker/api/resp_face.h"
-#include "worker/api/router_face.h"
+#include "worker/api/http/face.h"
+#include "worker/api/resp/face.h"
+#include "worker/api/router/face.h"
 #include "worker/backends/app_backend.h"
 #include "worker/backends/builtin.h"
 

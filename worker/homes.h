@@ -11,13 +11,13 @@
 #include <memory>
 #include <string>
 
-#include "worker/api_connection.h"
+#include "worker/api/connection.h"
+#include "worker/api/strangers.h"
 #include "worker/backends/resolver.h"
 #include "worker/clients/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/net/tls/context.h"
 #include "worker/routing/push_router.h"
-#include "worker/strangers.h"
 
 namespace holdfast {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "worker/api/json_command.h"
+#include "worker/api/http/json_command.h"
 #include "worker/routing/command.h"
 
 namespace holdfast::api {

@@ -3,7 +3,7 @@
 #include <simdjson.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/api/json_command.h"
+#include "worker/api/http/json_command.h"
 
 namespace holdfast {
 namespace {

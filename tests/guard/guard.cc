@@ -11,9 +11,9 @@
 
 #include "tests/unit/wire/ws/client_frames.h"
 #include "tests/unit/worker/room.h"
-#include "worker/api/http_face.h"
-#include "worker/api/resp_face.h"
-#include "worker/api_connection.h"
+#include "worker/api/connection.h"
+#include "worker/api/http/face.h"
+#include "worker/api/resp/face.h"
 #include "worker/backends/builtin.h"
 
 namespace holdfast::test {

@@ -54,7 +54,7 @@ def trace_events():
 
 
 def enum_of_trace():
-    return set(json.loads(text("worker/api/openapi.json"))["components"]["schemas"]["TraceLine"]["properties"]["event"]["enum"])
+    return set(json.loads(text("worker/api/http/openapi.json"))["components"]["schemas"]["TraceLine"]["properties"]["event"]["enum"])
 
 
 def close_codes():
@@ -90,7 +90,7 @@ def control_words():
 
 
 def resp_commands():
-    names = found(r"\{\"([a-z.|]+)\", -?\d", text("worker/api/resp_commands.cc"))
+    names = found(r"\{\"([a-z.|]+)\", -?\d", text("worker/api/resp/commands.cc"))
     return {part for name in names for part in name.upper().split("|")}
 
 
@@ -117,7 +117,7 @@ KINDS = [
     ("reply header", reply_headers, "holdfast(7)", in_page("man/holdfast.7", lambda word: word + ":")),
     ("parameter", parameters, "holdfast(7)", in_page("man/holdfast.7")),
     ("error code", api_errors, "holdfast-api(7)", in_page("man/holdfast-api.7")),
-    ("error code", api_errors, "openapi.json", in_text("worker/api/openapi.json")),
+    ("error code", api_errors, "openapi.json", in_text("worker/api/http/openapi.json")),
     ("control word", control_words, "holdfastd(8)", in_page("man/holdfastd.8")),
     ("RESP command", resp_commands, "holdfast-api(7)", in_page("man/holdfast-api.7")),
     ("command", ctl_commands, "holdfastctl(1)", in_page("man/holdfastctl.1")),

@@ -1,4 +1,4 @@
-"""document.py - worker/api/openapi.json, and what its schemas say of a request or an answer."""
+"""document.py - worker/api/http/openapi.json, and what its schemas say of a request or an answer."""
 
 import json
 import re

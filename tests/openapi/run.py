@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """run.py [PART_OF_A_NAME] - is the description of the HTTP API true?
 
-Sends every example of every operation in worker/api/openapi.json to a real holdfastd, good ones and bad ones, and
+Sends every example of every operation in worker/api/http/openapi.json to a real holdfastd, good ones and bad ones, and
 judges every answer by the schema of its status; then what no example can say: tokens, methods, broken bodies,
 repeats. That the document has exactly the server's routes is checked against the route table by the unit tests.
 Ends with `N passed, N failed`.
@@ -274,7 +274,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
     suite = Suite(sys.argv[1] if len(sys.argv) > 1 else "")
-    document = Document((ROOT / "worker/api/openapi.json").read_text())
+    document = Document((ROOT / "worker/api/http/openapi.json").read_text())
     suite.case("the document is sound", is_sound, document)
     gateway = Gateway()
     try:

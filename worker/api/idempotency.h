@@ -16,8 +16,8 @@
 
 #include "wire/http/request.h"
 #include "worker/api/face.h"
-#include "worker/api/json_command.h"
-#include "worker/api/json_out.h"
+#include "worker/api/http/json_command.h"
+#include "worker/api/http/json_out.h"
 
 namespace holdfast::api {
 

@@ -15,7 +15,7 @@
 
 #include "conf/config.h"
 #include "shm/segment.h"
-#include "worker/api/json_out.h"
+#include "worker/api/http/json_out.h"
 
 namespace holdfast::api {
 

@@ -20,7 +20,7 @@
 #include <optional>
 #include <string>
 
-#include "worker/api_connection.h"
+#include "worker/api/connection.h"
 #include "worker/clients/client.h"
 #include "worker/net/half_open.h"
 #include "worker/net/tls/accepting.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "worker/api/json_out.h"
+#include "worker/api/http/json_out.h"
 
 namespace holdfast::api {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "worker/api/json_out.h"
+#include "worker/api/http/json_out.h"
 #include "worker/routing/post.h"
 #include "worker/sessions/session.h"
 

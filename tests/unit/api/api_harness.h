@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/api/exchange.h"
-#include "worker/api/http_api.h"
+#include "worker/api/http/exchange.h"
+#include "worker/api/http/routes.h"
 
 namespace holdfast::api {
 

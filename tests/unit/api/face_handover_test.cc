@@ -8,10 +8,10 @@
 #include <regex>
 
 #include "tests/unit/worker/room.h"
-#include "worker/api/http_face.h"
-#include "worker/api/resp_face.h"
-#include "worker/api/router_face.h"
-#include "worker/api_connection.h"
+#include "worker/api/connection.h"
+#include "worker/api/http/face.h"
+#include "worker/api/resp/face.h"
+#include "worker/api/router/face.h"
 #include "worker/handover/shelf.h"
 #include "worker/handover/slot_records.h"
 

@@ -6,7 +6,7 @@
 
 #include "tests/unit/net/tls_peer.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "worker/api/http_face.h"
+#include "worker/api/http/face.h"
 #include "worker/net/address_text.h"
 #include "worker/net/half_open.h"
 

@@ -1,0 +1,108 @@
+#include "worker/api/http/json_out.h"
+
+#include <gtest/gtest.h>
+#include <simdjson.h>
+
+namespace holdfast::api {
+namespace {
+
+using shm::SessionId;
+
+std::string as_json(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+TEST(JsonString, EscapesWhatJsonAsksForAndNothingElse) {
+  EXPECT_EQ(as_json(""), R"("")");
+  EXPECT_EQ(as_json("a\"b\\c/"), R"("a\"b\\c/")");
+  EXPECT_EQ(as_json("\b\f\n\r\t"), R"("\b\f\n\r\t")");
+  EXPECT_EQ(as_json(std::string_view("\0\x01\x1f\x7f", 4)), "\"\\u0000\\u0001\\u001f\x7f\"");
+  EXPECT_EQ(as_json("ü😀"), "\"ü😀\"");
+}
+
+TEST(JsonString, IsValidForEveryByteAndReadsBackWhereTheTextIsUtf8) {
+  simdjson::dom::parser parser;
+  for (int c = 0; c < 256; ++c) {
+    std::string text = {'<', char(c), '>'};
+    std::string_view back;
+    ASSERT_EQ(parser.parse(as_json(text)).get(back), simdjson::SUCCESS) << c;
+    EXPECT_EQ(back, c < 0x80 ? text : "<\xef\xbf\xbd>") << c;
+  }
+}
+
+TEST(JsonWriter, PutsCommasBetweenMembersOnly) {
+  JsonWriter json;
+  json.begin_object();
+  json.key("a").number(1);
+  json.key("b").begin_array().string("x").boolean(false).begin_object().end_object().end_array();
+  json.key("c").begin_array().end_array();
+  json.key("d").number(UINT64_MAX);
+  json.end_object();
+  EXPECT_EQ(json.take(), R"({"a":1,"b":["x",false,{}],"c":[],"d":18446744073709551615})");
+}
+
+TEST(JsonWriter, TakesTheMembersOfAnotherObject) {
+  JsonWriter json;
+  json.begin_object().members_of("{}").key("a").number(1);
+  json.members_of(R"({"b":[2],"c":{}})").members_of("{}").key("d").number(3).end_object();
+  EXPECT_EQ(json.take(), R"({"a":1,"b":[2],"c":{},"d":3})");
+  JsonWriter first;
+  first.begin_object().members_of(R"({"b":2})").end_object();
+  EXPECT_EQ(first.take(), R"({"b":2})");
+}
+
+std::string outcome(const Command& command, const CommandResult& result, int status) {
+  JsonWriter json;
+  json.begin_object();
+  EXPECT_EQ(write_outcome(json, command, result), status);
+  json.end_object();
+  return json.take();
+}
+
+const Command kSendOne{.op = Op::send, .sessions = {{1, 2}}};
+const std::string kId = "00000000000000010000000000000002";
+
+TEST(Outcome, NamesUnknownSessionsWhereSessionsWereAddressed) {
+  EXPECT_EQ(outcome(kSendOne, {.delivered = 1}, 200), R"({"delivered":1,"unknown":[]})");
+  EXPECT_EQ(outcome(kSendOne, {.unknown = {{1, 2}}}, 200),
+            R"({"delivered":0,"unknown":[")" + kId + R"("]})");
+  EXPECT_EQ(outcome({.op = Op::publish}, {.delivered = 3}, 200), R"({"delivered":3})");
+  EXPECT_EQ(outcome({.op = Op::kick, .users = {"u"}}, {}, 200), R"({"delivered":0})");
+}
+
+TEST(Outcome, TellsWhatIsMissingOfAPartlyDeliveredPush) {
+  EXPECT_EQ(outcome(kSendOne, {.delivered = 1, .failed = {{1, 2}}, .workers_failed = 1}, 200),
+            R"({"delivered":1,"unknown":[],"failed":[")" + kId + R"("],"workers_failed":1})");
+  EXPECT_EQ(outcome({.op = Op::send_all}, {.delivered = 2, .partial = true}, 200),
+            R"({"delivered":2,"partial":true})");
+}
+
+TEST(Outcome, IsOverloadedWhereNothingWasDeliveredAndAWorkerCouldNotBeTold) {
+  std::string body = outcome(kSendOne, {.failed = {{1, 2}}, .workers_failed = 1}, 503);
+  EXPECT_NE(body.find(R"("code":"overloaded")"), std::string::npos) << body;
+  EXPECT_NE(body.find(R"("failed":[")" + kId), std::string::npos) << body;
+  outcome({.op = Op::publish}, {.workers_failed = 2}, 503);
+}
+
+TEST(Outcome, OfDataThatDoesNotFitIs413AndSaysNothingElse) {
+  std::string body = outcome({.op = Op::data, .sessions = {{1, 2}}}, {.refused = 1}, 413);
+  EXPECT_EQ(body.find(R"({"error":{"code":"too_large","message":")"), 0u) << body;
+  EXPECT_EQ(body.find("refused"), std::string::npos) << body;
+  EXPECT_EQ(outcome({.op = Op::join, .users = {"u"}}, {.delivered = 1, .refused = 2}, 200),
+            R"({"delivered":1,"refused":2})");
+}
+
+TEST(Outcome, OfBindToAnUnknownSessionIs404) {
+  for (Op op : {Op::bind, Op::unbind, Op::data}) {
+    std::string body = outcome({.op = op, .sessions = {{1, 2}}}, {.unknown = {{1, 2}}}, 404);
+    EXPECT_EQ(body.find(R"({"error":{"code":"unknown_session","message":")"), 0u) << body;
+    EXPECT_NE(body.find(kId), std::string::npos) << body;
+    EXPECT_EQ(outcome({.op = op, .sessions = {{1, 2}}}, {.delivered = 1}, 200),
+              R"({"delivered":1})");
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::api

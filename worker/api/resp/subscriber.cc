@@ -1,0 +1,104 @@
+#include "worker/api/resp/subscriber.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+namespace holdfast::api {
+namespace {
+
+// As the Hub has it.
+std::string hub_name(NameKind kind, std::string_view name) {
+  return kind == NameKind::channel ? std::string(name) : reserved_name(kind, name);
+}
+
+}  // namespace
+
+size_t RespSubscriber::count(NameKind kind) const {
+  if (kind == NameKind::pattern) return patterns_;
+  if (kind == NameKind::shard) return shards_;
+  return memberships.size() - patterns_ - shards_;
+}
+
+// Some may be there already, or be named twice.
+bool RespSubscriber::has_room_for(NameKind kind, resp::Arguments names) const {
+  size_t max = kind == NameKind::pattern ? kMaxPatterns : kMaxSubscriptions;
+  if (count(kind) + names.size() <= max && count() + names.size() <= kMaxSubscriptions) return true;
+  // A stranger chooses the names: no hash that he can foresee.
+  std::set<std::string_view> all(names.begin(), names.end());
+  for (const Membership& m : memberships)
+    if (kind_of(m.channel->name) == kind) all.insert(plain_name(m.channel->name));
+  return all.size() <= max && count() - count(kind) + all.size() <= kMaxSubscriptions;
+}
+
+std::string RespSubscriber::no_room_for(NameKind kind, resp::Arguments names) const {
+  if (!has_room_for(kind, names)) {
+    if (kind == NameKind::pattern)
+      return fmt::format("ERR a connection can subscribe to {} patterns at most", kMaxPatterns);
+    return fmt::format("ERR a connection can subscribe to {} channels at most", kMaxSubscriptions);
+  }
+  if (kind == NameKind::pattern &&
+      context_.hub->pattern_count() + names.size() > kMaxWorkerPatterns)
+    return fmt::format("ERR a worker can have {} different patterns at most", kMaxWorkerPatterns);
+  return {};
+}
+
+void RespSubscriber::subscribe(NameKind kind, std::string_view name) {
+  bool first = memberships.empty();
+  if (context_.hub->join(*this, hub_name(kind, name)) != Hub::Joined::joined) return;
+  if (kind == NameKind::pattern) ++patterns_;
+  if (kind == NameKind::shard) ++shards_;
+  if (first) context_.stats->resp_subscribers.add();  // I1
+}
+
+void RespSubscriber::restore(NameKind kind, std::string_view name) {
+  context_.hub->restore(*this, hub_name(kind, name), false);
+  if (kind == NameKind::pattern) ++patterns_;
+  if (kind == NameKind::shard) ++shards_;
+}
+
+void RespSubscriber::unsubscribe(NameKind kind, std::string_view name) {
+  if (!context_.hub->leave(*this, hub_name(kind, name))) return;
+  if (kind == NameKind::pattern) --patterns_;
+  if (kind == NameKind::shard) --shards_;
+  if (memberships.empty()) context_.stats->resp_subscribers.sub();  // I1
+}
+
+void RespSubscriber::unsubscribe_all() {
+  if (memberships.empty()) return;
+  context_.hub->leave_all(*this);
+  patterns_ = shards_ = 0;
+  context_.stats->resp_subscribers.sub();  // I1
+}
+
+std::vector<std::string> RespSubscriber::names(NameKind kind) const {
+  std::vector<std::string> names;
+  for (const Membership& m : memberships)
+    if (kind_of(m.channel->name) == kind) names.emplace_back(plain_name(m.channel->name));
+  return names;
+}
+
+bool RespSubscriber::published(std::string_view channel, Payload& payload, Urgency urgency) {
+  resp::Place place{.channel = plain_name(channel), .shard = kind_of(channel) == NameKind::shard};
+  return !aborted_ && push(payload.resp(place, state_.version), urgency);
+}
+
+bool RespSubscriber::matched(std::string_view pattern, std::string_view channel, Payload& payload,
+                             Urgency urgency) {
+  resp::Place place{.channel = channel, .pattern = pattern};
+  return !aborted_ && push(payload.resp(place, state_.version), urgency);
+}
+
+bool RespSubscriber::push(const BufferRef& bytes, Urgency urgency) {
+  if (wire_.unsent() + bytes.size() > context_.api->send_queue) {  // I2
+    aborted_ = true;
+    context_.stats->api_closed_slow.add();
+    wire_.abort();
+    return false;
+  }
+  wire_.push(bytes, urgency);
+  context_.stats->resp_messages.add();
+  return true;
+}
+
+}  // namespace holdfast::api

@@ -1,0 +1,69 @@
+// worker/api/resp/subscriber.h - what a RESP connection has subscribed to: channels, patterns of their names, and Redis's
+// sharded channels; and what comes of them.
+//
+// In the Hub it stands beside the sessions that are members, under the names of hub.h's kinds. A message that it gets is framed
+// once for all subscribers of a channel, or pattern, that speak the same version (Payload::resp).
+//
+// Sharded channels are apart from the others as in Redis: SUBSCRIBE and PSUBSCRIBE hear PUBLISH, SSUBSCRIBE hears SPUBLISH.
+// (Sessions in the channel get both: they have only one kind.)
+//
+// Invariants
+//   I1  resp.subscribers counts it exactly while it has a subscription.
+//   I2  Its unsent bytes stay within the listener's send_queue: the message that would pass it ends
+//       the connection (api.closed_slow). It gets nothing more then, but stays in its channels until
+//       it is destroyed: Hub allows no change during a publish.
+//   I3  A publish costs time for each pattern that a worker has: so many of a connection and of a worker, not more.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/api/face.h"
+#include "worker/api/resp/call.h"
+#include "worker/channels/hub.h"
+
+namespace holdfast::api {
+
+inline constexpr size_t kMaxSubscriptions = 10'000;  // of one connection, of all kinds
+inline constexpr size_t kMaxPatterns = 100;          // of one connection
+inline constexpr size_t kMaxWorkerPatterns =
+    1'000;  // different ones of all connections of a worker
+
+class RespSubscriber final : private Subscriber {
+ public:
+  // All of them outlive it. `state` says the version that messages are framed in.
+  RespSubscriber(const ApiContext& context, Wire& wire, const RespState& state)
+      : context_(context), wire_(wire), state_(state) {}
+  ~RespSubscriber() { unsubscribe_all(); }
+  RespSubscriber(const RespSubscriber&) = delete;
+  RespSubscriber& operator=(const RespSubscriber&) = delete;
+
+  size_t count() const { return memberships.size(); }
+  size_t count(NameKind kind) const;
+  // Why it could not subscribe to all of these as well; "" where it can.
+  std::string no_room_for(NameKind kind, resp::Arguments names) const;
+  // A name of NameKind channel, shard or pattern that there is room for.
+  void subscribe(NameKind kind, std::string_view name);
+  // A subscription that a predecessor has counted.
+  void restore(NameKind kind, std::string_view name);
+  void unsubscribe(NameKind kind, std::string_view name);
+  void unsubscribe_all();
+  std::vector<std::string> names(NameKind kind) const;
+
+ private:
+  bool published(std::string_view channel, Payload& payload, Urgency urgency) override;
+  bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
+               Urgency urgency) override;
+  bool has_room_for(NameKind kind, resp::Arguments names) const;
+  bool push(const BufferRef& bytes, Urgency urgency);
+
+  const ApiContext& context_;
+  Wire& wire_;
+  const RespState& state_;
+  uint32_t patterns_ = 0, shards_ = 0;
+  bool aborted_ = false;
+};
+
+}  // namespace holdfast::api
