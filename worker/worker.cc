@@ -16,10 +16,10 @@
 #include "base/log.h"
 #include "base/log_guard.h"
 #include "base/process_clock.h"
-#include "worker/control_words.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
-#include "worker/homes.h"
+#include "worker/life/control_words.h"
+#include "worker/life/homes.h"
 #include "worker/net/listener.h"
 #include "worker/sessions/shedding.h"
 

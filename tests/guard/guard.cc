@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 #include "worker/api/connection.h"
 #include "worker/api/http/face.h"
 #include "worker/api/resp/face.h"

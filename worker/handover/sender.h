@@ -15,8 +15,8 @@
 // written into the segment is before it, and it writes nothing there afterwards.
 #pragma once
 
-#include "worker/handover/channel.h"
-#include "worker/homes.h"
+#include "worker/handover/parcels.h"
+#include "worker/life/homes.h"
 
 namespace holdfast::handover {
 

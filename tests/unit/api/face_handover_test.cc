@@ -7,7 +7,7 @@
 #include <map>
 #include <regex>
 
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 #include "worker/api/connection.h"
 #include "worker/api/http/face.h"
 #include "worker/api/resp/face.h"

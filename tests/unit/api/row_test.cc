@@ -8,7 +8,7 @@
 
 #include <map>
 
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 #include "worker/api/connection.h"
 
 namespace holdfast {

@@ -1,7 +1,7 @@
 // API connections of those who have not said who they are, and of those who do not read.
 #include <gtest/gtest.h>
 
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 #include "worker/api/connection.h"
 #include "worker/api/http/face.h"
 #include "worker/api/http/openapi.h"

@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/backends/fcgi/fake_server.h"
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 
 namespace holdfast {
 namespace {

@@ -6,7 +6,7 @@
 #include <random>
 #include <set>
 
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 
 namespace holdfast {
 namespace {

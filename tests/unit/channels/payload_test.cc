@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/harness/deflate_peer.h"
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 
 namespace holdfast {
 namespace {

@@ -4,8 +4,8 @@
 #include <map>
 
 #include "tests/harness/deflate_peer.h"
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 
 namespace holdfast {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "tests/harness/deflate_peer.h"
 #include "tests/harness/openssl_client.h"
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls/context.h"
 

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/harness/openssl_client.h"
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 #include "worker/net/tls/context.h"
 #include "worker/sessions/shedding.h"
 

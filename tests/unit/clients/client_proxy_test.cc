@@ -2,8 +2,8 @@
 // sockets here, so they are proxies where `proxies_unix` says so.
 #include <gtest/gtest.h>
 
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 #include "worker/net/address_text.h"
 
 namespace holdfast {

@@ -1,8 +1,8 @@
 // Hand-shakes that are refused: each with its status and its reason's counter. And the subprotocols that others ask for.
 #include <gtest/gtest.h>
 
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 
 namespace holdfast {
 namespace {

@@ -7,8 +7,8 @@
 
 #include <set>
 
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 
 namespace holdfast {
 namespace {

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "tests/unit/master/fake_handover.h"
-#include "worker/control_words.h"
+#include "worker/life/control_words.h"
 
 namespace holdfast::test {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "tests/unit/master/slots_rig.h"
-#include "worker/control_words.h"
+#include "worker/life/control_words.h"
 
 namespace holdfast::test {
 namespace {

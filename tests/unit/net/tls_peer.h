@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tests/harness/openssl_client.h"
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 
 namespace holdfast::test {
 

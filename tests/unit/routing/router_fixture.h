@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 #include "worker/routing/push_router.h"
 
 namespace holdfast {

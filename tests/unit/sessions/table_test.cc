@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/worker/room.h"
+#include "tests/unit/room.h"
 
 namespace holdfast {
 namespace {

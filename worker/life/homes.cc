@@ -1,4 +1,4 @@
-#include "worker/homes.h"
+#include "worker/life/homes.h"
 
 #include <fmt/format.h>
 

@@ -5,8 +5,8 @@
 
 #include "tests/unit/backends/fcgi/fake_server.h"
 #include "tests/unit/master/forked.h"
+#include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
-#include "tests/unit/worker/room.h"
 
 namespace holdfast {
 namespace {

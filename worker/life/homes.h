@@ -1,4 +1,4 @@
-// worker/homes.h - where a worker's connections belong: the listeners they came by, and the backends behind.
+// worker/life/homes.h - where a worker's connections belong: the listeners they came by, and the backends behind.
 //
 // A home is made when the first listener or connection needs it, and stays. After a handover there are homes
 // of the predecessor's too: a connection whose listener (address, protocol, framing) stands in our

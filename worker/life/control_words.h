@@ -1,4 +1,4 @@
-// worker/control_words.h - the worker's end of its control channel (worker.h has the words).
+// worker/life/control_words.h - the worker's end of its control channel (worker.h has the words).
 #pragma once
 
 #include <string>

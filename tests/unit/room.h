@@ -1,4 +1,4 @@
-// tests/unit/worker/room.h - the inside of a worker without its main function: a real segment, hub,
+// tests/unit/room.h - the inside of a worker without its main function: a real segment, hub,
 // sessions, router and clients on socket pairs. The test turns the loop and says how late it is.
 #pragma once
 

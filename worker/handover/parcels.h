@@ -1,4 +1,4 @@
-// worker/handover/channel.h - the socket between a slot's two processes while it is handed over: frames with
+// worker/handover/parcels.h - the socket between a slot's two processes while it is handed over: frames with
 // descriptors, both ways, blocking.
 //
 //   frame    type : 8 | 0 : 8 | descriptors : 16 | bytes : 32 | body

@@ -1,4 +1,4 @@
-#include "worker/handover/channel.h"
+#include "worker/handover/parcels.h"
 
 #include <fmt/format.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "worker/control_words.h"
+#include "worker/life/control_words.h"
 
 #include <poll.h>
 #include <sys/socket.h>
