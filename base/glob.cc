@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace holdfast::resp {
+namespace holdfast {
 namespace {
 
 // One element of a pattern other than '*': whether it matches the byte, and where the next begins.
@@ -89,4 +89,4 @@ std::string glob_prefix(std::string_view pattern) {
   return prefix;
 }
 
-}  // namespace holdfast::resp
+}  // namespace holdfast

@@ -5,11 +5,11 @@
 #include <string>
 #include <string_view>
 
-namespace holdfast::resp {
+namespace holdfast {
 
 // In a time of at most the product of both lengths.
 bool glob_match(std::string_view pattern, std::string_view name);
 // What every name that matches begins with.
 std::string glob_prefix(std::string_view pattern);
 
-}  // namespace holdfast::resp
+}  // namespace holdfast

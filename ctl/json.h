@@ -1,31 +1,31 @@
 // ctl/json.h - one line of JSON, written member by member.
 //
-// The writer puts commas; the caller balances begin and end and gives every member of an object its
-// key. What comes out is always valid JSON: strings are escaped, and a string that is not UTF-8 has
-// its stray bytes replaced.
+// Puts commas; the caller balances begin and end and gives every member of an object its key.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "wire/json/writer.h"
+
 namespace holdfast::ctl {
 
 class Json {
  public:
-  Json& begin_object() { return open('{'); }
-  Json& end_object() { return close('}'); }
-  Json& begin_array() { return open('['); }
-  Json& end_array() { return close(']'); }
-  Json& key(std::string_view name);
-  Json& value(std::string_view text);
+  Json& begin_object() { return out_.begin_object(), *this; }
+  Json& end_object() { return out_.end_object(), *this; }
+  Json& begin_array() { return out_.begin_array(), *this; }
+  Json& end_array() { return out_.end_array(), *this; }
+  Json& key(std::string_view name) { return out_.key(name), *this; }
+  Json& value(std::string_view text) { return out_.string(text), *this; }
   Json& value(const char* text) { return value(std::string_view(text)); }
-  Json& value(uint64_t number);
+  Json& value(uint64_t number) { return out_.number(number), *this; }
   Json& value(double number);  // three decimals
-  Json& value(bool yes);
+  Json& value(bool yes) { return out_.boolean(yes), *this; }
   Json& null() { return raw("null"); }
   // Text that is a JSON value already.
-  Json& raw(std::string_view text);
+  Json& raw(std::string_view text) { return out_.raw(text), *this; }
   template <class T>
   Json& member(std::string_view name, const T& v) {
     return key(name).value(v);
@@ -33,15 +33,11 @@ class Json {
   Json& member(std::string_view name, uint32_t v) { return key(name).value(uint64_t{v}); }
   Json& member(std::string_view name, int v) = delete;
   // `{...}` of one line, newline included.
-  std::string line() const { return out_ + "\n"; }
-  std::string text() const { return out_; }
+  std::string line() const { return out_.text() + "\n"; }
+  std::string text() const { return out_.text(); }
 
  private:
-  Json& open(char bracket);
-  Json& close(char bracket);
-
-  std::string out_;
-  bool after_value_ = false;
+  json::Writer out_;
 };
 
 }  // namespace holdfast::ctl

@@ -16,10 +16,10 @@
 #include "base/log.h"
 #include "base/log_guard.h"
 #include "base/process_clock.h"
+#include "worker/handover/homes.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
 #include "worker/life/control_words.h"
-#include "worker/life/homes.h"
 #include "worker/net/listener.h"
 #include "worker/sessions/shedding.h"
 
@@ -73,7 +73,7 @@ class Worker final : private TurnHook {
   bool is_done() const;
   bool nothing_left() const { return sessions_.size() == 0 && connections_.size() == 0; }
   handover::Estate estate() {
-    return {heritage_, runtime_, hub_, sessions_, router_, homes_, connections_};
+    return {heritage_, runtime_, hub_, sessions_, router_, tracer_, homes_, connections_};
   }
 
   const Heritage& heritage_;
@@ -90,6 +90,8 @@ class Worker final : private TurnHook {
   Hub hub_;
   Sessions sessions_;
   PushRouter router_;
+  Tracer tracer_;
+  Admission admission_;
   ConnectionTable connections_;
   Homes homes_;
   std::list<Listener> listeners_;
@@ -119,8 +121,10 @@ Worker::Worker(const Heritage& heritage)
       sessions_(runtime_, *heritage.segment, hub_,
                 heritage.standby ? shm::Slab::Predecessor::living : shm::Slab::Predecessor::dead),
       router_(runtime_, heritage, sessions_, hub_),
+      tracer_(runtime_, router_),
+      admission_(runtime_, heritage.segment->addresses()),
       connections_(runtime_),
-      homes_(runtime_, heritage, sessions_, hub_, router_, connections_),
+      homes_(runtime_, heritage, sessions_, hub_, router_, tracer_, admission_, connections_),
       control_(loop_, heritage.control, *this, Call<&Worker::on_control>{}),
       term_(loop_, SIGTERM, *this, Call<&Worker::on_signal>{}),
       quit_(loop_, SIGQUIT, *this, Call<&Worker::on_signal>{}),
@@ -273,6 +277,7 @@ void Worker::on_tick() {
   runtime_.budget.beat();
   wheel_.advance(runtime_.now_ms);
   router_.tick();
+  tracer_.tick();
   runtime_.stats.log_dropped.add(log_catch_up());
   shed_debtors(runtime_, connections_);
   homes_.resolver().tick(runtime_.now_ms);
@@ -450,7 +455,8 @@ bool Worker::close_a_share() {
   std::string_view text =
       parting_->reason == EndReason::reload ? "service restart" : "server stopping";
   for (Session* session : leaving)
-    if (session->client != nullptr) session->client->close(parting_->code, text, parting_->reason);
+    if (session->transport != nullptr)
+      session->transport->close(parting_->code, text, parting_->reason);
   return !leaving.empty() && live - may_stay > leaving.size();
 }
 

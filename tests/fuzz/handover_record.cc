@@ -3,9 +3,16 @@
 
 #include "master/master_record.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/handover/api_records.h"
-#include "worker/handover/fcgi_records.h"
+#include "worker/api/http/record.h"
+#include "worker/api/record.h"
+#include "worker/api/resp/record.h"
+#include "worker/api/router/record.h"
+#include "worker/backends/fcgi/record.h"
+#include "worker/backends/record.h"
+#include "worker/clients/record.h"
 #include "worker/handover/slot_records.h"
+#include "worker/observe/trace_record.h"
+#include "worker/sessions/record.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/harness/record_peer.h"
-#include "worker/handover/connection_records.h"
+#include "worker/net/tls/record.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include "wire/ws/decoder.h"
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/handover/connection_records.h"
+#include "wire/ws/record.h"
 
 namespace holdfast {
 namespace {

@@ -92,7 +92,7 @@ size_t push(std::string (*request_for)(const std::string& session), std::string_
                place.room.connections,
                {&place.room.config, &conf, &place.instance.segment, 0, &place.room.router,
                 &place.room.runtime.stats, &place.room.runtime.draining, &place.room.hub,
-                &place.room.router.tracer()},
+                &place.room.tracer},
                [](const api::ApiContext& context, api::Wire& wire) -> std::unique_ptr<api::Face> {
                  return std::make_unique<Face>(context, wire);
                }};

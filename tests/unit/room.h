@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "tests/harness/wait.h"
 #include "worker/clients/client.h"
+#include "worker/observe/tracer.h"
 #include "worker/routing/push_router.h"
 
 namespace holdfast::test {
@@ -99,7 +100,7 @@ class NotingBackend final : public Backend {
  public:
   explicit NotingBackend(Sessions& sessions) : sessions_(sessions) {}
   void open(Session& session, const Opening&) override {
-    if (accepts) session.client->accept({});
+    if (accepts) session.transport->accept({});
   }
   void message(Session&, bool, std::string_view data) override { messages.emplace_back(data); }
   void gone(Session& session) override {
@@ -131,6 +132,8 @@ class Room {
         sessions(runtime, instance.segment, hub,
                  standby ? shm::Slab::Predecessor::living : shm::Slab::Predecessor::dead),
         router(runtime, heritage, sessions, hub),
+        tracer(runtime, router),
+        admission(runtime, heritage.segment->addresses()),
         backend(sessions),
         connections(runtime) {
     web.path = "/ws";
@@ -165,6 +168,7 @@ class Room {
     runtime.now_ms = monotonic_ms() + later_ms;
     wheel.advance(runtime.now_ms);
     router.tick();
+    tracer.tick();
     turn();
   }
   bool turn_until(const std::function<bool()>& done) {
@@ -176,7 +180,7 @@ class Room {
 
   Peer connect(const conf::Listen& listen, Backend& to, const tls::Context* tls = nullptr,
                const shm::SessionOrigin& origin = {}) {
-    homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to, tls});
+    homes.push_back(ClientHome{runtime, connections, sessions, listen, 0, to, admission, tls});
     auto [near, far] = socket_pair();
     auto made = Client::make(homes.back(), std::move(near));
     Client& started = *made;
@@ -188,7 +192,7 @@ class Room {
   Session* session_of(const Peer& peer) {
     Session* found = nullptr;
     sessions.for_each_live([&](Session& session) {
-      if (session.client == peer.client) found = &session;
+      if (session.transport == peer.client) found = &session;
     });
     return found;
   }
@@ -211,6 +215,8 @@ class Room {
   Hub hub;
   Sessions sessions;
   PushRouter router;
+  Tracer tracer;
+  Admission admission;
   NotingBackend backend;
   std::deque<ClientHome> homes;
   ConnectionTable connections;

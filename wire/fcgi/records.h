@@ -19,8 +19,7 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "worker/handover/fcgi_records.h"
+#include "wire/fcgi/record.h"
 
 namespace holdfast::fcgi {
 

@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "worker/net/buffer.h"
+#include "base/buffer.h"
 
 namespace holdfast::api {
 

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <utility>
 
-#include "worker/clients/keep_alive.h"
+#include "worker/api/tls.h"
 #include "worker/net/address_text.h"
+#include "worker/net/keep_alive.h"
 #include "worker/net/tls/anchors.h"
-#include "worker/net/tls_connection.h"
 
 namespace holdfast {
 

@@ -42,9 +42,10 @@
 
 #include "shm/session_directory.h"
 #include "worker/api/face.h"
+#include "worker/api/record.h"
 #include "worker/api/strangers.h"
-#include "worker/handover/api_records.h"
 #include "worker/net/connection.h"
+#include "worker/net/named_record.h"
 
 namespace holdfast::tls {
 class Context;
@@ -82,6 +83,7 @@ class ApiHome final : public api::Reply::Desk {
   const tls::Context* const tls;                             // null: newcomers speak without TLS
   std::unordered_map<uint64_t, ApiConnection*> connections;  // by number
   uint64_t next_number = 1;
+  std::string name;            // of the listener, for a successor
   Strangers* const strangers;  // null: they are not counted
   bool held = false;
 
@@ -110,6 +112,10 @@ class ApiConnection : public Connection, private api::Wire {
   // Handover, while no answer is owed: what travels beside the descriptor, and a connection made of it. Null: the
   // record makes no sense.
   virtual handover::ApiRecord save() const;
+  ConnectionKind kind() const override { return ConnectionKind::api; }
+  std::string record() const override {
+    return handover::save(handover::NamedRecord{home_.name, handover::save(save())});
+  }
   ApiHome& home() const { return home_; }
   static std::unique_ptr<ApiConnection> restore(ApiHome& home, UniqueFd fd,
                                                 handover::ApiRecord&& record);

@@ -16,10 +16,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "conf/config.h"
 #include "shm/segment.h"
-#include "worker/net/buffer.h"
 #include "worker/net/flush_queue.h"
 #include "worker/routing/router.h"
 

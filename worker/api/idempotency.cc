@@ -70,7 +70,7 @@ std::string shortened(Op op, const CommandResult& result) {
                           .workers_failed = result.workers_failed,
                           .refused = result.refused,
                           .partial = result.partial};
-  JsonWriter json;
+  json::Writer json;
   json.begin_object();
   if (auto error = error_of(Command{.op = op}, counts))
     write_error(json, {error->status, error->code, {}});

@@ -17,7 +17,7 @@
 #include "wire/http/request.h"
 #include "worker/api/face.h"
 #include "worker/api/http/json_command.h"
-#include "worker/api/http/json_out.h"
+#include "worker/api/http/outcome.h"
 
 namespace holdfast::api {
 

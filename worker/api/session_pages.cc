@@ -43,7 +43,7 @@ std::string_view listener_of(const shm::Segment& segment, const conf::Config& co
   return config.listens[view.origin.listener].address.text;
 }
 
-void write_session(JsonWriter& json, const shm::SessionView& view, std::string_view listener) {
+void write_session(json::Writer& json, const shm::SessionView& view, std::string_view listener) {
   json.key("session").string(view.id.hex());
   json.key("user").string(view.user);
   bool open = view.control.state == shm::SessionState::open;

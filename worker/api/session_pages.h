@@ -15,7 +15,7 @@
 
 #include "conf/config.h"
 #include "shm/segment.h"
-#include "worker/api/http/json_out.h"
+#include "wire/json/writer.h"
 
 namespace holdfast::api {
 
@@ -38,6 +38,6 @@ std::string_view listener_of(const shm::Segment& segment, const conf::Config& co
 
 // What the directory knows of a session, as members of the open object. An empty listener is left
 // out.
-void write_session(JsonWriter& json, const shm::SessionView& view, std::string_view listener);
+void write_session(json::Writer& json, const shm::SessionView& view, std::string_view listener);
 
 }  // namespace holdfast::api

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "worker/api/face.h"
-#include "worker/api/http/json_out.h"
+#include "worker/api/http/outcome.h"
 
 namespace holdfast::api {
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "wire/http/chars.h"
-#include "worker/clients/client.h"
-#include "worker/clients/refusal.h"
-#include "worker/observe/tracer.h"
+#include "worker/sessions/trace.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 namespace {
@@ -161,7 +161,7 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
   for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
   if (!conf_.event_connect) {
     now_owes_close(session);
-    return session.client->accept({});
+    return session.transport->accept({});
   }
   if (close_waits_.empty() && held_.empty()) {
     if (!ask_in(session)) refuse_overloaded(session);
@@ -184,7 +184,7 @@ bool FcgiBackend::ask_in(Session& session) {
 
 void FcgiBackend::refuse_overloaded(Session& session) {
   runtime_.stats.events_connect_failed.add();
-  session.client->refuse(503, "the application is overloaded");
+  session.transport->refuse(503, "the application is overloaded");
 }
 
 // In order. The session may be forgotten by what is done with it, so it is out of held_ first.
@@ -215,28 +215,28 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
   }
   if (!answered) runtime_.stats.events_connect_failed.add();
   if (answered && !accepted) runtime_.stats.events_connect_refused.add();
-  if (session.client == nullptr) return;  // left or kicked meanwhile
+  if (session.transport == nullptr) return;  // left or kicked meanwhile
   if (!answered) {
     if (uint64_t n = gate_.pass())
       log_warn(
           "connect event failed session={} backend={} outcome=\"{}\" times={}; refusing "
           "hand-shakes",
           session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
-    return session.client->refuse(refusal_status(answer.outcome),
-                                  "the application does not answer");
+    return session.transport->refuse(refusal_status(answer.outcome),
+                                     "the application does not answer");
   }
-  if (!accepted) return session.client->refuse(answer.status, answer.body);
+  if (!accepted) return session.transport->refuse(answer.status, answer.body);
   if (!choose_subprotocol(session, answer))
-    return session.client->refuse(502, "the application chose a subprotocol that was not offered",
-                                  EndReason::backend);
+    return session.transport->refuse(
+        502, "the application chose a subprotocol that was not offered", EndReason::backend);
   bool whole = actions_.before_close(session, answer);  // pushes wait behind the 101
-  if (session.client == nullptr) return;
-  if (!whole) return session.client->refuse(502, kTooLong, EndReason::backend);
+  if (session.transport == nullptr) return;
+  if (!whole) return session.transport->refuse(502, kTooLong, EndReason::backend);
   std::string cookies;
   for (const auto& [name, value] : answer.headers)
     if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
-  session.client->accept(cookies);
-  if (session.client != nullptr) actions_.close(session, answer);
+  session.transport->accept(cookies);
+  if (session.transport != nullptr) actions_.close(session, answer);
 }
 
 // False: the application has named what the client would break off for.
@@ -247,8 +247,8 @@ bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answe
       named.push_back(http::trimmed(value));
   bool websocket = session.listen->protocol == conf::Protocol::websocket;
   if (named.empty() || !websocket) return true;
-  std::string before(session.client->subprotocol());
-  if (named.size() == 1 && session.client->speak(named[0])) {
+  std::string before(session.transport->subprotocol());
+  if (named.size() == 1 && session.transport->speak(named[0])) {
     speak_params(conf_, before, named[0], state(session).params);
     return true;
   }
@@ -260,7 +260,7 @@ bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answe
         "connect event answered with a subprotocol that was not offered session={} backend={} "
         "chosen=\"{}\" offered=\"{}\" times={}; refusing hand-shakes",
         session.id.hex(), conf_.name, shown(fmt::format("{}", fmt::join(named, ", "))),
-        shown(fmt::format("{}", fmt::join(session.client->offered(), ", "))), n);
+        shown(fmt::format("{}", fmt::join(session.transport->offered(), ", "))), n);
   return false;
 }
 
@@ -303,7 +303,7 @@ void FcgiBackend::message(Session& session, bool binary, std::string_view data) 
   if (!s.paused && full(session)) {
     s.paused = true;
     if (over_bytes(session)) runtime_.stats.limits_waiting_bytes.add();
-    session.client->pause_reading(true);
+    session.transport->pause_reading(true);
   }
 }
 
@@ -312,7 +312,7 @@ void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_vi
   runtime_.stats.backend_abandoned.add(s.waiting.size());
   for (const State::Waiting& message : s.waiting) let_go_bytes(s, message.counted);
   s.waiting.clear();
-  if (session.client != nullptr) session.client->close(code, why, EndReason::backend);
+  if (session.transport != nullptr) session.transport->close(code, why, EndReason::backend);
 }
 
 void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer) {
@@ -355,10 +355,10 @@ void FcgiBackend::landed(Session& session) {
   bool room = s.waiting.size() + s.in_flight <= resume_at;
   if (s.paused && (!busy(session) || (room && !full(session)))) {
     s.paused = false;
-    if (session.client != nullptr) session.client->pause_reading(false);
+    if (session.transport != nullptr) session.transport->pause_reading(false);
   }
   if (session.phase == SessionPhase::ended) return finish(session);
-  if (session.client != nullptr && !busy(session)) session.client->all_answered();
+  if (session.transport != nullptr && !busy(session)) session.transport->all_answered();
 }
 
 // ---- close
@@ -489,7 +489,7 @@ bool FcgiBackend::restore(Session& session, std::string_view bytes) {
   return true;
 }
 
-handover::BackendRecord FcgiBackend::save() const {
+std::string FcgiBackend::save() const {
   handover::BackendRecord record;
   record.next_ticket = next_ticket_;
   for (const auto& [ticket, flight] : flights_)
@@ -500,10 +500,23 @@ handover::BackendRecord FcgiBackend::save() const {
   for (const Session* session : close_waits_)
     record.close_retries.push_back({runtime_.now_ms, session->id.hi, session->id.lo});
   record.pool = pool_.save();
-  return record;
+  return handover::save(record);
 }
 
-bool FcgiBackend::restore(handover::BackendRecord&& record, const SessionById& session_by_id) {
+std::vector<std::pair<std::string, int>> FcgiBackend::carried() const {
+  std::vector<std::pair<std::string, int>> all;
+  for (const auto& [record, fd] : pool_.carried()) all.emplace_back(handover::save(record), fd);
+  return all;
+}
+
+bool FcgiBackend::restore(std::string_view bytes, UniqueFd fd) {
+  fcgi::CarriedRecord record;
+  return handover::load(bytes, record) && pool_.restore(std::move(record), std::move(fd), this);
+}
+
+bool FcgiBackend::restore(std::string_view bytes, const SessionById& session_by_id) {
+  handover::BackendRecord record;
+  if (!handover::load(bytes, record)) return false;
   next_ticket_ = std::max(next_ticket_, record.next_ticket);
   for (const handover::FlightRecord& f : record.flights) {
     Session* session = session_by_id({f.session_hi, f.session_lo});

@@ -38,8 +38,9 @@
 #include "base/fd.h"
 #include "worker/backends/fcgi/params.h"
 #include "worker/backends/fcgi/pool.h"
+#include "worker/backends/fcgi/record.h"
+#include "worker/backends/record.h"
 #include "worker/backends/reply_actions.h"
-#include "worker/handover/fcgi_records.h"
 #include "worker/sessions/backend.h"
 
 namespace holdfast {
@@ -57,16 +58,12 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   void tick() override;
   std::string save(const Session& session) const override;
   bool restore(Session& session, std::string_view record) override;
-  // Handover of everything that is not one session's (fcgi/pool.h says when). restore() comes after all sessions;
-  // it writes nothing into the segment.
-  using SessionById = std::function<Session*(const shm::SessionId&)>;
-  void settle() { pool_.settle(); }
-  handover::BackendRecord save() const;
-  std::vector<std::pair<fcgi::CarriedRecord, int>> carried() const { return pool_.carried(); }
-  bool restore(handover::BackendRecord&& record, const SessionById& session_by_id);
-  bool restore(fcgi::CarriedRecord&& record, UniqueFd fd) {
-    return pool_.restore(std::move(record), std::move(fd), this);
-  }
+  // fcgi/pool.h says when.
+  void requeue_unread() override { pool_.settle(); }
+  std::string save() const override;
+  std::vector<std::pair<std::string, int>> carried() const override;
+  bool restore(std::string_view record, const SessionById& session_by_id) override;
+  bool restore(std::string_view record, UniqueFd fd) override;
   void look_up_with(fcgi::Lookups& lookups) { pool_.look_up_with(lookups); }
   void drain() override { pool_.keep_no_connections(); }
   void abandon() override;

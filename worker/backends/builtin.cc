@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "worker/clients/client.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 
 void EchoBackend::open(Session& session, const Opening&) {
   for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
-  session.client->accept({});
+  session.transport->accept({});
 }
 
 void EchoBackend::message(Session& session, bool binary, std::string_view data) {
@@ -26,23 +26,23 @@ bool is_member(const Session& session, std::string_view channel) {
 void RelayBackend::open(Session& session, const Opening& opening) {
   std::optional<std::vector<std::string>> named(std::in_place);
   if (opening.request != nullptr) named = http::query_values(opening.request->query(), "channel");
-  if (!named) return session.client->refuse(400, "malformed percent escape in ?channel=");
+  if (!named) return session.transport->refuse(400, "malformed percent escape in ?channel=");
   bool from_url = !named->empty() || !session.memberships.empty();  // or by the token
   for (const std::string& channel : *named) {
     if (!valid_channel(channel))
-      return session.client->refuse(
+      return session.transport->refuse(
           400, "a channel's name is 1 to 255 bytes without control characters");
     // Where tokens say who may hear what, they say it alone.
     if (session.listen->token && !is_member(session, channel))
-      return session.client->refuse(403, "the token does not name this channel");
+      return session.transport->refuse(403, "the token does not name this channel");
     if (sessions_.join(session, channel, true) == Hub::Joined::too_many)
-      return session.client->refuse(400, "too many channels");
+      return session.transport->refuse(400, "too many channels");
   }
   for (const std::string& channel : session.listen->channels)
     sessions_.join(session, channel, !from_url);
   if (session.memberships.empty())
-    return session.client->refuse(400, "name a channel to relay to: ?channel=room1");
-  session.client->accept({});
+    return session.transport->refuse(400, "name a channel to relay to: ?channel=room1");
+  session.transport->accept({});
 }
 
 void RelayBackend::message(Session& session, bool binary, std::string_view data) {

@@ -12,7 +12,7 @@
 #include "conf/report.h"
 #include "simdjson.h"
 #include "wire/ws/decoder.h"
-#include "worker/clients/client.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 namespace {
@@ -83,7 +83,7 @@ void ReplyActions::bad(const Session& session, std::string_view name, std::strin
 
 // Its earlier publishes are still on their way to many: what changes it, or reaches it, waits behind them.
 bool ReplyActions::waits(const Session& session) const {
-  return session.client != nullptr && !session.client->half_closed() &&
+  return session.transport != nullptr && !session.transport->half_closed() &&
          router_.waiting(Router::source_of(session)) > 0;
 }
 
@@ -176,7 +176,7 @@ bool ReplyActions::body(Session& session, const fcgi::Answer& answer, Items& ite
     });
   });
   if (answer.body.empty() || (to_channels && publish.channels.empty())) return true;
-  if (!to_channels && session.client == nullptr) return true;
+  if (!to_channels && session.transport == nullptr) return true;
   size_t limit = runtime_.config.limits.max_message_size;
   if (answer.body.size() > limit) return too_long(session, answer.body.size(), limit);
   bool binary = is_binary(answer);
@@ -190,7 +190,7 @@ bool ReplyActions::body(Session& session, const fcgi::Answer& answer, Items& ite
 bool ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
   unknown_headers(session, answer);
   Items items(answer);
-  if (session.client != nullptr) {
+  if (session.transport != nullptr) {
     // By kind, not in the order sent: user, join, leave, data.
     items.of("Holdfast-User", [&](std::string_view user) {
       if (!items.too_many()) set_user(session, user);
@@ -238,14 +238,14 @@ void ReplyActions::unknown_headers(const Session& session, const fcgi::Answer& a
 
 void ReplyActions::close(Session& session, const fcgi::Answer& answer) {
   std::string_view value = trimmed(answer.header("Holdfast-Close"));
-  if (value.empty() || session.client == nullptr) return;
+  if (value.empty() || session.transport == nullptr) return;
   unsigned code = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), code);
   bool ends_well = end == value.data() + value.size() || *end == ' ';
   if (error != std::errc() || !ends_well || code > 4999 || !ws::valid_close_code(uint16_t(code)))
     return bad(session, "Holdfast-Close", "no valid close code");
   std::string_view reason = trimmed(value.substr(size_t(end - value.data())));
-  if (!waits(session)) return session.client->close(uint16_t(code), reason, EndReason::kicked);
+  if (!waits(session)) return session.transport->close(uint16_t(code), reason, EndReason::kicked);
   Command kick;
   kick.op = Op::kick;
   kick.code = uint16_t(code);

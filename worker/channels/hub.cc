@@ -13,7 +13,7 @@ namespace {
 void find_rule(const std::vector<conf::ChannelRule>& rules, const shm::ChannelFilter& filter,
                Channel& channel) {
   for (const conf::ChannelRule& rule : rules) {
-    if (!resp::glob_match(rule.pattern, channel.name)) continue;
+    if (!glob_match(rule.pattern, channel.name)) continue;
     channel.rule = &rule;
     bool alone = rule.slow_consumer == conf::SlowConsumer::keep_latest;
     channel.tag = filter.hash(alone ? channel.name : rule.pattern) | 1;  // never 0
@@ -42,7 +42,7 @@ Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) 
   auto it = channels_.find(name);
   if (it != channels_.end() && place_of(who, *it->second) != kNone) return Joined::already;
   NameKind kind = kind_of(name);
-  if (who.session && kind == NameKind::channel && full(static_cast<Session&>(who))) {
+  if (who.session && kind == NameKind::channel && full(who)) {
     runtime_.stats.channels_refused.add();
     return Joined::too_many;
   }
@@ -81,10 +81,13 @@ void Hub::restore_published(std::string_view name, uint64_t published) {
   if (it != channels_.end()) it->second->published = published;
 }
 
-bool Hub::full(const Session& session) const {
-  size_t channels =
-      session.memberships.size() - (session.user.empty() ? 0 : 1);  // its user is none
-  return channels >= runtime_.config.limits.max_channels_per_session;
+// Its user is no channel.
+bool Hub::full(const ChannelMember& session) const {
+  size_t most = runtime_.config.limits.max_channels_per_session;
+  if (session.memberships.size() < most) return false;
+  auto users = std::count_if(session.memberships.begin(), session.memberships.end(),
+                             [](const auto& m) { return is_user_channel(m.channel->name); });
+  return session.memberships.size() - size_t(users) >= most;
 }
 
 shm::Cell* Hub::gauge_of(const ChannelMember& who, NameKind kind) {
@@ -94,7 +97,7 @@ shm::Cell* Hub::gauge_of(const ChannelMember& who, NameKind kind) {
 }
 
 bool Hub::fits(const Channel& pattern, std::string_view name) {
-  return resp::glob_match(plain_name(pattern.name), name);
+  return glob_match(plain_name(pattern.name), name);
 }
 
 Hub::Channels::iterator Hub::add_channel(std::string_view name) {

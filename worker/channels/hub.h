@@ -25,9 +25,9 @@
 
 #include "base/hash.h"
 #include "shm/channel_filter.h"
+#include "worker/channels/member.h"
 #include "worker/channels/payload.h"
 #include "worker/net/runtime.h"
-#include "worker/sessions/session.h"
 
 namespace holdfast {
 
@@ -54,7 +54,6 @@ struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size
   struct Member {
     ChannelMember* who;   // a Session in `members`, a Subscriber in `subscribers`
     uint32_t membership;  // position in ChannelMember::memberships
-    Session& session() const { return *static_cast<Session*>(who); }
     Subscriber& subscriber() const { return *static_cast<Subscriber*>(who); }
   };
   std::string name;
@@ -176,7 +175,7 @@ class Hub {
   static constexpr size_t kNone = SIZE_MAX;
   static size_t place_of(const ChannelMember& who, Channel& channel);
   static bool fits(const Channel& pattern, std::string_view name);
-  bool full(const Session& session) const;
+  bool full(const ChannelMember& session) const;
   // What counts memberships of this kind; null: nothing does.
   shm::Cell* gauge_of(const ChannelMember& who, NameKind kind);
   Channels::iterator add_channel(std::string_view name);

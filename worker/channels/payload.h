@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/buffer.h"
 #include "conf/config.h"
 #include "wire/resp/reply_writer.h"
 #include "wire/ws/deflate.h"
-#include "worker/net/buffer.h"
 
 namespace holdfast {
 

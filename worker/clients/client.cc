@@ -14,11 +14,12 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/subprotocol.h"
-#include "worker/clients/keep_alive.h"
+#include "worker/clients/record.h"
+#include "worker/clients/tls.h"
 #include "worker/clients/token.h"
 #include "worker/net/address_text.h"
-#include "worker/net/tls_connection.h"
-#include "worker/observe/tracer.h"
+#include "worker/net/keep_alive.h"
+#include "worker/sessions/trace.h"
 
 namespace holdfast {
 namespace {
@@ -53,7 +54,7 @@ std::string retry_after() {
 }  // namespace
 
 Client::Client(const ClientHome& home, UniqueFd fd)
-    : Connection(home.runtime, home.table, std::move(fd)),
+    : Transport(home.runtime, home.table, std::move(fd)),
       home_(home),
       phase_(websocket() ? Phase::handshake : Phase::connecting) {}
 
@@ -119,7 +120,7 @@ void Client::feed_proxy_header(std::string_view bytes) {
 
 // False: it has been refused. Before a TLS hand-shake nothing can be told: it is what the limit saves.
 bool Client::admit(shm::SessionOrigin& origin, bool can_tell, Admission::Who who) {
-  Admission& admission = home_.sessions.admission();
+  Admission& admission = home_.admission;
   Admission::Verdict verdict = admission.enter(origin, who);
   if (verdict == Admission::Verdict::admitted) return true;
   if (can_tell && verdict != Admission::Verdict::no_memory && admission.begin_farewell()) {
@@ -154,7 +155,7 @@ void Client::on_retire() {
 
 // What is counted for it now is its session's, or nobody's.
 void Client::end_handshake() {
-  Admission& admission = home_.sessions.admission();
+  Admission& admission = home_.admission;
   admission.leave(handshake_->origin.address_place);
   if (handshake_->refused) admission.farewell_done();
   handshake_.reset();
@@ -343,7 +344,7 @@ void Client::begin_session(shm::SessionOrigin& origin, const http::Request* requ
   if (!runtime_.stopping)
     session_ = home_.sessions.create(home_.listen, home_.listener, home_.backend, *this, origin);
   if (session_ == nullptr) {
-    if (!handshake_) home_.sessions.admission().leave(origin.address_place);
+    if (!handshake_) home_.admission.leave(origin.address_place);
     if (runtime_.stopping)
       note_refusal(runtime_, Refusal::stopping, origin, websocket() ? 503 : 0,
                    "the server is stopping", {});
@@ -416,8 +417,15 @@ void Client::on_bytes(std::span<char> bytes) {
   }
 }
 
-bool Client::deliver(const BufferRef& framed, Urgency urgency, conf::SlowConsumer policy) {
+bool Client::deliver(Payload& message, Urgency urgency) {
+  const BufferRef& framed = deflate_.on() ? message.deflated(home_.listen, deflate_, runtime_)
+                                          : message.framed(home_.listen);
+  if (!framed) {
+    runtime_.stats.messages_dropped.add();
+    return false;
+  }
   if (!has_session() && phase_ != Phase::connecting) return false;
+  conf::SlowConsumer policy = message.slow_consumer(home_.listen);
   bool passes = unsent() + framed.size() > home_.listen.send_queue;
   if (slow_ || (passes && !make_room(framed, policy))) {
     runtime_.stats.messages_dropped.add();
@@ -630,7 +638,7 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   bool sessions_agree = (session != nullptr) == ((r.session_hi | r.session_lo) != 0);
   if (!sessions_agree || r.phase > uint8_t(Phase::proxied))
     return nullptr;  // securing does not move
-  if (session != nullptr && session->client != nullptr) return nullptr;
+  if (session != nullptr && session->transport != nullptr) return nullptr;
   shm::SessionOrigin origin;
   std::memcpy(&origin.peer, r.origin.peer, sizeof r.origin.peer);
   origin.peer_port = r.origin.port;
@@ -666,7 +674,7 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   client->slow_ = r.slow;
   client->shut_ = r.shut;
   client->session_ = session;
-  if (session != nullptr) session->client = client.get();
+  if (session != nullptr) session->transport = client.get();
   client->read_on(r.reading);
   // A reload may have taken the timeout away.
   if (home.listen.idle_timeout_ms == 0) keep_alive(client->fd());

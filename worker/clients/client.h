@@ -44,10 +44,13 @@
 #include "wire/http/request.h"
 #include "wire/tcp/framer.h"
 #include "wire/ws/decoder.h"
+#include "worker/clients/admission.h"
+#include "worker/clients/record.h"
 #include "worker/clients/refusal.h"
 #include "worker/net/connection.h"
 #include "worker/sessions/backend.h"
 #include "worker/sessions/table.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast::tls {
 class Context;
@@ -69,10 +72,11 @@ struct ClientHome {
   const conf::Listen& listen;
   uint16_t listener;  // index in Config::listens
   Backend& backend;
+  Admission& admission;
   const tls::Context* tls = nullptr;  // null: newcomers speak without TLS
 };
 
-class Client : public Connection,
+class Client : public Transport,
                public Pooled<Client>,
                private ws::FrameSink,
                private tcp::MessageSink {
@@ -89,37 +93,30 @@ class Client : public Connection,
   // Handover: what travels beside the descriptor, and a client made of it. Null: the record makes no
   // sense here. `session`: what the record names, or null.
   virtual handover::ClientRecord save() const;
-  const Session* session() const { return session_; }
-  // It has said goodbye, and ends when the backend has answered what it said before.
-  bool half_closed() const { return phase_ == Phase::half_closed; }
-  // Whether, and how, it takes deflated messages.
-  ws::DeflateTerms deflate() const { return deflate_; }
+  std::string record() const override { return handover::save(save()); }
+  ConnectionKind kind() const override { return ConnectionKind::client; }
+  bool goes_with_session() const override { return session_ != nullptr; }
+  bool half_closed() const override { return phase_ == Phase::half_closed; }
   static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,
                                          handover::ClientRecord&& record, Session* session);
   void resume() override;
 
-  // Answers of the backend's open(). `extra_headers`: complete header lines for the 101, or "".
-  void accept(std::string_view extra_headers);
-  void refuse(int status, std::string_view body, EndReason reason = EndReason::refused);
-  // Before accept(): the subprotocol the 101 names, instead of the one that the listener's settings have chosen. False: the
-  // client has not offered it.
-  [[nodiscard]] bool speak(std::string_view subprotocol);
-  std::string_view subprotocol() const {
+  // Transport
+  void accept(std::string_view extra_headers) override;
+  using Transport::refuse;
+  void refuse(int status, std::string_view body, EndReason reason) override;
+  [[nodiscard]] bool speak(std::string_view subprotocol) override;
+  std::string_view subprotocol() const override {
     return handshake_ ? std::string_view(handshake_->subprotocol) : std::string_view();
   }
-  std::vector<std::string> offered() const {
+  std::vector<std::string> offered() const override {
     return handshake_ ? handshake_->offered : std::vector<std::string>();
   }
 
-  // False: closing, or the bound of unsent bytes was passed, and what then happens says the policy. To be
-  // closed, the session waits for the end of this turn: the caller may be walking a channel's members.
-  bool deliver(const BufferRef& framed, Urgency urgency, conf::SlowConsumer policy);
-  // Ends the session, says why, and goes.
-  void close(uint16_t code, std::string_view text, EndReason reason);
-  // Back-pressure from the backend.
-  void pause_reading(bool pause);
-  // Backend::busy() has become false. May end the session, and with it all the backend knows of it.
-  void all_answered();
+  bool deliver(Payload& message, Urgency urgency) override;
+  void close(uint16_t code, std::string_view text, EndReason reason) override;
+  void pause_reading(bool pause) override;
+  void all_answered() override;
   void wind_up(WindUp what) override;
   void shed() override;
 

@@ -4,8 +4,10 @@
 
 #include "simdjson.h"
 #include "wire/ws/encoder.h"
+#include "wire/ws/record.h"
 #include "worker/clients/client.h"
-#include "worker/observe/tracer.h"
+#include "worker/clients/record.h"
+#include "worker/sessions/trace.h"
 
 namespace holdfast {
 namespace {

@@ -8,7 +8,6 @@
 namespace holdfast {
 namespace {
 
-constexpr size_t kShownBytes = 200;
 constexpr size_t kReasons = size_t(Refusal::stopping) + 1;
 
 shm::Cell& counter_of(shm::StatsBlock& stats, Refusal why) {
@@ -30,16 +29,6 @@ shm::Cell& counter_of(shm::StatsBlock& stats, Refusal why) {
 }
 
 }  // namespace
-
-std::string shown(std::string_view text) {
-  std::string out;
-  for (char c : text.substr(0, kShownBytes)) {
-    bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-    out += plain ? c : '?';
-  }
-  if (text.size() > kShownBytes) out += "...";
-  return out;
-}
 
 void note_refusal(Runtime& runtime, Refusal why, const shm::SessionOrigin& from, int status,
                   std::string_view text, std::string_view values) {

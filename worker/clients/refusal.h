@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
 #include "shm/session_directory.h"
 #include "worker/net/runtime.h"
 
@@ -26,8 +27,5 @@ enum class Refusal : uint8_t {
 // `values`: key="value" pairs, made with shown(); may be "".
 void note_refusal(Runtime& runtime, Refusal why, const shm::SessionOrigin& from, int status,
                   std::string_view text, std::string_view values);
-
-// A client's text as it may stand between the quotes of a log line: printable, without quotes, cut where it is long.
-std::string shown(std::string_view text);
 
 }  // namespace holdfast

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/process_clock.h"
 #include "worker/backends/app_backend.h"
-#include "worker/handover/shelf.h"
+#include "worker/net/shelf.h"
 
 namespace holdfast::handover {
 namespace {
@@ -46,7 +46,6 @@ class Receiver {
   Result<void> take_buffer(std::string_view bytes);
   Result<void> wait_for_commit();
   void refuse(const Error& why);
-  FcgiBackend* fcgi_backend(const std::string& name);
   Session* session_by_id(const shm::SessionId& id) { return estate_.sessions.find_any(id); }
 
   const Estate& estate_;
@@ -138,7 +137,7 @@ Result<void> Receiver::take_slot(std::string_view bytes) {
   if (Result<void> moved = estate_.homes.move_in(std::move(record.config)); !moved) return moved;
   if (!estate_.router.post().restore(std::move(record.letters))) return senseless("a letter");
   TracerRecord tracer;
-  if (!load(record.tracer, tracer) || !estate_.router.tracer().restore(std::move(tracer)))
+  if (!load(record.tracer, tracer) || !estate_.tracer.restore(std::move(tracer)))
     return senseless("a trace");
   return {};
 }
@@ -188,29 +187,22 @@ Result<void> Receiver::take_api(std::string_view bytes, UniqueFd fd) {
   return {};
 }
 
-FcgiBackend* Receiver::fcgi_backend(const std::string& name) {
-  return dynamic_cast<FcgiBackend*>(estate_.homes.former_backend(name));
-}
-
 Result<void> Receiver::take_backend(std::string_view bytes) {
   NamedRecord named;
-  BackendRecord record;
-  if (!load(bytes, named) || !load(named.record, record)) return senseless("a backend");
+  if (!load(bytes, named)) return senseless("a backend");
   ++taken_.backends;
-  FcgiBackend* backend = fcgi_backend(named.name);
+  Backend* backend = estate_.homes.former_backend(named.name);
   auto by_id = [this](const shm::SessionId& id) { return session_by_id(id); };
-  if (backend == nullptr || !backend->restore(std::move(record), by_id))
-    return senseless("a backend");
+  if (backend == nullptr || !backend->restore(named.record, by_id)) return senseless("a backend");
   return {};
 }
 
 Result<void> Receiver::take_request(std::string_view bytes, UniqueFd fd) {
   NamedRecord named;
-  fcgi::CarriedRecord record;
-  if (!fd || !load(bytes, named) || !load(named.record, record)) return senseless("a request");
+  if (!fd || !load(bytes, named)) return senseless("a request");
   ++taken_.requests;
-  FcgiBackend* backend = fcgi_backend(named.name);
-  if (backend == nullptr || !backend->restore(std::move(record), std::move(fd)))
+  Backend* backend = estate_.homes.former_backend(named.name);
+  if (backend == nullptr || !backend->restore(named.record, std::move(fd)))
     return senseless("a request");
   return {};
 }

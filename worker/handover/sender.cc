@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/process_clock.h"
 #include "worker/backends/app_backend.h"
-#include "worker/handover/shelf.h"
+#include "worker/net/shelf.h"
 
 namespace holdfast::handover {
 namespace {
@@ -37,10 +37,9 @@ class Sender {
  private:
   Result<void> send_slot();
   Result<void> send_sessions();
-  Result<void> send_client(const Client& client);
+  Result<void> send_connection(const Connection& connection);
   Result<void> send_shared_buffers();
   Result<void> send_connections();
-  Result<void> send_api(const ApiConnection& connection);
   Result<void> send_backends();
   Result<void> send_end();
   Result<uint32_t> successor();
@@ -70,7 +69,7 @@ Result<void> Sender::send_slot() {
   slot.generation = estate_.heritage.generation;
   slot.config = estate_.homes.save();
   slot.letters = estate_.router.post().save();
-  slot.tracer = save(estate_.router.tracer().save());
+  slot.tracer = save(estate_.tracer.save());
   slot.stood_still_ms = process_clock.stood_still_ms();
   return out_.put(Kind::slot, save(slot));
 }
@@ -85,16 +84,17 @@ Result<void> Sender::send_sessions() {
     done = out_.put(Kind::session, save(record));
     ++end_.sessions;
     HF_FAULT("handover.session_sent");
-    if (done && session.client != nullptr) done = send_client(*session.client);
+    if (done && session.transport != nullptr) done = send_connection(*session.transport);
   });
   return done;
 }
 
-Result<void> Sender::send_client(const Client& client) {
-  ++end_.clients;
-  std::string record = save(client.save());
+Result<void> Sender::send_connection(const Connection& connection) {
+  bool client = connection.kind() == ConnectionKind::client;
+  ++(client ? end_.clients : end_.api_connections);
+  std::string record = connection.record();
   if (Result<void> done = send_shared_buffers(); !done) return done;
-  return out_.put(Kind::client, record, client.fd());
+  return out_.put(client ? Kind::client : Kind::api, record, connection.fd());
 }
 
 // What the record that is about to be sent refers to.
@@ -111,41 +111,28 @@ Result<void> Sender::send_connections() {
   Result<void> done;
   estate_.connections.for_each([&](Connection& connection) {
     if (!done) return;
-    const auto* client = dynamic_cast<const Client*>(&connection);
-    if (client != nullptr && client->session() != nullptr) return;
-    if (!connection.can_move()) {
+    if (connection.goes_with_session()) return;
+    if (connection.can_move()) {
+      done = send_connection(connection);
+    } else {
       estate_.runtime.stats.tls_cut.add();
       connection.give_up();
-    } else if (client != nullptr) {
-      done = send_client(*client);
-    } else {
-      // A new kind of connection needs a parcel of its own.
-      const auto* api = dynamic_cast<const ApiConnection*>(&connection);
-      HF_CHECK(api != nullptr);
-      done = send_api(*api);
     }
   });
   return done;
 }
 
-Result<void> Sender::send_api(const ApiConnection& connection) {
-  ++end_.api_connections;
-  NamedRecord record{estate_.homes.name_of(connection.home()), save(connection.save())};
-  if (Result<void> done = send_shared_buffers(); !done) return done;
-  return out_.put(Kind::api, save(record), connection.fd());
-}
-
 Result<void> Sender::send_backends() {
   for (auto& [name, backend] : estate_.homes.backends()) {
-    auto* fcgi = dynamic_cast<FcgiBackend*>(backend.get());
-    if (fcgi == nullptr) continue;  // the built-in ones owe nothing
-    fcgi->settle();
+    backend->requeue_unread();
+    std::string whole = backend->save();
+    if (whole.empty()) continue;  // the built-in ones owe nothing
     ++end_.backends;
-    NamedRecord record{name, save(fcgi->save())};
+    NamedRecord record{name, std::move(whole)};
     if (Result<void> done = out_.put(Kind::backend, save(record)); !done) return done;
-    for (const auto& [request, fd] : fcgi->carried()) {
+    for (auto& [request, fd] : backend->carried()) {
       ++end_.requests;
-      NamedRecord carried{name, save(request)};
+      NamedRecord carried{name, std::move(request)};
       if (Result<void> done = out_.put(Kind::request, save(carried), fd); !done) return done;
     }
   }

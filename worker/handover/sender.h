@@ -15,8 +15,8 @@
 // written into the segment is before it, and it writes nothing there afterwards.
 #pragma once
 
+#include "worker/handover/homes.h"
 #include "worker/handover/parcels.h"
-#include "worker/life/homes.h"
 
 namespace holdfast::handover {
 
@@ -27,6 +27,7 @@ struct Estate {
   Hub& hub;
   Sessions& sessions;
   PushRouter& router;
+  Tracer& tracer;
   Homes& homes;
   ConnectionTable& connections;
 };

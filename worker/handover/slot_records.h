@@ -2,24 +2,10 @@
 #pragma once
 
 #include "worker/handover/config_records.h"
+#include "worker/net/named_record.h"
+#include "worker/routing/letter_record.h"
 
 namespace holdfast::handover {
-
-// A record for another worker that its ring had no room for.
-struct LetterRecord {
-  uint16_t to = 0;
-  uint32_t kind = 0;
-  std::string body;
-  uint32_t restarts = 0;  // of that slot when it began to wait, plus one; 0: not said
-};
-template <class Archive>
-void fields(Archive& a, LetterRecord& r) {
-  auto& [to, kind, body, restarts] = r;
-  a(1, to);
-  a(2, kind);
-  a(3, body);
-  a(4, restarts);
-}
 
 struct PublishedRecord {
   std::string channel;
@@ -67,18 +53,6 @@ void fields(Archive& a, SharedRecord& r) {
   a(1, number);
   a(2, bytes);
   a(3, tag);
-}
-
-// A record of a backend, or of what came by an api listener, under its name.
-struct NamedRecord {
-  std::string name;
-  std::string record;
-};
-template <class Archive>
-void fields(Archive& a, NamedRecord& r) {
-  auto& [name, record] = r;
-  a(1, name);
-  a(2, record);
 }
 
 // The last parcel: what has been sent before it, so that nothing is missing unnoticed.

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "base/log.h"
-#include "worker/worker.h"
+#include "worker/life/words.h"
 
 namespace holdfast {
 

@@ -5,8 +5,9 @@
 
 #include <cerrno>
 
-#include "worker/handover/shelf.h"
 #include "worker/net/half_open.h"
+#include "worker/net/output_record.h"
+#include "worker/net/shelf.h"
 
 namespace holdfast {
 namespace {

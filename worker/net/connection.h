@@ -14,19 +14,23 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/event.h"
 #include "base/fd.h"
-#include "worker/handover/connection_records.h"
 #include "worker/net/input_queue.h"
 #include "worker/net/output_queue.h"
+#include "worker/net/output_record.h"
 #include "worker/net/runtime.h"
 
 namespace holdfast {
 
 class ConnectionTable;
 class HalfOpen;
+
+// Of a connection that travels: who in the successor makes it anew.
+enum class ConnectionKind : uint8_t { client, api };
 
 // What has to finish: connections without an open session (hand-shakes, idle API connections), or all.
 enum class WindUp : uint8_t { unopened, all };
@@ -49,6 +53,10 @@ class Connection : public Flushable, public Deadline {
   virtual void resume() = 0;
   // False: what has begun can only be ended by this process (a TLS hand-shake, and a PROXY header before one).
   virtual bool can_move() const { return true; }
+  // What it is made of, for a successor: a record of its kind. And whether it is sent with its session.
+  virtual ConnectionKind kind() const = 0;
+  virtual std::string record() const = 0;
+  virtual bool goes_with_session() const { return false; }
   // This worker owes too much, and this one most of it: it ends, and is counted.
   virtual void shed() = 0;
   // Bytes that it is owed, where it does not read.

@@ -20,7 +20,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "worker/net/buffer.h"
+#include "base/buffer.h"
 
 namespace holdfast {
 

@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-class Tracer;
+class TraceSink;
 namespace handover {
 class Shelf;
 }
@@ -26,11 +26,11 @@ struct Runtime {
   TimingWheel& wheel;
   FlushQueue& flush;
   shm::StatsBlock& stats;
-  std::span<char> scratch;   // one read's worth; contents are valid during one callback only
-  uint64_t now_ms = 0;       // monotonic, read once a turn
-  bool draining = false;     // accepts no more connections; ends when the last session is gone
-  bool stopping = false;     // draining, and hand-shakes under way are refused as well
-  Tracer* tracer = nullptr;  // told of events by trace() of tracer.h
+  std::span<char> scratch;      // one read's worth; contents are valid during one callback only
+  uint64_t now_ms = 0;          // monotonic, read once a turn
+  bool draining = false;        // accepts no more connections; ends when the last session is gone
+  bool stopping = false;        // draining, and hand-shakes under way are refused as well
+  TraceSink* tracer = nullptr;  // told of events by trace() of sessions/trace.h
   handover::Shelf* shelf = nullptr;  // of shared buffers, while a slot is handed over
   ws::Deflater deflater = {};        // no memory before a message needs them
   ws::Inflater inflater = {};

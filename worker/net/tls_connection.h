@@ -20,15 +20,15 @@
 #include <optional>
 #include <string>
 
-#include "worker/api/connection.h"
-#include "worker/clients/client.h"
+#include "worker/net/connection.h"
 #include "worker/net/half_open.h"
 #include "worker/net/tls/accepting.h"
+#include "worker/net/tls/record.h"
 #include "worker/net/tls/records.h"
 
 namespace holdfast {
 
-// Base: Client or ApiConnection.
+// Base: a Connection with a home, as Client and ApiConnection are. Its members are in tls_connection_impl.h.
 template <class Base>
 class TlsConnection final : public Base {
  public:
@@ -90,8 +90,5 @@ class TlsConnection final : public Base {
   std::string unread_;      // ciphertext that came while nothing was read
   bool uncounted_ = false;  // restored: a predecessor did not count what is sealed
 };
-
-extern template class TlsConnection<Client>;
-extern template class TlsConnection<ApiConnection>;
 
 }  // namespace holdfast

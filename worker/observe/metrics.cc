@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "worker/api/http/json_out.h"
+#include "wire/json/writer.h"
 
 namespace holdfast::api {
 namespace {
@@ -86,7 +86,7 @@ Merged merged(const shm::Segment& segment, const StatInfo& info) {
   return all;
 }
 
-void write_worker(JsonWriter& json, const shm::Segment& segment, uint32_t slot) {
+void write_worker(json::Writer& json, const shm::Segment& segment, uint32_t slot) {
   const shm::SlotHead& head = segment.slot(slot);
   json.begin_object();
   json.key("slot").number(slot);
@@ -100,7 +100,7 @@ void write_worker(JsonWriter& json, const shm::Segment& segment, uint32_t slot) 
   json.end_object();
 }
 
-void write_cells(JsonWriter& json, const shm::Segment& segment, std::string_view key,
+void write_cells(json::Writer& json, const shm::Segment& segment, std::string_view key,
                  StatKind kind) {
   json.key(key).begin_object();
   for (const StatInfo& info : shm::all_stats())
@@ -108,7 +108,7 @@ void write_cells(JsonWriter& json, const shm::Segment& segment, std::string_view
   json.end_object();
 }
 
-void write_histograms(JsonWriter& json, const shm::Segment& segment) {
+void write_histograms(json::Writer& json, const shm::Segment& segment) {
   json.key("histograms").begin_object();
   for (const StatInfo& info : shm::all_stats()) {
     if (info.kind != StatKind::histogram) continue;
@@ -228,7 +228,7 @@ void append_instance(std::string& out, const shm::Segment& segment,
 
 std::string stats_json(const shm::Segment& segment) {
   const shm::Header& header = segment.header();
-  JsonWriter json;
+  json::Writer json;
   json.begin_object();
   json.key("instance").string({header.instance, strnlen(header.instance, sizeof header.instance)});
   json.key("version").string(HOLDFAST_VERSION);

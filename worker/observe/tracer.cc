@@ -4,15 +4,15 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "worker/api/http/json_out.h"
-#include "worker/routing/post.h"
+#include "wire/json/writer.h"
+#include "worker/routing/push_router.h"
 #include "worker/sessions/session.h"
 
 namespace holdfast {
 namespace {
 
 std::string line_of(const TraceEvent& e, uint16_t slot) {
-  api::JsonWriter json;
+  json::Writer json;
   json.begin_object().key("at_ms").number(wall_ms());
   json.key("worker").number(slot);
   json.key("event").string(e.event);
@@ -27,7 +27,7 @@ std::string line_of(const TraceEvent& e, uint16_t slot) {
 }
 
 std::string lost_line(uint64_t lines, uint16_t slot) {
-  api::JsonWriter json;
+  json::Writer json;
   json.begin_object().key("at_ms").number(wall_ms());
   json.key("worker").number(slot);
   json.key("event").string("lost").key("lines").number(lines).end_object();
@@ -36,8 +36,16 @@ std::string lost_line(uint64_t lines, uint16_t slot) {
 
 }  // namespace
 
-Tracer::Tracer(Runtime& runtime, Post& post, uint16_t slots)
-    : runtime_(runtime), post_(post), slots_(slots) {}
+Tracer::Tracer(Runtime& runtime, PushRouter& router)
+    : runtime_(runtime), post_(router.post()), slots_(router.slots()) {
+  runtime.tracer = this;
+  router.read_with(kWatch, [this](uint16_t from, std::string_view body) { on_watch(from, body); });
+  router.read_with(kLine, [this](uint16_t, std::string_view body) { on_line(body); });
+}
+
+void Tracer::watched() {
+  on_ = !watches_.empty();
+}
 
 // ---- what happens here
 
@@ -94,6 +102,7 @@ void Tracer::lease(uint16_t asker, uint64_t token, TraceSubject subject) {
     }
   if (watches_.size() >= kMaxWatches) return runtime_.stats.trace_dropped.add();  // I1
   watches_.push_back({asker, token, std::move(subject), until_ms});
+  watched();
   runtime_.stats.traces.add();
 }
 
@@ -136,6 +145,7 @@ bool Tracer::restore(handover::TracerRecord&& record) {
     std::optional<TraceSubject> subject = subject_in(std::move(w.subject));
     if (!subject || watches_.size() >= kMaxWatches) return false;
     watches_.push_back({w.asker, w.token, *std::move(subject), w.until_ms, 0, w.lost});
+    watched();
   }
   return true;
 }
@@ -160,6 +170,7 @@ void Tracer::stop(uint64_t token) {
   for (size_t i = 0; i < watches_.size(); ++i) {
     if (watches_[i].asker != runtime_.slot || watches_[i].token != token) continue;
     watches_.erase(watches_.begin() + std::ptrdiff_t(i));
+    watched();
     return runtime_.stats.traces.sub();
   }
 }
@@ -200,6 +211,7 @@ void Tracer::tick() {
   }
   size_t before = watches_.size();
   std::erase_if(watches_, [this](const Watch& w) { return w.until_ms <= runtime_.now_ms; });
+  watched();
   runtime_.stats.traces.sub(before - watches_.size());
 }
 

@@ -18,13 +18,14 @@
 #include <vector>
 
 #include "shm/session_id.h"
-#include "worker/handover/api_records.h"
 #include "worker/net/runtime.h"
+#include "worker/observe/trace_record.h"
+#include "worker/sessions/trace.h"
 
 namespace holdfast {
 
 class Post;
-struct Session;
+class PushRouter;
 
 enum class TraceKind : uint8_t { session = 1, user, channel };
 
@@ -37,17 +38,7 @@ struct TraceSubject {
 handover::SubjectRecord record_of(const TraceSubject& subject);
 std::optional<TraceSubject> subject_in(handover::SubjectRecord&& record);  // empty: senseless
 
-// What happened; fields that do not apply are left out of the line.
-struct TraceEvent {
-  std::string_view event;  // "open", "message", "deliver", ...: holdfast-api(7) lists them
-  const Session* session = nullptr;
-  std::string_view channel = {};
-  std::string_view user = {};  // where there is no session
-  size_t bytes = SIZE_MAX;     // of the message; SIZE_MAX: none
-  std::string_view detail = {};
-};
-
-class Tracer {
+class Tracer final : public TraceSink {
  public:
   static constexpr size_t kMaxTraces = 16, kMaxWatches = 64;
   static constexpr uint64_t kLeaseMs = 3'000, kRenewMs = 1'000;
@@ -55,10 +46,10 @@ class Tracer {
   // Kinds of records.
   static constexpr uint32_t kWatch = 3, kLine = 4;
 
-  Tracer(Runtime& runtime, Post& post, uint16_t slots);
+  // It is told of events from here on, and gets its records from the router.
+  Tracer(Runtime& runtime, PushRouter& router);
 
-  bool on() const { return !watches_.empty(); }
-  void note(const TraceEvent& event);
+  void note(const TraceEvent& event) override;
 
   // A line is one JSON object without line end.
   using OnLine = std::function<void(std::string_view line)>;
@@ -66,8 +57,6 @@ class Tracer {
   uint64_t start(TraceSubject subject, OnLine on_line);
   void stop(uint64_t token);
 
-  void on_watch(uint16_t from, std::string_view body);
-  void on_line(std::string_view body);
   void tick();
 
   // Handover: what is traced here for others, and a trace that was asked for here. Nothing is counted: the
@@ -90,23 +79,21 @@ class Tracer {
     TraceSubject subject;
     OnLine on_line;
   };
+  void watched();
   void lease(uint16_t asker, uint64_t token, TraceSubject subject);
   void renew();
+  void on_watch(uint16_t from, std::string_view body);
+  void on_line(std::string_view body);
   static bool concerns(const TraceSubject& subject, const TraceEvent& event);
   void send(Watch& watch, std::string_view line);
 
   Runtime& runtime_;
   Post& post_;
-  uint16_t slots_;
+  const uint16_t slots_;
   std::vector<Watch> watches_;       // served here
   std::map<uint64_t, Trace> asked_;  // asked for here
   uint64_t next_token_ = 1;
   uint64_t renew_at_ms_ = 0;
 };
-
-// The one line that an event costs while nobody listens.
-inline void trace(Tracer* tracer, const TraceEvent& event) {
-  if (tracer != nullptr && tracer->on()) tracer->note(event);
-}
 
 }  // namespace holdfast

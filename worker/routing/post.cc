@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "worker/net/memory_refused.h"
+#include "worker/routing/letter_record.h"
 
 namespace holdfast {
 

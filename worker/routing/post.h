@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "shm/segment.h"
-#include "worker/handover/slot_records.h"
+#include "worker/net/heritage.h"
 #include "worker/net/runtime.h"
-#include "worker/worker.h"
+#include "worker/routing/letter_record.h"
 
 namespace holdfast {
 

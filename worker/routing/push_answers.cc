@@ -61,7 +61,7 @@ void PushCarrier::list_members(std::string_view name, const Page& page,
   }
   uint32_t limit = std::min(page.limit, kMaxPage);
   for (; left > 0 && result->listed.size() < limit; --left) {
-    const Session& session = channel->members[left - 1].session();
+    const Session& session = session_of(*channel->members[left - 1].who);
     result->listed.push_back(
         {position_of(runtime_.slot, left - 1), session.id, std::string(session.user.view())});
   }

@@ -4,7 +4,7 @@
 #include <span>
 #include <utility>
 
-#include "worker/clients/client.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 namespace {
@@ -332,7 +332,7 @@ void PushCarrier::whole_channel(const Channel& channel, const Command& part, Pay
   // Everything else may change the list of members.
   std::vector<Session*> members;
   for (const Channel::Member& m : channel.members)
-    if (!excluded(part, m.session().id)) members.push_back(&m.session());
+    if (!excluded(part, session_of(*m.who).id)) members.push_back(&session_of(*m.who));
   for (Session* session : members) apply_to(*session, part, payload, Urgency::urgent, result);
 }
 
@@ -354,7 +354,8 @@ void PushCarrier::publish(const Channel& channel, Payload& payload, const Comman
   Urgency urgency = urgency_for(channel);
   begin_publish(channel, payload);
   for (const Channel::Member& m : channel.members)
-    if (!excluded(part, m.session().id)) apply_to(m.session(), part, payload, urgency, result);
+    if (!excluded(part, session_of(*m.who).id))
+      apply_to(session_of(*m.who), part, payload, urgency, result);
   std::span<const Channel::Member> subscribers;
   if (for_subscribers(part, channel.name)) subscribers = channel.subscribers;
   for (const Channel::Member& m : subscribers)
@@ -364,14 +365,15 @@ void PushCarrier::publish(const Channel& channel, Payload& payload, const Comman
 
 void PushCarrier::note_publish(const Channel& channel, const Payload& payload) {
   NameKind kind = kind_of(channel.name);
-  if (!tracer_.on() || kind == NameKind::shard || kind == NameKind::pattern)
+  if (runtime_.tracer == nullptr || !runtime_.tracer->on() || kind == NameKind::shard ||
+      kind == NameKind::pattern)
     return;  // told with the channel
   bool user = is_user_channel(channel.name);
   std::string_view name = std::string_view(channel.name).substr(user ? 1 : 0);
-  tracer_.note({.event = user ? "send-user" : "publish",
-                .channel = user ? std::string_view{} : name,
-                .user = user ? name : std::string_view{},
-                .bytes = payload.data().size()});
+  runtime_.tracer->note({.event = user ? "send-user" : "publish",
+                         .channel = user ? std::string_view{} : name,
+                         .user = user ? name : std::string_view{},
+                         .bytes = payload.data().size()});
 }
 
 void PushCarrier::apply_to(Session& session, const Command& part, Payload& payload, Urgency urgency,
@@ -399,9 +401,9 @@ void PushCarrier::apply_to(Session& session, const Command& part, Payload& paylo
       ++result->delivered;
       return;
     case Op::kick:
-      trace(&tracer_, {.event = "kick", .session = &session, .detail = part.reason});
-      if (session.client != nullptr)
-        session.client->close(part.code, part.reason, EndReason::kicked);
+      trace(runtime_.tracer, {.event = "kick", .session = &session, .detail = part.reason});
+      if (session.transport != nullptr)
+        session.transport->close(part.code, part.reason, EndReason::kicked);
       ++result->delivered;
       return;
     case Op::data:

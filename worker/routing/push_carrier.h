@@ -29,9 +29,9 @@
 
 #include "worker/channels/hub.h"
 #include "worker/channels/payload.h"
-#include "worker/observe/tracer.h"
 #include "worker/routing/router.h"
 #include "worker/sessions/table.h"
+#include "worker/sessions/trace.h"
 
 namespace holdfast {
 
@@ -71,8 +71,8 @@ class PushCarrier {
   };
   enum class Taken : uint8_t { done, later, refused };
 
-  PushCarrier(Runtime& runtime, Sessions& sessions, Hub& hub, Tracer& tracer, Owner& owner)
-      : runtime_(runtime), sessions_(sessions), hub_(hub), tracer_(tracer), owner_(owner) {}
+  PushCarrier(Runtime& runtime, Sessions& sessions, Hub& hub, Owner& owner)
+      : runtime_(runtime), sessions_(sessions), hub_(hub), owner_(owner) {}
   ~PushCarrier();
 
   // `data`: the command's, wherever it lies. `result`, an empty one, is filled where the answer is `done`.
@@ -163,7 +163,6 @@ class PushCarrier {
   Runtime& runtime_;
   Sessions& sessions_;
   Hub& hub_;
-  Tracer& tracer_;
   Owner& owner_;
   std::unordered_map<uint64_t, Line> lines_;  // by source; none is empty
   std::deque<uint64_t>

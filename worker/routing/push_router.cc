@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/clock.h"
-#include "worker/clients/client.h"
 #include "worker/routing/result_record.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 namespace {
@@ -43,12 +44,14 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       segment_(*heritage.segment),
       sessions_(sessions),
       post_(runtime, heritage, *this),
-      tracer_(runtime, post_, uint16_t(segment_.capacities().max_workers)),
-      carrier_(runtime, sessions, hub, tracer_, *this),
+      carrier_(runtime, sessions, hub, *this),
       directory_(segment_.directory()),
       filter_(segment_.filter()),
-      next_token_(monotonic_ns()) {
-  runtime_.tracer = &tracer_;
+      next_token_(monotonic_ns()) {}
+
+void PushRouter::read_with(uint32_t kind, OnRecord on_record) {
+  HF_CHECK(kind != kCommand && kind != kReply);
+  readers_[kind] = std::move(on_record);
 }
 
 // ---- dividing
@@ -253,8 +256,8 @@ uint64_t Router::source_of(const Session& session) {
 }
 
 void PushRouter::hold_while_waiting(Session& session) {
-  if (waiting(source_of(session)) == 0 || session.client == nullptr) return;
-  session.client->pause_reading(true);
+  if (waiting(source_of(session)) == 0 || session.transport == nullptr) return;
+  session.transport->pause_reading(true);
   held_.insert_or_assign(source_of(session), session.id);
 }
 
@@ -263,7 +266,7 @@ void PushRouter::none_waits(uint64_t source) {
   if (it == held_.end()) return;
   Session* session = sessions_.find(it->second);
   held_.erase(it);
-  if (session != nullptr && session->client != nullptr) session->client->pause_reading(false);
+  if (session != nullptr && session->transport != nullptr) session->transport->pause_reading(false);
 }
 
 void PushRouter::finish_all() {
@@ -271,7 +274,6 @@ void PushRouter::finish_all() {
 }
 
 void PushRouter::tick() {
-  tracer_.tick();
   while (!deadlines_.empty() && deadlines_.front().first <= runtime_.now_ms) {
     uint64_t token = deadlines_.front().second;
     deadlines_.pop_front();
@@ -291,13 +293,12 @@ void PushRouter::on_record(uint16_t from, uint32_t kind, std::string_view body) 
       return on_command(from, body);
     case kReply:
       return on_reply(body);
-    case Tracer::kWatch:
-      return tracer_.on_watch(from, body);
-    case Tracer::kLine:
-      return tracer_.on_line(body);
     default:
-      runtime_.stats.push_bad_record.add();
+      break;
   }
+  auto reader = readers_.find(kind);
+  if (reader == readers_.end()) return runtime_.stats.push_bad_record.add();
+  reader->second(from, body);
 }
 
 void PushRouter::on_command(uint16_t from, std::string_view body) {

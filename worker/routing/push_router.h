@@ -17,11 +17,11 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <unordered_map>
 
 #include "shm/segment.h"
 #include "worker/channels/hub.h"
-#include "worker/observe/tracer.h"
 #include "worker/routing/post.h"
 #include "worker/routing/push_carrier.h"
 #include "worker/routing/router.h"
@@ -48,12 +48,15 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
   void catch_up() override { post_.receive(); }
   PushCarrier& carrier() { return carrier_; }
   Post& post() { return post_; }
-  Tracer& tracer() { return tracer_; }
+  uint16_t slots() const { return uint16_t(segment_.capacities().max_workers); }
+  // Records of a kind that is not the router's own.
+  using OnRecord = std::function<void(uint16_t from, std::string_view body)>;
+  void read_with(uint32_t kind, OnRecord on_record);
   // Deadlines of commands that wait for answers; every tick.
   void tick();
 
  private:
-  enum Kind : uint32_t { kCommand = 1, kReply = 2 };  // 3 and 4: Tracer's
+  enum Kind : uint32_t { kCommand = 1, kReply = 2 };
   struct Pending {
     CommandResult result;
     CommandDone done;
@@ -92,8 +95,8 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
   shm::Segment& segment_;
   Sessions& sessions_;
   Post post_;
-  Tracer tracer_;
   PushCarrier carrier_;
+  std::unordered_map<uint32_t, OnRecord> readers_;  // by kind
   shm::SessionDirectory directory_;
   shm::ChannelFilter filter_;
   Answers pending_;

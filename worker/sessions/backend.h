@@ -6,12 +6,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "base/fd.h"
 #include "shm/session_directory.h"
 #include "wire/http/request.h"
 #include "worker/sessions/session.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 
@@ -28,13 +33,13 @@ struct Opening {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // Answers by Client::accept() or Client::refuse(), now or later.
+  // Answers by Transport::accept() or Transport::refuse(), now or later.
   virtual void open(Session& session, const Opening& opening) = 0;
   virtual void message(Session& session, bool binary, std::string_view data) = 0;
   // True: no messages just now, from nobody. They stay with their clients, which are not read meanwhile, until it is false.
   virtual bool held_up() const { return false; }
   virtual void gone(Session& session) = 0;
-  // Do messages of this session wait for an answer? When that ends, Client::all_answered() is told.
+  // Do messages of this session wait for an answer? When that ends, Transport::all_answered() is told.
   virtual bool busy(const Session&) const { return false; }
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;
@@ -42,6 +47,15 @@ class Backend {
   // Handover: what it keeps of a session, as a record of its own, and back. False: the record makes no sense.
   virtual std::string save(const Session&) const { return {}; }
   virtual bool restore(Session&, std::string_view) { return true; }
+  // The same of all that is not one session's: "" where there is nothing. restore() comes after all sessions, and writes nothing
+  // into the segment.
+  using SessionById = std::function<Session*(const shm::SessionId&)>;
+  virtual std::string save() const { return {}; }
+  virtual bool restore(std::string_view, const SessionById&) { return false; }
+  // Requests that cannot be taken back, each with the descriptor of its connection. Before it: those that can be, are.
+  virtual void requeue_unread() {}
+  virtual std::vector<std::pair<std::string, int>> carried() const { return {}; }
+  virtual bool restore(std::string_view, UniqueFd) { return false; }
   // The worker drains: no kept connections.
   virtual void drain() {}
   // Gives up what is still owed (the worker ends now): counts and logs it.

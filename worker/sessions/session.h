@@ -1,7 +1,7 @@
 // worker/sessions/session.h - what a push addresses: a client's presence, from its hand-shake until its close event is delivered.
 //
 // Owner: Sessions. A session outlives its connection while its backend still owes it something (messages in the
-// queue, the close event); `client` is null then and nothing can be pushed to it.
+// queue, the close event); `transport` is null then and nothing can be pushed to it.
 //
 //   state        event                        -> state        action
 //   (none)       hand-shake complete             connecting    claim the directory entry, backend.open()
@@ -11,7 +11,6 @@
 //   ended        backend has finished            (none)        Sessions::forget(): directory entry free
 #pragma once
 
-#include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -22,12 +21,12 @@
 #include "base/pooled.h"
 #include "conf/config.h"
 #include "shm/session_directory.h"
+#include "worker/channels/member.h"
 
 namespace holdfast {
 
 class Backend;
-class Client;
-struct Channel;
+class Transport;
 
 // Why a session ended; the text is HOLDFAST_REASON of its close event.
 enum class EndReason : uint8_t {
@@ -74,19 +73,6 @@ inline constexpr size_t kMaxDataBytes = 4096;
 
 enum class SessionPhase : uint8_t { connecting, open, ended };
 
-// Whoever can be in channels: a session, or an API connection that subscribed (hub.h).
-struct ChannelMember {
-  struct Membership {
-    Channel* channel;
-    uint32_t position;  // in Channel::members, or ::subscribers
-    bool from_url;      // named in the hand-shake: where the relay publishes to
-  };
-  explicit ChannelMember(bool is_session) : session(is_session) {}
-
-  boost::container::small_vector<Membership, 1> memberships;  // Hub's
-  const bool session;                                         // a Session, or else a Subscriber
-};
-
 struct Session : ChannelMember, Pooled<Session> {
   Session() : ChannelMember(true) {}
 
@@ -101,10 +87,15 @@ struct Session : ChannelMember, Pooled<Session> {
   uint32_t messages_out = 0;
   const conf::Listen* listen = nullptr;
   Backend* backend = nullptr;
-  Client* client = nullptr;
+  Transport* transport = nullptr;
   std::unique_ptr<BackendState> backend_state;
   std::unique_ptr<SessionData> data;
   RareText user;
 };
+
+// A member that is a session (ChannelMember::session).
+inline Session& session_of(ChannelMember& who) {
+  return static_cast<Session&>(who);
+}
 
 }  // namespace holdfast

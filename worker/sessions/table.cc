@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "base/log.h"
-#include "worker/clients/client.h"
 #include "worker/net/memory_refused.h"
-#include "worker/observe/tracer.h"
 #include "worker/sessions/backend.h"
+#include "worker/sessions/trace.h"
+#include "worker/sessions/transport.h"
 
 namespace holdfast {
 
@@ -78,7 +78,7 @@ Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
       slab_(segment.directory(), runtime.slot, runtime.config.server.node_id,
             runtime.stats.slab_high_water, predecessor),
       first_index_(runtime.slot * segment.capacities().max_sessions),
-      admission_(runtime, segment.addresses()),
+      addresses_(segment.addresses()),
       rate_(runtime.config.limits) {
   if (predecessor == shm::Slab::Predecessor::living) return;
   segment.addresses().begin(runtime.slot);
@@ -102,7 +102,7 @@ bool Sessions::instance_full() const {
 }
 
 Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend& backend,
-                          Client& client, const shm::SessionOrigin& origin) {
+                          Transport& transport, const shm::SessionOrigin& origin) {
   std::optional<shm::SessionId> id;
   if (!instance_full()) id = slab_.claim(origin);
   if (!id) {
@@ -118,7 +118,7 @@ Session* Sessions::create(const conf::Listen& listen, uint16_t listener, Backend
   session->listen = &listen;
   session->listener = listener;
   session->backend = &backend;
-  session->client = &client;
+  session->transport = &transport;
   rate_.begin(id->index() - first_index_);
   ++size_;
   ++live_;
@@ -260,12 +260,12 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   session.phase = SessionPhase::ended;
   session.ended_by = reason;
   session.ended_code = code;
-  session.client = nullptr;
+  session.transport = nullptr;
   --live_;
   trace(runtime_.tracer,
         {.event = "close", .session = &session, .detail = end_reason_text(reason)});
   hub_.leave_all(session);
-  admission_.leave(slab_.take_address_place(session.id));
+  addresses_.leave(runtime_.slot, slab_.take_address_place(session.id));
   slab_.set_state(session.id, shm::SessionState::closing);
   session.backend->gone(session);  // may forget() it
 }
@@ -280,18 +280,11 @@ void Sessions::forget(Session& session) {
 }
 
 bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
-  if (session.client == nullptr) {
+  if (session.transport == nullptr) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
-  ws::DeflateTerms terms = session.client->deflate();
-  const BufferRef& framed = terms.on() ? payload.deflated(*session.listen, terms, runtime_)
-                                       : payload.framed(*session.listen);
-  if (!framed) {
-    runtime_.stats.messages_dropped.add();
-    return false;
-  }
-  if (!session.client->deliver(framed, urgency, payload.slow_consumer(*session.listen))) {
+  if (!session.transport->deliver(payload, urgency)) {
     trace(runtime_.tracer,
           {.event = "dropped", .session = &session, .bytes = payload.data().size()});
     return false;
@@ -337,7 +330,8 @@ bool Sessions::end_expired(uint64_t now_wall_s) {
     if (next_to_expire_.empty() || next_to_expire_.begin()->first > now_wall_s) return false;
     Session& session = *by_index_[next_to_expire_.begin()->second];
     forget_expiry(session);
-    if (session.client != nullptr) session.client->close(4401, "token expired", EndReason::expired);
+    if (session.transport != nullptr)
+      session.transport->close(4401, "token expired", EndReason::expired);
   }
   return true;
 }
@@ -413,7 +407,7 @@ void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswer
 }
 
 void Sessions::publish_counts(Session& session) {
-  uint32_t unsent = session.client == nullptr ? 0 : uint32_t(session.client->backlog());
+  uint32_t unsent = session.transport == nullptr ? 0 : uint32_t(session.transport->backlog());
   slab_.set_counts(session.id, session.messages_in, session.messages_out, unsent);
 }
 

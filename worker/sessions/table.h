@@ -15,10 +15,9 @@
 
 #include "shm/segment.h"
 #include "worker/channels/hub.h"
-#include "worker/clients/admission.h"
-#include "worker/handover/connection_records.h"
 #include "worker/net/runtime.h"
 #include "worker/sessions/message_rate.h"
+#include "worker/sessions/record.h"
 #include "worker/sessions/session.h"
 
 namespace holdfast {
@@ -43,8 +42,8 @@ class Sessions {
   Session* find_any(const shm::SessionId& id);  // in any phase
 
   // Null: max_sessions is reached (counted).
-  Session* create(const conf::Listen& listen, uint16_t listener, Backend& backend, Client& client,
-                  const shm::SessionOrigin& origin);
+  Session* create(const conf::Listen& listen, uint16_t listener, Backend& backend,
+                  Transport& transport, const shm::SessionOrigin& origin);
   // One that a dead worker left, ended already (crashed).
   Session& adopt(const shm::SessionView& view, const conf::Listen& listen, Backend& backend);
   Session* find(const shm::SessionId& id);  // phase connecting or open
@@ -53,7 +52,6 @@ class Sessions {
   // Any -> ended; the client is on its own from here. Calls backend.gone().
   void end(Session& session, EndReason reason, uint16_t code);
   void forget(Session& session);
-  Admission& admission() { return admission_; }
   // False: with this message the session has sent too much in this second.
   bool within_rate(const Session& session, size_t bytes) {
     return rate_.allows(session.id.index() - first_index_, bytes, runtime_.now_ms);
@@ -125,7 +123,7 @@ class Sessions {
   Hub& hub_;
   shm::Slab slab_;
   uint32_t first_index_;
-  Admission admission_;
+  shm::AddressTable addresses_;
   MessageRate rate_;
   void forget_expiry(const Session& session);
   std::unordered_map<uint32_t, uint64_t> expiries_;         // wall seconds, by index in the slab

@@ -81,7 +81,7 @@ class ApiConnectionTest : public ::testing::Test {
   ApiHome home_{room_.runtime,
                 room_.connections,
                 {&room_.config, &api_, &instance_.segment, 0, &router_, &room_.runtime.stats,
-                 &room_.runtime.draining, &room_.hub, &room_.router.tracer()},
+                 &room_.runtime.draining, &room_.hub, &room_.tracer},
                 [](const api::ApiContext& context, api::Wire& wire) -> std::unique_ptr<api::Face> {
                   return std::make_unique<api::HttpFace>(context, wire);
                 }};
@@ -384,7 +384,7 @@ TEST_F(ApiConnectionTest, ATraceTakesTheConnectionUntilItsCallerLeaves) {
   ASSERT_TRUE(room_.turn_until([&] { return peer.received().ends_with("\r\n\r\n"); }));
   EXPECT_NE(peer.received().find("Transfer-Encoding: chunked\r\n"), std::string::npos);
   room_.pass(100'000);
-  EXPECT_TRUE(room_.turn_until([&] { return room_.router.tracer().on(); }));
+  EXPECT_TRUE(room_.turn_until([&] { return room_.tracer.on(); }));
   room_.hub.join(room_.open_session(), "c");
   room_.router.execute({.op = Op::publish, .channels = {"c"}, .data = "x"}, {});
   EXPECT_TRUE(room_.turn_until([&] {

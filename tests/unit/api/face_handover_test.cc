@@ -10,10 +10,14 @@
 #include "tests/unit/room.h"
 #include "worker/api/connection.h"
 #include "worker/api/http/face.h"
+#include "worker/api/http/record.h"
+#include "worker/api/record.h"
 #include "worker/api/resp/face.h"
+#include "worker/api/resp/record.h"
 #include "worker/api/router/face.h"
-#include "worker/handover/shelf.h"
 #include "worker/handover/slot_records.h"
+#include "worker/net/shelf.h"
+#include "worker/observe/trace_record.h"
 
 namespace holdfast {
 namespace {
@@ -32,7 +36,7 @@ struct Process {
       : room(instance, 0, config, standby),
         home(room.runtime, room.connections,
              {&room.config, &conf, &instance.segment, 0, &room.router, &room.runtime.stats,
-              &room.runtime.draining, &room.hub, &room.router.tracer(), &complaints},
+              &room.runtime.draining, &room.hub, &room.tracer, &complaints},
              face) {}
   ~Process() { room.connections.clear(); }  // before their home
 
@@ -98,12 +102,12 @@ class FaceHandover : public ::testing::Test {
   void move_router(test::Room& to) {
     handover::SlotRecord slot, taken;
     slot.letters = room().router.post().save();
-    slot.tracer = handover::save(room().router.tracer().save());
+    slot.tracer = handover::save(room().tracer.save());
     ASSERT_TRUE(handover::load(handover::save(slot), taken));
     ASSERT_TRUE(to.router.post().restore(std::move(taken.letters)));
     handover::TracerRecord tracer;
     ASSERT_TRUE(handover::load(taken.tracer, tracer));
-    ASSERT_TRUE(to.router.tracer().restore(std::move(tracer)));
+    ASSERT_TRUE(to.tracer.restore(std::move(tracer)));
   }
   void move_connections(Process& to) {
     handover::Shelf from_shelf, to_shelf;
@@ -467,10 +471,10 @@ TEST_F(TraceHandover, EndsWithItsConnectionInTheSuccessor) {
   EXPECT_EQ(stats().traces.get(), 1u);
   move();
   EXPECT_EQ(stats().traces.get(), 1u);
-  EXPECT_TRUE(room().router.tracer().on());
+  EXPECT_TRUE(room().tracer.on());
   peer.close();
   EXPECT_TRUE(turn_until([&] { return stats().traces.get() == 0; }));
-  EXPECT_FALSE(room().router.tracer().on());
+  EXPECT_FALSE(room().tracer.on());
 }
 
 TEST_F(TraceHandover, LostLinesAreToldByTheSuccessor) {

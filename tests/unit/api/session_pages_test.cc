@@ -149,7 +149,7 @@ TEST_F(ManySessionPages, LookAtABoundedNumberOfEntries) {
 // ---- What is said of one
 
 std::string written(const shm::SessionView& view, std::string_view listener) {
-  JsonWriter json;
+  json::Writer json;
   json.begin_object();
   write_session(json, view, listener);
   json.end_object();

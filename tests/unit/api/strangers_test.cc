@@ -25,8 +25,8 @@ class ApiStrangers : public ::testing::Test {
   void TearDown() override { room_.connections.clear(); }  // before their homes
 
   api::ApiContext context() {
-    return {&room_.config,           &api_,      &instance_.segment,    0, &room_.router, &stats(),
-            &room_.runtime.draining, &room_.hub, &room_.router.tracer()};
+    return {&room_.config,           &api_,      &instance_.segment, 0, &room_.router, &stats(),
+            &room_.runtime.draining, &room_.hub, &room_.tracer};
   }
   static shm::SessionOrigin from(uint8_t last) {
     shm::SessionOrigin origin;

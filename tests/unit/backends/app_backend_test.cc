@@ -239,7 +239,7 @@ TEST_F(AppTest, ClientThatLeavesDuringItsConnectEventIsPaired) {
   test::shake_hands(peer);
   std::unique_ptr<FakeConnection> connection;
   next_request(connection);
-  room_.session_of(peer)->client->close(1000, "kicked", EndReason::kicked);
+  room_.session_of(peer)->transport->close(1000, "kicked", EndReason::kicked);
   EXPECT_EQ(room_.sessions.live(), 0u);
   EXPECT_EQ(room_.sessions.size(), 1u);
   reply(*connection, "hello");

@@ -19,7 +19,7 @@ class ReplyActionsTest : public ::testing::Test {
     given.body = std::move(body);
     size_t before = peer_.received().size();
     whole_ = actions_.before_close(*session_, given);
-    if (session_->client != nullptr) actions_.close(*session_, given);
+    if (session_->transport != nullptr) actions_.close(*session_, given);
     room_.turn();
     return peer_.received().substr(before);
   }

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace holdfast::resp {
+namespace holdfast {
 namespace {
 
 struct Case {
@@ -70,4 +70,4 @@ TEST(RespGlob, ManyStarsTakeNoMoreThanTheProductOfBothLengths) {
 }
 
 }  // namespace
-}  // namespace holdfast::resp
+}  // namespace holdfast

@@ -7,8 +7,10 @@
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
+#include "worker/clients/record.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls/context.h"
+#include "worker/sessions/record.h"
 
 namespace holdfast {
 namespace {
@@ -48,7 +50,7 @@ class ClientHandover : public ::testing::Test {
       ASSERT_TRUE(handover::load(handover::save(peer->client->save()), record));
       bool web = record.decoder.has_value();
       to->homes.push_back(ClientHome{to->runtime, to->connections, to->sessions,
-                                     web ? to->web : to->lines, 0, to->backend});
+                                     web ? to->web : to->lines, 0, to->backend, to->admission});
       Session* session = to->sessions.find_any({record.session_hi, record.session_lo});
       UniqueFd fd(dup(peer->client->fd()));
       // The other process would end now; here its descriptor must not keep the connection open.
@@ -92,9 +94,9 @@ TEST_F(ClientHandover, TheOfferedSubprotocolsMoveWithTheHandshake) {
     ASSERT_FALSE(HasFatalFailure());
     Session* session = room().session_of(peer);
     ASSERT_NE(session, nullptr);
-    EXPECT_FALSE(session->client->speak("amqp"));
-    EXPECT_EQ(session->client->speak(chosen), !chosen.empty());
-    session->client->accept({});
+    EXPECT_FALSE(session->transport->speak("amqp"));
+    EXPECT_EQ(session->transport->speak(chosen), !chosen.empty());
+    session->transport->accept({});
     std::string line = "Sec-WebSocket-Protocol: " + std::string(chosen.empty() ? "mqtt" : chosen);
     ASSERT_TRUE(room().turn_until([&] { return test::behind_101(peer).empty(); }));
     EXPECT_NE(peer.received().find(line + "\r\n"), std::string::npos) << peer.received();
@@ -350,7 +352,7 @@ TEST_F(ClientHandover, WhatWaitsKeepsItsChannel) {
   for (Peer& peer : peers) {
     Session& session = *room().session_of(peer);
     ASSERT_TRUE(
-        room().turn_until([&] { return (void)peer.received(), session.client->unsent() == 0; }));
+        room().turn_until([&] { return (void)peer.received(), session.transport->unsent() == 0; }));
     std::string names, all = test::behind_101(peer).substr(2'500'010);
     for (size_t at = 0; at < all.size(); at += 10'004) names += all.substr(at + 4, 2) + " ";
     EXPECT_EQ(names, &peer == &peers[0] ? "b1 a2 o2 " : "a1 b1 a2 ");
@@ -556,7 +558,7 @@ TEST_F(ClientHandover, RecordsThatMakeNoSenseAreRefused) {
     change(record);
     return Client::restore(home, UniqueFd(), std::move(record), given) == nullptr;
   };
-  session->client = nullptr;
+  session->transport = nullptr;
   EXPECT_TRUE(refused([](auto& r) { r.phase = 99; }, session));
   EXPECT_TRUE(refused([](auto& r) { r.framer.reset(); }, session));
   EXPECT_TRUE(refused([](auto& r) { r.framer->error = 9; }, session));
@@ -566,7 +568,7 @@ TEST_F(ClientHandover, RecordsThatMakeNoSenseAreRefused) {
   EXPECT_TRUE(
       refused([](auto& r) { r.deflate = ws::DeflateTerms({}, 15, true).packed(); }, session))
       << "not on TCP";
-  session->client = peer.client;
+  session->transport = peer.client;
   EXPECT_TRUE(refused([](auto&) {}, session)) << "the session has its client";
 }
 

@@ -27,10 +27,10 @@ constexpr size_t kFirst =
 class HoldingBackend final : public Backend {
  public:
   explicit HoldingBackend(Sessions& sessions) : sessions_(sessions) {}
-  void open(Session& session, const Opening&) override { session.client->accept({}); }
+  void open(Session& session, const Opening&) override { session.transport->accept({}); }
   void message(Session& session, bool, std::string_view data) override {
     messages.emplace_back(data);
-    if (messages.size() >= most) session.client->pause_reading(true);
+    if (messages.size() >= most) session.transport->pause_reading(true);
   }
   bool held_up() const override { return shut; }
   void gone(Session& session) override { sessions_.forget(session); }
@@ -200,7 +200,7 @@ TEST_F(ClientInput, PingsCount) {
   for (int i = 0; i < 9'000; ++i) all += frame(9, "");
   peer.send(all);
   room_.turn();
-  size_t waiting = room_.session_of(peer)->client->unsent() / (2 + OutputQueue::kEntryBytes);
+  size_t waiting = room_.session_of(peer)->transport->unsent() / (2 + OutputQueue::kEntryBytes);
   EXPECT_LE(behind_101(peer).size() / 2 + waiting, kFirst);
   EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer).size() == 18'000; }));
 }
@@ -246,15 +246,15 @@ TEST_F(ClientInput, PausingInsideAMessageStopsTheDecodingAtOnce) {
     EXPECT_GT(stats().bytes_undecoded.get(), 0u);
     EXPECT_FALSE(room_.connections.input().run())
         << "nobody waits for a turn: the worker may sleep";
-    room_.session_of(peer)->client->pause_reading(false);
+    room_.session_of(peer)->transport->pause_reading(false);
     turns(3);
     EXPECT_EQ(backend.messages.size(), 4u) << "the bound is reached again";
     backend.messages.clear();
-    room_.session_of(peer)->client->pause_reading(false);
+    room_.session_of(peer)->transport->pause_reading(false);
     turns(3);
     EXPECT_EQ(backend.messages, (std::vector<std::string>{"4", "5", "6"}));
     backend.messages.clear();
-    room_.session_of(peer)->client->pause_reading(false);
+    room_.session_of(peer)->transport->pause_reading(false);
     turns(3);
     EXPECT_EQ(backend.messages, std::vector<std::string>{"7"});
     EXPECT_EQ(stats().bytes_undecoded.get(), 0u);
@@ -273,7 +273,7 @@ TEST_F(ClientInput, SilenceIsNotTheClientsWhileItsBytesWait) {
   for (int i = 0; i < 5; ++i) room_.pass(900);
   EXPECT_NE(room_.session_of(peer), nullptr);
   backend.most = SIZE_MAX;
-  room_.session_of(peer)->client->pause_reading(false);
+  room_.session_of(peer)->transport->pause_reading(false);
   turns(3);
   EXPECT_EQ(backend.messages.size(), 3u);
   room_.pass(1'100);
@@ -324,7 +324,7 @@ TEST_F(ClientInput, AClosedSessionsMessagesAreNotDecodedButItsCloseFrameIsFound)
   room_.turn();
   size_t told_before = told().size();
   uint64_t inflated = stats().ws_inflated.get();
-  room_.session_of(peer)->client->close(4001, "bye", EndReason::kicked);
+  room_.session_of(peer)->transport->close(4001, "bye", EndReason::kicked);
   EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
   EXPECT_EQ(told().size(), told_before);
   EXPECT_EQ(stats().ws_inflated.get(), inflated);
@@ -356,7 +356,7 @@ TEST_F(ClientInput, AKickedTcpClientsRestIsDropped) {
   peer.send(lines(9'000));
   room_.turn();
   size_t before = told().size();
-  room_.session_of(peer)->client->close(1008, "bye", EndReason::kicked);
+  room_.session_of(peer)->transport->close(1008, "bye", EndReason::kicked);
   EXPECT_EQ(stats().bytes_undecoded.get(), 0u);
   EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
   EXPECT_EQ(told().size(), before);
@@ -430,7 +430,7 @@ TEST_F(ClientInput, WhoMayBeSilentForEverIsAskedByTheKernel) {
     auto [near, far] = tcp_pair();
     int fd = near.get();
     room_.homes.push_back(ClientHome{room_.runtime, room_.connections, room_.sessions, room_.lines,
-                                     0, room_.backend});
+                                     0, room_.backend, room_.admission});
     auto made = Client::make(room_.homes.back(), std::move(near));
     Client& client = *made;
     room_.connections.add(std::move(made));

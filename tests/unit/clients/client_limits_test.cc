@@ -150,7 +150,7 @@ TEST_F(ClientLimits, WhoIsGoneIsNotCounted) {
   });
   ends("kicked", [&](Peer& peer) {
     EXPECT_TRUE(opens(here_, peer));
-    here_.session_of(peer)->client->close(4000, "bye", EndReason::kicked);
+    here_.session_of(peer)->transport->close(4000, "bye", EndReason::kicked);
   });
   ends("stopping", [&](Peer& peer) {
     here_.runtime.stopping = true;

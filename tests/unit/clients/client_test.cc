@@ -48,7 +48,7 @@ class ClientTest : public ::testing::Test {
     std::string line(bytes, 'x');
     EXPECT_TRUE(send(session, line));
     room_.turn();
-    EXPECT_GT(session.client->unsent(), 0u);
+    EXPECT_GT(session.transport->unsent(), 0u);
     return bytes;
   }
   shm::StatsBlock& stats() { return room_.runtime.stats; }
@@ -75,7 +75,7 @@ TEST_F(ClientTest, PushesDuringTheHandshakeComeBehindThe101InOrder) {
   room_.turn();
   EXPECT_EQ(peer.received(), "");
   EXPECT_TRUE(send(session, "two"));
-  session.client->accept({});
+  session.transport->accept({});
   EXPECT_TRUE(send(session, "three"));
   std::string expected = "\x81\3one\x81\3two\x81\5three";
   EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == expected; })) << peer.received();
@@ -122,7 +122,7 @@ class SlowPolicies : public ClientTest {
     Peer peer = open_web_client();
     Session& session = *room_.session_of(peer);
     int small = 4096;
-    setsockopt(session.client->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(session.transport->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     for (int i = 0; i < 20; ++i) {
       delivered_ += send(session, std::string(1, char('A' + i)) + std::string(99'999, 'x'));
       room_.turn();
@@ -133,7 +133,7 @@ class SlowPolicies : public ClientTest {
     }
     EXPECT_LE(stats().bytes_unsent.get(), 600'000u);
     EXPECT_TRUE(
-        room_.turn_until([&] { return (void)peer.received(), session.client->unsent() == 0; }));
+        room_.turn_until([&] { return (void)peer.received(), session.transport->unsent() == 0; }));
     std::string heard, all = behind_101(peer);
     while (!all.empty()) {
       bool pong = all.starts_with(
@@ -213,7 +213,7 @@ class SlowChannels : public ClientTest {
     for (const char* channel : {"ticker.a", "ticker.b", "ticker.log", "feed.x", "feed.y", "log"})
       EXPECT_EQ(room_.sessions.join(*session_, channel), Hub::Joined::joined);
     fill(*session_, kFirst);
-    room_.web.send_queue = session_->client->unsent() + 50'000;
+    room_.web.send_queue = session_->transport->unsent() + 50'000;
   }
   // Delivered to how many.
   uint64_t publish(const char* channel, const std::string& name) {
@@ -223,8 +223,8 @@ class SlowChannels : public ClientTest {
   }
   // The names of what waited, in order.
   std::string heard() {
-    EXPECT_TRUE(
-        room_.turn_until([&] { return (void)peer_->received(), session_->client->unsent() == 0; }));
+    EXPECT_TRUE(room_.turn_until(
+        [&] { return (void)peer_->received(), session_->transport->unsent() == 0; }));
     std::string names, all = behind_101(*peer_).substr(kFirst + 10);
     for (size_t at = 0; at < all.size(); at += 10'004) names += all.substr(at + 4, 2) + " ";
     return names;
@@ -283,7 +283,7 @@ TEST_F(ClientTest, SlowOneIsNotSentACloseFrameInPlaceOfThe101) {
   Peer peer = web_client();
   ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(peer) != nullptr; }));
   Session& session = *room_.session_of(peer);
-  session.client->accept({});
+  session.transport->accept({});
   EXPECT_FALSE(send(session, std::string(2000, 'x')));
   ASSERT_TRUE(room_.turn_until([&] { return !peer.received().empty(); }));
   EXPECT_EQ(behind_101(peer), test::frame(8, "\x03\xf0slow consumer", {.masked = false}));
@@ -336,11 +336,11 @@ TEST_F(ClientTest, TcpClientThatEndsItsSideIsAnsweredBeforeItsSessionEnds) {
   room_.pass(100'000);                       // no silence of the client is counted
   EXPECT_TRUE(room_.backend.endings.empty());
   EXPECT_TRUE(send(session, "one"));
-  session.client->all_answered();
+  session.transport->all_answered();
   EXPECT_TRUE(room_.backend.endings.empty()) << "another answer is owed";
   EXPECT_TRUE(send(session, "two"));
   room_.backend.owes_answers = false;
-  session.client->all_answered();
+  session.transport->all_answered();
   EXPECT_EQ(room_.backend.endings, std::vector{EndReason::client_closed});
   EXPECT_TRUE(room_.turn_until([&] { return peer.at_end(); }));
   EXPECT_EQ(peer.received(), "one\ntwo\n");
@@ -354,7 +354,7 @@ TEST_F(ClientTest, HalfClosedOneThatDoesNotReadItsAnswersIsGivenUp) {
   Session& session = *room_.session_of(peer);
   fill(session);
   room_.backend.owes_answers = false;
-  session.client->all_answered();
+  session.transport->all_answered();
   room_.pass(room_.lines.close_timeout_ms + 200);
   expect_nothing_left();
 }
@@ -376,7 +376,7 @@ TEST_F(ClientTest, HalfClosedOneIsKickedSlowAndStoppedLikeOthers) {
   room_.backend.owes_answers = true;
   room_.lines.send_queue = 1000;
   Peer kicked = half_closed_client(), slow = half_closed_client(), stopped = half_closed_client();
-  room_.session_of(kicked)->client->close(4000, "bye", EndReason::kicked);
+  room_.session_of(kicked)->transport->close(4000, "bye", EndReason::kicked);
   EXPECT_FALSE(send(*room_.session_of(slow), std::string(2000, 'x')));
   room_.turn();
   room_.connections.for_each([](Connection& c) { c.wind_up(WindUp::unopened); });
@@ -414,9 +414,9 @@ TEST_F(ClientTest, PageIsSentWholeToAClientThatEndedItsSide) {
 TEST_F(ClientTest, SilenceWhileReadingIsHeldBackIsNotTheClients) {
   room_.lines.idle_timeout_ms = 60'000;
   Peer peer = room_.connect();
-  room_.session_of(peer)->client->pause_reading(true);
+  room_.session_of(peer)->transport->pause_reading(true);
   room_.pass(59'000);
-  room_.session_of(peer)->client->pause_reading(false);
+  room_.session_of(peer)->transport->pause_reading(false);
   // What it sent meanwhile has not been read yet when the deadline comes.
   room_.later_ms += 2'000;
   room_.runtime.now_ms = monotonic_ms() + room_.later_ms;
@@ -437,7 +437,7 @@ TEST_F(ClientTest, SilentHandshakeIsGivenUp) {
 
 TEST_F(ClientTest, CloseFrameThatIsNeverAnsweredIsWaitedForOnlySoLong) {
   Peer peer = open_web_client();
-  room_.session_of(peer)->client->close(4000, "bye", EndReason::kicked);
+  room_.session_of(peer)->transport->close(4000, "bye", EndReason::kicked);
   room_.turn();
   EXPECT_EQ(behind_101(peer), test::frame(8, "\017\240bye", {.masked = false}));
   EXPECT_EQ(stats().connections_open.get(), 1u);

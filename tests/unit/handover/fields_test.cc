@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "worker/clients/record.h"
 #include "worker/handover/config_records.h"
-#include "worker/handover/connection_records.h"
 
 namespace holdfast::handover {
 namespace {

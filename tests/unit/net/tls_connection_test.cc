@@ -7,6 +7,7 @@
 #include "tests/unit/net/tls_peer.h"
 #include "tests/unit/wire/ws/client_frames.h"
 #include "worker/api/http/face.h"
+#include "worker/api/record.h"
 #include "worker/net/address_text.h"
 #include "worker/net/half_open.h"
 
@@ -77,7 +78,7 @@ TEST_F(TlsConnectionTest, MessagesGoBothWays) {
   EXPECT_TRUE(
       room_.turn_until([&] { return behind_101(peer) == std::string("\x81\x06") + "pushed"; }));
   EXPECT_EQ(stats().tls_handshakes.get(), 1u);
-  session->client->close(4001, "bye", EndReason::kicked);
+  session->transport->close(4001, "bye", EndReason::kicked);
   peer.say(test::frame(8, std::string("\x0f\xa1", 2)));
   EXPECT_TRUE(room_.turn_until([&] {
     peer.heard();
@@ -118,7 +119,7 @@ TEST_F(TlsConnectionTest, ASlowReaderGetsEverythingInOrder) {
     expected += line;
     room_.turn();
   }
-  EXPECT_GT(session->client->unsent(), 0u);
+  EXPECT_GT(session->transport->unsent(), 0u);
   EXPECT_TRUE(room_.turn_until([&] { return peer.heard().size() == expected.size(); }));
   EXPECT_TRUE(peer.heard() == expected);
   EXPECT_EQ(stats().bytes_unsent.get(), 0u);
@@ -420,7 +421,7 @@ class TlsApi : public ::testing::Test {
           home(
               room.runtime, room.connections,
               {&room.config, &api, &instance.segment, 0, &room.router, &room.runtime.stats,
-               &room.runtime.draining, &room.hub, &room.router.tracer()},
+               &room.runtime.draining, &room.hub, &room.tracer},
               [](const api::ApiContext& context, api::Wire& wire) -> std::unique_ptr<api::Face> {
                 return std::make_unique<api::HttpFace>(context, wire);
               },

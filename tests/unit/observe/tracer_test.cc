@@ -8,8 +8,8 @@ namespace {
 class TracerTest : public RouterTest {
  protected:
   uint64_t start(TraceSubject subject) {
-    return here_.router.tracer().start(
-        std::move(subject), [this](std::string_view line) { lines_.emplace_back(line); });
+    return here_.tracer.start(std::move(subject),
+                              [this](std::string_view line) { lines_.emplace_back(line); });
   }
   // Both workers know of the trace.
   bool known(uint64_t traces = 1) {
@@ -28,7 +28,7 @@ class TracerTest : public RouterTest {
 };
 
 TEST_F(TracerTest, NobodyTracedCostsNothing) {
-  EXPECT_FALSE(here_.router.tracer().on());
+  EXPECT_FALSE(here_.tracer.on());
   here_.hub.join(here_.open_session(), "room");
   execute(publish("room", "x"));
   EXPECT_EQ(stats().trace_lines.get(), 0u);
@@ -84,10 +84,10 @@ TEST_F(TracerTest, EndsWithItsAskerAndWithItsLease) {
   Session& far = there_.open_session();
   uint64_t token = start({.kind = TraceKind::session, .session = far.id});
   ASSERT_TRUE(known());
-  here_.router.tracer().stop(token);
+  here_.tracer.stop(token);
   EXPECT_EQ(stats().traces.get(), 0u);
   there_.pass(Tracer::kLeaseMs + 200);
-  EXPECT_FALSE(there_.router.tracer().on());
+  EXPECT_FALSE(there_.tracer.on());
   EXPECT_EQ(there_.runtime.stats.traces.get(), 0u);
   there_.sessions.set_user(far, "ann");
   here_.turn();
@@ -103,7 +103,7 @@ TEST_F(TracerTest, LeaseIsRenewedWhileAsked) {
     here_.turn();
     there_.pass(Tracer::kRenewMs);
   }
-  EXPECT_TRUE(there_.router.tracer().on());
+  EXPECT_TRUE(there_.tracer.on());
 }
 
 TEST_F(TracerTest, LinesBeyondTheBoundAreCountedAndSaid) {  // I2

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "tests/unit/routing/router_fixture.h"
+#include "worker/routing/letter_record.h"
 
 namespace holdfast {
 namespace {

@@ -63,7 +63,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   }
 
   void done(const Command& command, const CommandResult& result, const Receipt& receipt) {
-    JsonWriter body;
+    json::Writer body;
     body.begin_object();
     int status = write_outcome(body, command, result);
     std::string text = body.end_object().take();
@@ -78,7 +78,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   size_t next_ = 0;
   bool running_ = false;  // run() is on the stack
   bool waiting_ = false;  // a command is under way
-  JsonWriter json_;
+  json::Writer json_;
 };
 
 }  // namespace

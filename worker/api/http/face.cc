@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "worker/api/http/record.h"
 
 namespace holdfast::api {
 

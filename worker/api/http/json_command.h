@@ -16,7 +16,7 @@
 #include <variant>
 #include <vector>
 
-#include "worker/api/http/json_out.h"
+#include "worker/api/http/outcome.h"
 #include "worker/routing/command.h"
 
 namespace holdfast::api {

@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "worker/api/cursor.h"
-#include "worker/api/http/json_out.h"
+#include "worker/api/http/outcome.h"
 
 namespace holdfast::api {
 

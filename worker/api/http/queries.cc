@@ -36,14 +36,14 @@ ApiError bad_request(std::string message) {
 }
 
 // What every answer says of workers that had no part in it.
-void write_missing(JsonWriter& json, const CommandResult& result) {
+void write_missing(json::Writer& json, const CommandResult& result) {
   if (result.workers_failed > 0) json.key("workers_failed").number(result.workers_failed);
   if (result.partial) json.key("partial").boolean(true);
 }
 
 // ---- /v1/sessions
 
-void write_detail(JsonWriter& json, const SessionDetail& detail) {
+void write_detail(json::Writer& json, const SessionDetail& detail) {
   json.key("channels").begin_array();
   for (const std::string& channel : detail.channels) json.string(channel);
   json.end_array().key("data").begin_object();
@@ -51,7 +51,7 @@ void write_detail(JsonWriter& json, const SessionDetail& detail) {
   json.end_object();
 }
 
-void write_session_of(JsonWriter& json, const ApiContext& context, const shm::SessionView& view) {
+void write_session_of(json::Writer& json, const ApiContext& context, const shm::SessionView& view) {
   write_session(json, view, listener_of(*context.segment, *context.config, context.slot, view));
 }
 
@@ -63,7 +63,7 @@ void answer_session(const Exchange& exchange, const shm::SessionView& view,
                     const CommandResult& result) {
   bool unanswered = result.partial || result.workers_failed > 0 || !result.failed.empty();
   if (!result.session && !unanswered) return exchange.refuse(unknown_session(view.id));
-  JsonWriter json;
+  json::Writer json;
   json.begin_object();
   write_session_of(json, exchange.context(), view);
   if (result.session)
@@ -78,7 +78,7 @@ void answer_session(const Exchange& exchange, const shm::SessionView& view,
 
 void answer_names(const Exchange& exchange, const PageRules& rules, std::string_view key,
                   const std::string& prefix, const CommandResult& result) {
-  JsonWriter json;
+  json::Writer json;
   json.begin_object().key(key).begin_array();
   for (const NameCount& name : result.names) {
     json.begin_object().key("name").string(name.name);
@@ -111,7 +111,7 @@ void list_names(const Exchange& exchange, const http::Request& request, const Pa
 
 void answer_members(const Exchange& exchange, Kind kind, const std::string& name,
                     const CommandResult& result) {
-  JsonWriter json;
+  json::Writer json;
   json.begin_object();
   if (kind == Kind::user)
     json.key("user").string(name).key("online").boolean(result.members > 0);
@@ -156,7 +156,7 @@ void get_sessions(const Exchange& exchange, const http::Request& request) {
   SessionPage page =
       read_sessions(exchange.context().segment->directory(),
                     query.after ? query.after->position : 0, query.limit, query.prefix);
-  JsonWriter json;
+  json::Writer json;
   json.begin_object().key("sessions").begin_array();
   for (const shm::SessionView& view : page.sessions) {
     json.begin_object();

@@ -28,7 +28,7 @@ struct Answering {
   void operator()(const CommandResult& result) const {
     Command asked{.op = op};
     if (names_sessions) asked.sessions.resize(1);
-    JsonWriter json;
+    json::Writer json;
     json.begin_object();
     int status = write_outcome(json, asked, result);
     json.end_object();

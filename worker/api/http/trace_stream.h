@@ -12,7 +12,8 @@
 
 #include "wire/http/request.h"
 #include "worker/api/face.h"
-#include "worker/api/http/json_out.h"
+#include "worker/api/http/outcome.h"
+#include "worker/api/http/record.h"
 #include "worker/observe/tracer.h"
 
 namespace holdfast::api {

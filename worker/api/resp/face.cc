@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 #include "worker/api/auth.h"
-#include "worker/handover/api_records.h"
+#include "worker/api/resp/record.h"
 
 namespace holdfast::api {
 namespace {

@@ -37,7 +37,7 @@ void answer_channels(const RespAnswer& answer, const std::string& pattern,
   if (result.more) return answer.refuse(too_many_names());
   std::vector<std::string_view> matching;
   for (const NameCount& name : result.names)
-    if (resp::glob_match(pattern, name.name)) matching.push_back(name.name);
+    if (glob_match(pattern, name.name)) matching.push_back(name.name);
   ReplyWriter out = answer.writer();
   out.array(matching.size());
   for (std::string_view name : matching) out.bulk(name);
@@ -85,7 +85,7 @@ void list_names(const RespCall& call, NameKind kind) {
   if (pattern.size() > kMaxChannelBytes)
     return call.answer.refuse(fmt::format("ERR a pattern has {} bytes at most", kMaxChannelBytes));
   Command command{.op = Op::list_channels,
-                  .page = {.limit = kMaxNames, .prefix = resp::glob_prefix(pattern)}};
+                  .page = {.limit = kMaxNames, .prefix = glob_prefix(pattern)}};
   if (kind != NameKind::channel) command.channels.push_back(reserved_name(kind, {}));
   call.context.router->execute(command, [answer = call.answer, pattern](CommandResult&& result) {
     answer_channels(answer, pattern, result);

@@ -18,7 +18,7 @@
 
 #include "wire/router/messages.h"
 #include "worker/api/face.h"
-#include "worker/handover/api_records.h"
+#include "worker/api/router/record.h"
 
 namespace holdfast::api {
 

@@ -98,8 +98,8 @@
 #include "base/fd.h"
 #include "conf/config.h"
 #include "shm/stats.h"
+#include "worker/backends/fcgi/record.h"
 #include "worker/backends/lookups.h"
-#include "worker/handover/fcgi_records.h"
 
 namespace holdfast::fcgi {
 

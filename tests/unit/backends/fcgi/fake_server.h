@@ -3,7 +3,7 @@
 //
 // Every wait turns the loop meanwhile and is bounded by HF_TEST_TIMEOUT_MS (default 5,000). It
 // reads requests with a parser of its own, so that it does not share mistakes with
-// worker/fcgi/codec.
+// worker/backends/fcgi/codec.
 #pragma once
 
 #include <functional>

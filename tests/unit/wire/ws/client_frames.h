@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "tests/unit/every_division.h"
 #include "wire/ws/decoder.h"
-#include "worker/handover/connection_records.h"
+#include "wire/ws/record.h"
 
 namespace holdfast::test {
 

@@ -1,4 +1,5 @@
-#include "worker/net/tls_connection.h"
+// worker/net/tls_connection_impl.h - the members of TlsConnection, for the rooms that have a kind of it (clients/tls.cc, api/tls.cc).
+#pragma once
 
 #include <sys/socket.h>
 
@@ -7,12 +8,14 @@
 #include <utility>
 
 #include "base/log.h"
+#include "worker/net/tls/record.h"
+#include "worker/net/tls_connection.h"
 
 namespace holdfast {
-namespace {
+namespace tls_detail {
 
 // To somebody who speaks without TLS, in his own words, in the place of an alert; "" where it is no such speech.
-std::string_view told_in_plain(std::string_view bytes) {
+inline std::string_view told_in_plain(std::string_view bytes) {
   for (std::string_view method : {"GET ", "POST ", "HEAD ", "PUT ", "OPTIONS ", "DELETE "})
     if (bytes.starts_with(method))
       return "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
@@ -22,7 +25,7 @@ std::string_view told_in_plain(std::string_view bytes) {
   return {};
 }
 
-constexpr int64_t kSilentRecord = 1;  // what one costs that says nothing, in units of a turn
+inline constexpr int64_t kSilentRecord = 1;  // what one costs that says nothing, in units of a turn
 
 // A home that is kept for a former listener's connections has no context.
 template <class Home>
@@ -30,7 +33,7 @@ uint64_t most_records(const Home& home) {
   return home.tls != nullptr ? home.tls->most_records() : tls::Records::kMostRecords;
 }
 
-}  // namespace
+}  // namespace tls_detail
 
 template <class Base>
 TlsConnection<Base>::TlsConnection(Home& home, UniqueFd fd) : Base(home, std::move(fd)) {}
@@ -66,7 +69,8 @@ void TlsConnection<Base>::on_read(std::span<char> bytes) {
 template <class Base>
 void TlsConnection<Base>::take_in(std::string_view bytes) {
   if (!std::exchange(handshake_->begun, true))
-    if (std::string_view told = told_in_plain(bytes); !told.empty()) return refuse_plain(told);
+    if (std::string_view told = tls_detail::told_in_plain(bytes); !told.empty())
+      return refuse_plain(told);
   bool whole = handshake_->accepting.take(bytes);
   half_open().holds(*handshake_, handshake_->accepting.held_bytes());
   if (!whole) return;
@@ -126,7 +130,7 @@ void TlsConnection<Base>::shaken() {
             accepting.resumed() ? "yes" : "no");
   if constexpr (requires { this->vouched_for(std::string()); })
     this->vouched_for(accepting.anchor());
-  records_.emplace(*secrets, most_records(this->home()));
+  records_.emplace(*secrets, tls_detail::most_records(this->home()));
   std::string rest = accepting.rest();
   half_open().leave(*handshake_);
   handshake_.reset();
@@ -156,7 +160,7 @@ void TlsConnection<Base>::open(std::span<char> bytes) {
       (void)send_sealed(&done);
       return this->on_end();
     }
-    if (step == Step::nothing) this->runtime_.budget.spend(kSilentRecord);
+    if (step == Step::nothing) this->runtime_.budget.spend(tls_detail::kSilentRecord);
   }
   if (this->retired()) return;
   count_rekeyed();
@@ -288,7 +292,7 @@ template <class Base>
 std::unique_ptr<TlsConnection<Base>> TlsConnection<Base>::restore(Home& home, UniqueFd fd,
                                                                   handover::TlsRecord&& record) {
   auto connection = std::make_unique<TlsConnection>(home, std::move(fd));
-  connection->records_.emplace(std::move(record.records), most_records(home));
+  connection->records_.emplace(std::move(record.records), tls_detail::most_records(home));
   connection->sealed_ = std::move(record.sealed);
   connection->unread_ = std::move(record.unread);
   connection->uncounted_ = !record.counted;
@@ -301,8 +305,5 @@ void TlsConnection<Base>::resume() {
   Base::resume();
   if (!unread_.empty() || records_->owes_update()) this->flush_soon();
 }
-
-template class TlsConnection<Client>;
-template class TlsConnection<ApiConnection>;
 
 }  // namespace holdfast

@@ -1,4 +1,4 @@
-// worker/handover/shelf.h - buffers that many connections share, sent once and found again by number.
+// worker/net/shelf.h - buffers that many connections share, sent once and found again by number.
 //
 // A published message that waits in ten thousand output queues is one Buffer; it must not become ten thousand
 // on the way to the successor.
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/net/buffer.h"
+#include "base/buffer.h"
 
 namespace holdfast::handover {
 

@@ -1,4 +1,4 @@
-#include "worker/clients/keep_alive.h"
+#include "worker/net/keep_alive.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,7 +1,13 @@
-// worker/handover/fcgi_records.h - requests to the application, on their way, as they travel.
+// worker/backends/fcgi/record.h - requests to the application, on their way, as they travel to a successor.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "base/fields.h"
+#include "wire/fcgi/record.h"
 
 namespace holdfast::fcgi {
 
@@ -73,26 +79,6 @@ void fields(Archive& a, PoolRecord& r) {
   a(2, done);
 }
 
-// fcgi::RecordReader, in the middle of an answer.
-struct ReaderRecord {
-  uint8_t part = 0;
-  uint8_t type = 0;
-  uint8_t padding_left = 0;
-  uint8_t held = 0;
-  uint16_t content_left = 0;
-  uint8_t hold[8]{};
-};
-template <class Archive>
-void fields(Archive& a, ReaderRecord& r) {
-  auto& [part, type, padding_left, held, content_left, hold] = r;
-  a(1, part);
-  a(2, type);
-  a(3, padding_left);
-  a(4, held);
-  a(5, content_left);
-  a(6, hold);
-}
-
 // A connection to a server with the request it carries: one descriptor.
 struct CarriedRecord {
   ExchangeRecord exchange;
@@ -137,88 +123,3 @@ void fields(Archive& a, CarriedRecord& r) {
 }
 
 }  // namespace holdfast::fcgi
-
-namespace holdfast::handover {
-
-struct FlightRecord {
-  uint64_t ticket = 0;
-  uint64_t session_hi = 0;
-  uint64_t session_lo = 0;
-  uint8_t event = 0;   // AppEvent
-  uint32_t bytes = 0;  // of messages.waiting_bytes
-};
-template <class Archive>
-void fields(Archive& a, FlightRecord& r) {
-  auto& [ticket, session_hi, session_lo, event, bytes] = r;
-  a(1, ticket);
-  a(2, session_hi);
-  a(3, session_lo);
-  a(4, event);
-  a(5, bytes);
-}
-
-struct RetryRecord {
-  uint64_t due_ms = 0;
-  uint64_t session_hi = 0;
-  uint64_t session_lo = 0;
-};
-template <class Archive>
-void fields(Archive& a, RetryRecord& r) {
-  auto& [due_ms, session_hi, session_lo] = r;
-  a(1, due_ms);
-  a(2, session_hi);
-  a(3, session_lo);
-}
-
-// An FcgiBackend, apart from its sessions and what is on its connections.
-struct BackendRecord {
-  uint64_t next_ticket = 0;
-  std::vector<FlightRecord> flights;
-  std::vector<RetryRecord> close_retries;
-  fcgi::PoolRecord pool;
-};
-template <class Archive>
-void fields(Archive& a, BackendRecord& r) {
-  auto& [next_ticket, flights, close_retries, pool] = r;
-  a(1, next_ticket);
-  a(2, flights);
-  a(3, close_retries);
-  a(4, pool);
-}
-
-struct WaitingRecord {
-  bool binary = false;
-  std::string data;
-  uint32_t counted = 0;  // of messages.waiting_bytes
-};
-template <class Archive>
-void fields(Archive& a, WaitingRecord& r) {
-  auto& [binary, data, counted] = r;
-  a(1, binary);
-  a(2, data);
-  a(3, counted);
-}
-
-// What an FcgiBackend keeps of a session (SessionRecord::backend_state).
-struct SessionStateRecord {
-  std::string params;
-  std::vector<WaitingRecord> waiting;
-  bool owes_close = false;
-  bool paused = false;
-  uint64_t retry_ms = 0;
-  uint64_t give_up_ms = 0;
-  bool held = false;
-};
-template <class Archive>
-void fields(Archive& a, SessionStateRecord& r) {
-  auto& [params, waiting, owes_close, paused, retry_ms, give_up_ms, held] = r;
-  a(1, params);
-  a(2, waiting);
-  a(3, owes_close);
-  a(4, paused);
-  a(5, retry_ms);
-  a(6, give_up_ms);
-  a(7, held);
-}
-
-}  // namespace holdfast::handover

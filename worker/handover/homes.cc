@@ -1,4 +1,4 @@
-#include "worker/life/homes.h"
+#include "worker/handover/homes.h"
 
 #include <fmt/format.h>
 
@@ -57,13 +57,15 @@ bool read_address(conf::Address& address) {
 }  // namespace
 
 Homes::Homes(Runtime& runtime, const Heritage& heritage, Sessions& sessions, Hub& hub,
-             PushRouter& router, ConnectionTable& connections)
+             PushRouter& router, Tracer& tracer, Admission& admission, ConnectionTable& connections)
     : runtime_(runtime),
       heritage_(heritage),
       config_(*heritage.config),
       sessions_(sessions),
       hub_(hub),
       router_(router),
+      tracer_(tracer),
+      admission_(admission),
       connections_(connections),
       resolver_(runtime.loop, heritage.resolver, runtime.stats),
       by_listen_(config_.listens.size()),
@@ -106,7 +108,7 @@ ClientHome& Homes::client_home(size_t index) {
   if (home == nullptr) {
     const conf::Listen& listen = config_.listens[index];
     home = &client_homes_.emplace_back(ClientHome{runtime_, connections_, sessions_, listen,
-                                                  uint16_t(index), backend_of(listen),
+                                                  uint16_t(index), backend_of(listen), admission_,
                                                   tls_context(listen.tls)});
   }
   return *home;
@@ -128,11 +130,12 @@ ApiHome& Homes::api_home(size_t index) {
   ApiHome*& home = by_api_[index];
   if (home == nullptr) {
     const conf::Api& conf = config_.apis[index];
-    api::ApiContext context{&config_,          &conf,           heritage_.segment,  heritage_.slot,
-                            &router_,          &runtime_.stats, &runtime_.draining, &hub_,
-                            &router_.tracer(), &complaints_};
+    api::ApiContext context{&config_, &conf,           heritage_.segment,  heritage_.slot,
+                            &router_, &runtime_.stats, &runtime_.draining, &hub_,
+                            &tracer_, &complaints_};
     home = &api_homes_.emplace_back(runtime_, connections_, context, face_of(conf.protocol),
                                     tls_context(conf.tls, conf.client_ca), &strangers_);
+    home->name = name_of_api(config_.apis, index);
   }
   return *home;
 }
@@ -177,13 +180,9 @@ ClientHome* Homes::former_client_home(size_t index) {
   if (backend == nullptr) return nullptr;
   auto number = uint16_t(config_.listens.size() + kept_homes_.size());
   home = &client_homes_.emplace_back(
-      ClientHome{runtime_, connections_, sessions_, listen, number, *backend});
+      ClientHome{runtime_, connections_, sessions_, listen, number, *backend, admission_});
   kept_homes_.push_back(home);
   return home;
-}
-
-std::string Homes::name_of(const ApiHome& home) const {
-  return name_of_api(config_.apis, size_t(home.context.api - config_.apis.data()));
 }
 
 ApiHome* Homes::former_api_home(const std::string& name) {

@@ -1,4 +1,4 @@
-// worker/life/homes.h - where a worker's connections belong: the listeners they came by, and the backends behind.
+// worker/handover/homes.h - where a worker's connections belong: the listeners they came by, and the backends behind.
 //
 // A home is made when the first listener or connection needs it, and stays. After a handover there are homes
 // of the predecessor's too: a connection whose listener (address, protocol, framing) stands in our
@@ -14,9 +14,11 @@
 #include "worker/api/connection.h"
 #include "worker/api/strangers.h"
 #include "worker/backends/resolver.h"
+#include "worker/clients/admission.h"
 #include "worker/clients/client.h"
 #include "worker/handover/slot_records.h"
 #include "worker/net/tls/context.h"
+#include "worker/observe/tracer.h"
 #include "worker/routing/push_router.h"
 
 namespace holdfast {
@@ -26,7 +28,7 @@ class Homes {
   using Backends = std::map<std::string, std::unique_ptr<Backend>>;
 
   Homes(Runtime& runtime, const Heritage& heritage, Sessions& sessions, Hub& hub,
-        PushRouter& router, ConnectionTable& connections);
+        PushRouter& router, Tracer& tracer, Admission& admission, ConnectionTable& connections);
 
   // `index`: in Config::listens, or Config::apis.
   ClientHome& client_home(size_t index);
@@ -43,7 +45,6 @@ class Homes {
   handover::ConfigRecord save() const;
   // The predecessor's. Errc::bad_input: an address that is none.
   Result<void> move_in(handover::ConfigRecord&& former);
-  std::string name_of(const ApiHome& home) const;
   // Null: no such index.
   ClientHome* former_client_home(size_t index);
   // Null: there is no such api any more; then its connections end.
@@ -66,6 +67,8 @@ class Homes {
   Sessions& sessions_;
   Hub& hub_;
   PushRouter& router_;
+  Tracer& tracer_;
+  Admission& admission_;
   ConnectionTable& connections_;
   LogGate complaints_;             // of router wire listeners
   Strangers strangers_;            // on API listeners

@@ -1,4 +1,4 @@
-// worker/net/buffer.h - immutable bytes shared by many output queues of one worker.
+// base/buffer.h - immutable bytes shared by many output queues of one worker.
 //
 // A published message is framed once into a Buffer; each recipient holds one BufferRef (a pointer). The count is
 // not atomic: a Buffer never leaves the worker that made it.
