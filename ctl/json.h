@@ -1,7 +1,7 @@
 // ctl/json.h - one line of JSON, written member by member.
 //
 // The writer puts commas; the caller balances begin and end and gives every member of an object its
-// key. What comes out is always valid JSON: strings are escaped, and a string that is not UTF-8 has
+// key. The output is always valid JSON: strings are escaped, and a string that is not UTF-8 has
 // its stray bytes replaced.
 #pragma once
 
