@@ -23,7 +23,7 @@ namespace holdfast {
 
 class LogWriter {
  public:
-  // To stderr, whatever that is when a line comes.
+  // To the stderr of the moment when a line comes.
   static LogWriter to_stderr() { return LogWriter(UniqueFd()); }
   // To a file, for appending. A FIFO that nobody has open for reading cannot be opened.
   static Result<LogWriter> to_file(const std::string& path);

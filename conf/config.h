@@ -237,7 +237,7 @@ struct Backend {
 
 enum class ApiProtocol : uint8_t { http, resp, router };
 
-// What a token may do, as bits.
+// The rights of a token, as bits.
 inline constexpr unsigned kScopePush = 1;   // everything that sends or changes
 inline constexpr unsigned kScopeQuery = 2;  // everything that reads
 inline constexpr unsigned kScopeAdmin = 4;  // calls that show other people's traffic: trace

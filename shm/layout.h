@@ -76,7 +76,7 @@ struct Header {
   HashKey name_key;
 };
 
-// What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free
+// The state of a slot. free -> starting (master) -> serving (worker) -> draining (worker) -> free
 // (master, after reaping); any -> dead (master, after reaping a crash) -> starting.
 enum class SlotState : uint32_t { free = 0, starting = 1, serving = 2, draining = 3, dead = 4 };
 

@@ -34,7 +34,7 @@
 //       different entries. Each makes itself `claiming` and then looks at all others of the bucket
 //       (both sequentially consistent, so of two at least one sees the other). It gives way to one
 //       of its key that is taken or answered, and to a `claiming` before it in the bucket; a
-//       `claiming` behind it, it makes free. Only then it makes itself `taken`, which fails if a
+//       `claiming` after it, it makes free. Only then it makes itself `taken`, which fails if a
 //       rival was faster.
 //   I4  An entry is reusable when it is free; answered and kReceiptLifeMs old; taken, as old, and
 //       its claimer dead; or writing or claiming and its claimer dead (nothing was carried out).
