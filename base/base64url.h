@@ -23,7 +23,7 @@ inline std::string to_base64url(std::string_view bytes) {
   return text;
 }
 
-// Bits behind the last whole byte are left out, set or not. Empty: something else stands in it.
+// Bits after the last whole byte are left out, set or not. Empty: it has other characters.
 inline std::optional<std::string> from_base64url(std::string_view text) {
   std::string bytes;
   uint32_t held = 0;

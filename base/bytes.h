@@ -52,7 +52,7 @@ class ByteWriter {
   std::string& out_;
 };
 
-// Reads what ByteWriter wrote. After the first read past the end every answer is empty and ok() is false.
+// Reads the bytes of a ByteWriter. After the first read past the end every answer is empty and ok() is false.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view in) : in_(in) {}

@@ -10,8 +10,8 @@
 //   I2  A callback never destroys its own object: it gives it to Loop::defer_delete(), and the object dies
 //       after the turn, in the order of retirement.
 //   I3  No exception leaves a callback (trampolines are noexcept, a stray one ends the process).
-//   I4  Where the kernel has no room for what is to be watched (ENOMEM, ENOSPC: fs.epoll.max_user_watches), it is tried
-//       again every kAgainMs until there is; Loop::unwatched() counts. The owner just hears nothing meanwhile.
+//   I4  If the kernel has no room to watch a descriptor (ENOMEM, ENOSPC: fs.epoll.max_user_watches), this is tried again
+//       every kAgainMs until there is room; Loop::unwatched() counts. Meanwhile the owner gets no calls.
 //   I5  After fork the child must not use the parent's Loop: abandon_after_fork(), then a Loop of its own.
 #pragma once
 
@@ -33,7 +33,7 @@ namespace holdfast {
 template <auto Member>
 struct Call {};
 
-// What a process does between two turns of its loop.
+// The work of a process between two turns of its loop.
 class TurnHook {
  public:
   // Called after the callbacks of a turn. True: work is left, so the loop only polls. False: it may sleep.
@@ -164,7 +164,7 @@ class Poller {
  public:
   static constexpr int kTurnEvents = 512;
 
-  // Calls `(owner.*Member)(short ready)` with what is ready of that which is watched (see watch()).
+  // Calls `(owner.*Member)(short ready)` with the part of the watched events that is ready (see watch()).
   template <class Owner, void (Owner::*Member)(short)>
   struct To {};
   template <class Owner, void (Owner::*Member)(short)>
@@ -179,8 +179,8 @@ class Poller {
   }
 
   // Watches `fd` for exactly `what` (kRead, kWrite, both, 0 for nothing) from now on. `watching` is the owner's note of
-  // what is watched, 0 at first. To be back at 0 before the owner or its descriptor goes: a descriptor that another
-  // process holds too would stay in the set.
+  // the events that are watched, 0 at first. It must be back at 0 before the owner or its descriptor goes: a descriptor
+  // that another process holds too would stay in the set.
   void watch(int fd, void* owner, uint8_t& watching, short what);
 
  private:
@@ -200,7 +200,7 @@ class Poller {
   UniqueFd epoll_;
   IoEvent ready_;                   // dies before epoll_
   std::map<int, Waiting> waiting_;  // by descriptor // I4
-  std::optional<Ticker> again_;     // while somebody waits
+  std::optional<Ticker> again_;     // while a descriptor waits
 };
 
 }  // namespace holdfast

@@ -1,8 +1,8 @@
-// base/fault.h - points where a test build stops or ends a process, to show what the others then do.
+// base/fault.h - points where a test build stops or ends a process, to show how the others react.
 //
 // HF_FAULT("handover.before_commit") is nothing unless HOLDFAST_FAULTS is defined (meson -Dtests=true). Then a process
-// that passes looks at the file that the environment variable HF_FAULT_FILE names: one line, "NAME ACTION". Where the
-// name is this point's, whoever manages to unlink the file acts, so each order is carried out once:
+// that passes looks at the file that the environment variable HF_FAULT_FILE names: one line, "NAME ACTION". If the
+// name is this point's, the process that manages to unlink the file acts, so each order is carried out once:
 //   kill   SIGKILL to itself        stop   SIGSTOP to itself, goes on after SIGCONT
 //   exit   _exit(3)                 segv   SIGSEGV
 #pragma once

@@ -17,10 +17,10 @@
 //
 // Rules that keep old and new apart
 //   F1  A number never changes its meaning; one that is given up is not used again.
-//   F2  What is zero or empty is not written, and a field that is not there is read as zero or empty,
+//   F2  A field that is zero or empty is not written, and a field that is not there is read as zero or empty,
 //       whatever the member's default. So a new field's zero means "as it was before this field existed".
 //   F3  A reader passes over numbers it does not know, unless kNeeded is set in them: then it refuses the
-//       record, for whoever wrote it says that without the field the rest is wrong.
+//       record, for by that bit its writer declares that without the field the rest is wrong.
 //   F4  A number may be written wider or narrower than it is read; a value that does not fit is refused.
 //   F5  A reader trusts no length: whatever the bytes are, it stays within them.
 #pragma once
@@ -206,7 +206,7 @@ class Saver {
     out_.append(reinterpret_cast<const char*>(&number), sizeof number);
     detail::save_sized(out_, value);
   }
-  // Where there is no value, there is no field; one that is zero or empty is told from none.
+  // Without a value there is no field; a value that is zero or empty is distinguished from none.
   template <class T>
   void operator()(uint16_t number, const std::optional<T>& value) {
     HF_CHECK((number & ~kNeeded) > last_);

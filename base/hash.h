@@ -1,8 +1,8 @@
 // base/hash.h - hashes of names.
 //
-// Names come from strangers, who would choose them so that they meet in one bucket. So whoever looks names up by hash does it
-// with a key that nobody outside knows: SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012; one round a
-// word, three at the end, as hash tables of Rust and Python use it). What processes look up together in the segment is hashed
+// Names come from strangers, who would choose them so that they meet in one bucket. So all look-ups of names by hash use a key
+// that nobody outside knows: SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012; one round a
+// word, three at the end, as hash tables of Rust and Python use it). Tables that processes share in the segment are hashed
 // with the key in its header.
 //
 // The segment is written by one binary and read by another after an upgrade, so both functions are fixed here. A segment
@@ -82,7 +82,7 @@ inline uint64_t siphash(std::string_view text, const HashKey& key) {
   return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-// Without a key: for what strangers gain nothing by, and segments of before.
+// Without a key: for names by which strangers gain nothing, and for segments of before.
 inline uint64_t hash_name(std::string_view name) {
   uint64_t h = 0xcbf29ce484222325u;
   for (unsigned char c : name) h = (h ^ c) * 0x100000001b3u;

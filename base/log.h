@@ -1,6 +1,6 @@
-// base/log.h - what the operator reads.
+// base/log.h - the lines that the operator reads.
 //
-// A line says what, to whom, what we do now, what the operator may do: `worker died slot=1 pid=812
+// A line has the event, its subject, our reaction, and the operator's options: `worker died slot=1 pid=812
 // signal=11; respawning in 200 ms`. Lower case, key=value. One sink per process, set by open_log(); before
 // that lines go to stderr. Never from a signal handler.
 #pragma once
@@ -30,7 +30,7 @@ Result<void> open_log(const LogSettings& settings, std::string_view process_name
 Result<void> reopen_log();
 bool log_enabled(LogLevel level);
 void log_line(LogLevel level, std::string_view text);
-// An error line that goes to stderr too where the log is a file: whoever starts a server by hand looks there.
+// An error line that goes to stderr too if the log is a file: people who start a server by hand look there.
 void log_aloud(std::string_view text);
 
 template <class... Args>
@@ -57,7 +57,7 @@ void log_error(fmt::format_string<Args...> f, Args&&... a) {
 // At most one line a second from one place: `if (auto n = gate.pass()) log_warn("... ({} alike)", n)`.
 class LogGate {
  public:
-  // 0: keep quiet. n >= 1: speak, for n happenings since the last time.
+  // 0: keep quiet. n >= 1: write a line, for n events since the last one.
   uint64_t pass() {
     ++held_;
     uint64_t now = monotonic_ms();

@@ -1,10 +1,10 @@
-// base/log_writer.h - writes lines to a descriptor and never waits for whoever reads it.
+// base/log_writer.h - writes lines to a descriptor and never waits for its reader.
 //
-// A log that nobody reads must not stop a server: what cannot be written at once is dropped and counted, line by line. Of a
+// A log that nobody reads must not stop a server: a line that cannot be written at once is dropped and counted. Of a
 // line that was begun the rest is kept and goes first, so that no line is torn.
 //
-// stderr is shared with whoever started us, so O_NONBLOCK may not be set on it. By what it is:
-//   pipe, terminal   opened anew through /proc, without waiting; that is a description of our own. Where that is forbidden:
+// stderr is shared with the program that started us, so O_NONBLOCK may not be set on it. By its type:
+//   pipe, terminal   opened anew through /proc, without waiting; that is a description of our own. If that is forbidden:
 //                    RWF_NOWAIT (preadv2(2)), or poll(2) and at most PIPE_BUF bytes, for which there is room then
 //   socket           MSG_DONTWAIT
 //   file, device     written to as it is: a full disk is an error and no wait
@@ -23,14 +23,14 @@ namespace holdfast {
 
 class LogWriter {
  public:
-  // To stderr, whatever that is when a line comes.
+  // To the stderr of the moment when a line comes.
   static LogWriter to_stderr() { return LogWriter(UniqueFd()); }
   // To a file, for appending. A FIFO that nobody has open for reading cannot be opened.
   static Result<LogWriter> to_file(const std::string& path);
 
   // The line ends in a line break. False: dropped.
   bool write(std::string_view line);
-  // What is left of a line that was begun goes now, as far as it can. True: nothing is left.
+  // The rest of a line that was begun goes now, as far as it can. True: nothing is left.
   bool flush();
 
  private:

@@ -1,5 +1,5 @@
-// base/names.h - what no name of a channel or a user may have in it, for everybody who takes one: the configuration, the API, the
-// application's headers, tokens, URLs.
+// base/names.h - characters that no name of a channel or a user may have, for all places that take one: the configuration, the
+// API, the application's headers, tokens, URLs.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// base/random.h - bytes nobody can guess, from getrandom(2).
+// base/random.h - bytes that nobody can guess, from getrandom(2).
 #pragma once
 
 #include <sys/random.h>

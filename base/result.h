@@ -20,7 +20,7 @@ struct Error {
   int sys = 0;       // errno, or 0
   std::string what;  // "attach segment holdfast.demo: layout 4, this binary wants 5"
 
-  // "what: strerror(sys)" where there is an errno.
+  // "what: strerror(sys)" if there is an errno.
   std::string text() const { return sys == 0 ? what : what + ": " + std::strerror(sys); }
 };
 

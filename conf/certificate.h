@@ -13,7 +13,7 @@ namespace holdfast::conf {
 
 // Errc::bad_input: the chain or the key cannot be used, and why. A key must not need a pass phrase.
 Result<void> use_certificate(SSL_CTX* context, const Certificate& certificate);
-// Clients must show a certificate that one of these has signed; its names are told to them. Errc::bad_input: `authorities` are no
+// Clients must show a certificate that one of these has signed; they are sent its names. Errc::bad_input: `authorities` are no
 // PEM certificates.
 Result<void> require_client_certificate(SSL_CTX* context, const std::string& authorities);
 

@@ -33,7 +33,7 @@ struct Address {
   std::string unix_path() const;  // "" unless unix
   bool operator==(const Address& other) const { return text == other.text; }
 };
-// The answer is empty where `text` is not an address.
+// The answer is empty if `text` is not an address.
 std::optional<Address> parse_address(const std::string& text);
 
 // An IPv4 or IPv6 address without a port. IPv4 is mapped into IPv6 (::ffff:192.0.2.1).
@@ -41,17 +41,17 @@ std::optional<in6_addr> parse_ip(std::string_view text);
 
 // "192.0.2.0/24", "2001:db8::/32" or a single address.
 struct Network {
-  in6_addr address{};   // all behind the prefix is 0
+  in6_addr address{};   // all after the prefix is 0
   unsigned prefix = 0;  // 0..128; an IPv4 network's is 96 more than written
 
   bool contains(const in6_addr& other) const;
   bool operator==(const Network& other) const;
 };
-// Empty: not one, or an address with bits behind the prefix.
+// Empty: not one, or an address with bits after the prefix.
 std::optional<Network> parse_network(std::string_view text);
 std::string network_text(const Network& network);  // with its prefix, unless it is one address
 
-// What a worker's system call that is on no list does: end it, be logged by the kernel, nothing.
+// The effect of a worker's system call that is not on the list: it ends the worker, the kernel logs it, or none.
 enum class Seccomp : uint8_t { on, log, off };
 
 struct Server {
@@ -84,7 +84,7 @@ struct Limits {
   uint64_t handshake_timeout_ms = 10'000;  // from accept to the end of the hand-shake's headers
   unsigned max_channels_per_session = 128;
   size_t mailbox_size = 0;  // ring per pair of workers, power of two; never 0 after load
-  // What a worker keeps for one other worker whose ring is full.
+  // Bytes that a worker keeps for one other worker whose ring is full.
   size_t mailbox_overflow = 8 * 1024 * 1024;
   unsigned filter_buckets = 65'536;  // power of two
   // Idempotency keys the instance remembers for five minutes: a power of two; 0: none are taken.
@@ -92,7 +92,7 @@ struct Limits {
   // Of an IPv4 address, or the first 64 bits of an IPv6 one, over all listeners for clients; 0: no limit.
   unsigned max_connections_per_ip = 0;
   unsigned connect_rate_per_ip = 0;  // new ones a second
-  // What a session may send in a second; 0: no limit.
+  // Messages and bytes that a session may send in a second; 0: no limit.
   unsigned message_rate = 0;
   size_t byte_rate = 0;
   // Bytes of one session's messages that may wait for the backend, overheads included; then its reading pauses.
@@ -101,7 +101,7 @@ struct Limits {
   // TLS hand-shakes under way: of a worker, and of one address at it. Beyond it the oldest is ended.
   unsigned max_tls_handshakes = 2'000;
   unsigned max_tls_handshakes_per_ip = 100;
-  // What a worker may owe its clients: beyond it those who owe most are closed. 0: no bound.
+  // Unsent bytes that a worker may have for its clients: beyond it those with the most are closed. 0: no bound.
   size_t max_unsent_per_worker = 1024 * 1024 * 1024;
   bool operator==(const Limits&) const = default;
 };
@@ -116,7 +116,7 @@ enum class FramingKind : uint8_t { length, delimiter };
 //   strip: the application gets and sends only what follows the length field. Possible only with
 //     offset 0, because Holdfast cannot invent the bytes before the field. Without strip whole
 //     frames go both ways.
-//   delimiter: 1..16 bytes that end a message; never part of what the application sees.
+//   delimiter: 1..16 bytes that end a message; the application never sees them.
 struct Framing {
   FramingKind kind = FramingKind::length;
   unsigned offset = 0;  // 0..64
@@ -128,9 +128,9 @@ struct Framing {
   bool operator==(const Framing&) const = default;
 };
 
-// What happens to a session whose unsent bytes a message would make pass send_queue. Messages to channels of a ChannelRule
-// go their own way: only those of the same rule are thrown away for one of them (drop_oldest), or of the same channel
-// (keep_latest), and for others none of theirs.
+// The treatment of a session whose unsent bytes would exceed send_queue by a message. Messages to channels of a ChannelRule
+// are kept apart: for one of them only those of the same rule are thrown away (drop_oldest), or of the same channel
+// (keep_latest), and none of them for other messages.
 enum class SlowConsumer : uint8_t {
   close,        // 1008
   drop_newest,  // it does not get this message
@@ -138,7 +138,7 @@ enum class SlowConsumer : uint8_t {
   keep_latest,  // all that wait go: it gets this one next
 };
 
-// A certificate with the chain behind it, and its key: PEM files, read at start and at a reload by the master, so their
+// A certificate with the chain after it, and its key: PEM files, read at start and at a reload by the master, so their
 // owner may be root.
 struct Certificate {
   std::string chain_file, key_file;
@@ -146,12 +146,12 @@ struct Certificate {
   bool operator==(const Certificate&) const = default;
 };
 
-// The header in which proxies say whom they speak for.
+// The header in which proxies name their client.
 enum class Forwarded : uint8_t { none, standard, x_forwarded_for };  // standard: RFC 7239
 
 enum class TokenAlgorithm : uint8_t { hs256, rs256, es256 };  // RFC 7518 section 3.1
 
-// What the JSON Web Token of a hand-shake must be signed with.
+// The key that must have signed the JSON Web Token of a hand-shake.
 struct ConnectToken {
   TokenAlgorithm algorithm = TokenAlgorithm::hs256;
   std::string key_file;
@@ -161,7 +161,7 @@ struct ConnectToken {
   bool operator==(const ConnectToken&) const = default;
 };
 
-// What permessage-deflate (RFC 7692) is negotiated to. Our own side never takes its context over.
+// The terms that permessage-deflate (RFC 7692) is negotiated to. Our own side never takes its context over.
 struct PermessageDeflate {
   int level = 6;          // 1..9, zlib's
   size_t min_size = 256;  // shorter messages go as they are
@@ -185,13 +185,13 @@ struct Listen {
   uint64_t ping_interval_ms = 25'000;  // websocket; 0 = none, and always 0 for tcp
   uint64_t idle_timeout_ms = 60'000;   // nothing received for so long: closed. 0 = never
   uint64_t close_timeout_ms = 5'000;   // how long a close frame waits for the other side's
-  size_t send_queue = 1024 * 1024;     // unsent bytes a session may owe
+  size_t send_queue = 1024 * 1024;     // unsent bytes that may wait for a session
   SlowConsumer slow_consumer = SlowConsumer::close;
   unsigned backlog = 1024;  // listen(2)
   // Messages of one session that wait for the backend; then reading pauses.
   unsigned max_pending = 64;
   std::vector<Certificate> tls;  // empty: none. For a name that no certificate is for, the first
-  // Whom to believe about the client's address; whoever comes by a unix socket is a proxy if `proxies_unix`.
+  // The proxies to believe about the client's address; every peer at a unix socket is one if `proxies_unix`.
   std::vector<Network> proxies;
   bool proxies_unix = false;
   bool proxy_protocol = false;            // connections of proxies begin with a PROXY header
@@ -237,10 +237,10 @@ struct Backend {
 
 enum class ApiProtocol : uint8_t { http, resp, router };
 
-// What a token may do, as bits.
+// The rights of a token, as bits.
 inline constexpr unsigned kScopePush = 1;   // everything that sends or changes
 inline constexpr unsigned kScopeQuery = 2;  // everything that reads
-inline constexpr unsigned kScopeAdmin = 4;  // what shows other people's traffic: trace
+inline constexpr unsigned kScopeAdmin = 4;  // calls that show other people's traffic: trace
 inline constexpr unsigned kAllScopes = kScopePush | kScopeQuery | kScopeAdmin;
 
 // A line of a token file: "TOKEN" (everything) or "TOKEN push,query"; admin stands for all three.
@@ -263,7 +263,7 @@ struct Api {
       hosts;  // names in Host that are no numeric loopback address or localhost, without token
   size_t max_body = 1024 * 1024;  // one HTTP body, one RESP request, one router message
   size_t send_queue =
-      8 * 1024 * 1024;  // resp: unsent bytes a subscriber may owe; then it is closed
+      8 * 1024 * 1024;  // resp: unsent bytes that may wait for a subscriber; then it is closed
   bool operator==(const Api&) const = default;
 };
 

@@ -1,4 +1,4 @@
-// conf/hints.h - what somebody probably meant: ", did you mean ...?" behind a problem, or "". Pure. Private to conf/.
+// conf/hints.h - the probable intention: ", did you mean ...?" after a problem, or "". Pure. Private to conf/.
 #pragma once
 
 #include <string>

@@ -14,7 +14,7 @@ namespace holdfast::conf {
 //   number of bytes or "N KiB", "N MiB", "N GiB"
 struct Problem {
   std::string file;
-  unsigned line = 0;  // 1-based; 0 where the file as a whole is meant (missing, unreadable)
+  unsigned line = 0;  // 1-based; 0 if the file as a whole is meant (missing, unreadable)
   unsigned column = 0;
   std::string key;      // "listen[0].path", "" for a syntax error
   std::string what;     // what was found and what was wrong with it: `= "64 KB": unknown unit "KB"`
@@ -28,10 +28,10 @@ struct Loaded {
   explicit operator bool() const { return problems.empty(); }
 };
 
-// Which machine the configuration must fit.
+// The machine that the configuration must fit.
 enum class Machine : uint8_t {
-  any,   // whoever only wants to know what it says
-  ours,  // also: there is the user server.user, and log.target can be opened or made
+  any,   // for a reader that only wants its contents
+  ours,  // also: the user server.user exists, and log.target can be opened or made
 };
 
 // Reads, parses and checks a file and the files it names (page, token_file). Relative paths in it
@@ -44,8 +44,8 @@ Loaded load_text(std::string_view toml, const std::string& path, Machine machine
 // equal. Tokens are not printed, only their file.
 std::string print_config(const Config& config);
 
-// Keys whose change takes effect only at a restart (sizes of the segment, what names it, who we
-// are), of those that differ: {"limits.max_sessions: 1000 -> 2000", ...}. Empty: a reload may go
+// Keys whose change takes effect only at a restart (sizes of the segment, its names, our user and
+// node), of those that differ: {"limits.max_sessions: 1000 -> 2000", ...}. Empty: a reload may go
 // on.
 std::vector<std::string> needs_restart(const Config& running, const Config& wanted);
 

@@ -1,4 +1,4 @@
-// conf/prescan.h - what must hold of a file before the TOML library may see it. Private to conf/.
+// conf/prescan.h - conditions that a file must meet before the TOML library may see it. Private to conf/.
 //
 // The library descends one call per bracket and per dotted key part, so a small hostile file could
 // end the process by its stack. And it takes bytes that are not UTF-8 as they come.

@@ -1,7 +1,7 @@
 // conf/read.h - the sections of a configuration, one reader each. Private to conf/.
 //
-// load.cc calls them in this order; a reader may use what the ones before it stored. Where a value
-// was wrong, the default stands in its place, so later checks still make sense.
+// load.cc calls them in this order; a reader may use the values that the ones before it stored. If a
+// value was wrong, the default stands in its place, so later checks still make sense.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ struct Bound {
 struct Reading {
   Config& config;
   Report& report;
-  std::string folder;  // absolute: what relative paths are relative to
+  std::string folder;  // absolute: relative paths begin here
   Machine machine = Machine::any;
   std::vector<Bound> bound;  // filled by read_listens() and read_apis()
 
@@ -47,7 +47,7 @@ bool read_address(Table& table, Address& out);
 bool read_absolute(Table& table, std::string_view key, std::string& out);
 void read_framing(Table& listen, Listen& out);
 void read_connect_token(Table& listen, Listen& out, const Reading& reading);
-// What this machine must have: server.user, a folder for log.target.
+// Checks that this machine has server.user and a folder for log.target.
 void check_user(Table& server, const std::string& user);
 void check_log_target(Table& log, const std::string& target);
 void read_tokens(Table& api, Api& out, const Reading& reading);

@@ -1,4 +1,4 @@
-// conf/report.h - collects what is wrong with one file. Private to conf/.
+// conf/report.h - collects the problems of one file. Private to conf/.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ class Report {
  public:
   explicit Report(std::string file) : file_(std::move(file)) {}
 
-  // `what` starts with "= WRITTEN: " where a value was found, see Problem::text(). Control
+  // `what` starts with "= WRITTEN: " if a value was found, see Problem::text(). Control
   // characters become '?': a problem is always one line.
   void add(Place place, std::string key, std::string what, std::string allowed);
   bool empty() const { return problems_.empty(); }
@@ -27,7 +27,7 @@ class Report {
 };
 
 // The candidate that `text` most likely meant: at most two slips away (one for words of three
-// letters or less; a swap of neighbours is one slip), or one that only lacks an end. "" where
+// letters or less; a swap of neighbours is one slip), or one that only lacks an end. "" if
 // nothing is near.
 std::string_view nearest(std::string_view text, const std::vector<std::string_view>& candidates);
 // ", did you mean \"X\"?" or "".

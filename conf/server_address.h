@@ -9,7 +9,7 @@
 
 namespace holdfast::conf {
 
-// As parse_address(), or NAME:PORT: then nothing but its text is known (is_name()). A name is letters, digits, dots, hyphens and
+// As parse_address(), or NAME:PORT: then only its text is known (is_name()). A name is letters, digits, dots, hyphens and
 // underscores, at most 253, and does not end as an IPv4 address would; the port is not 0.
 std::optional<Address> parse_server_address(const std::string& text);
 // The address is not known, because it is a name's.

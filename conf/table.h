@@ -1,9 +1,9 @@
 // conf/table.h - one TOML table read strictly: every key has a type, a range and a use, or is a
 // problem.
 //
-// A reader method leaves `out` (the default) alone where its key is missing or wrong, and says in
-// its answer whether it stored something. Every wrong thing goes to the Report; reading goes on, so
-// one run finds all. Asking for a key makes it known; finish() reports the keys nobody asked for.
+// A reader method leaves `out` (the default) alone if its key is missing or wrong, and its answer
+// tells whether it stored something. Every problem goes to the Report; reading goes on, so one run
+// finds all. Asking for a key makes it known; finish() reports the keys that nobody asked for.
 // Private to conf/.
 #pragma once
 
@@ -40,7 +40,7 @@ class Table {
   bool duration(std::string_view key, uint64_t& out_ms, Range ms);
   bool boolean(std::string_view key, bool& out);
   bool text(std::string_view key, std::string& out);
-  // An array of strings. Its nodes, for checks of the single ones; empty where missing or wrong.
+  // An array of strings. Its nodes, for checks of the single ones; empty if missing or wrong.
   std::vector<const Node*> texts(std::string_view key);
   // One of the words of `now`. A word of `later` is one the interface names but this version lacks.
   template <class E>
@@ -63,13 +63,12 @@ class Table {
   // The value of a key, or nullptr. Makes it known.
   const Node* find(std::string_view key);
   bool has(std::string_view key) { return find(key) != nullptr; }
-  // Of the key's value; where it is missing, of the table.
+  // Of the key's value; if it is missing, of the table.
   Place place(std::string_view key);
   std::string name(std::string_view key) const;
   const std::string& path() const { return path_; }
 
-  // Reports the value of a key; the key itself, which is there but must not be; a key that is not
-  // there.
+  // Reports the value of a key; a key that is there but must not be; a key that is missing.
   void wrong(std::string_view key, std::string_view what, std::string allowed);
   void misplaced(std::string_view key, std::string_view what, std::string allowed);
   void missing(std::string_view key, std::string allowed);

@@ -22,10 +22,10 @@ inline constexpr std::string_view kDurationForms = R"("Nms", "Ns", "Nm" or "Nh")
 
 Quantity parse_size(std::string_view text);      // bytes
 Quantity parse_duration(std::string_view text);  // milliseconds
-// ", did you mean \"64 KiB\"?" behind the error of "64k", or ""; likewise of "5 min".
+// ", did you mean \"64 KiB\"?" after the error of "64k", or ""; likewise of "5 min".
 std::string size_hint(std::string_view text);
 std::string duration_hint(std::string_view text);
-// "64k" -> "64 KiB", "5 min" -> "5m"; "" where no unit of another fashion stands behind a number.
+// "64k" -> "64 KiB", "5 min" -> "5m"; "" unless a unit of another fashion follows a number.
 std::string quantity_hint(std::string_view text);
 // In the largest unit that leaves no rest; parsing gives the same value back. 0 is "0 B" and "0s".
 std::string format_size(uint64_t bytes);

@@ -11,10 +11,10 @@ namespace holdfast::ctl {
 
 class ChunkedReader {
  public:
-  // Appends to `out` what is content in `bytes`. Errc::bad_input: not chunks; nothing can be read
-  // behind that.
+  // Appends the content in `bytes` to `out`. Errc::bad_input: not chunks; nothing can be read after
+  // that.
   Result<void> feed(std::string_view bytes, std::string& out);
-  // The last chunk has come. What stands behind it is passed over.
+  // The last chunk has come. Bytes after it are passed over.
   bool at_end() const { return state_ == State::end; }
 
  private:

@@ -17,7 +17,7 @@ class CommandLine {
   explicit CommandLine(Options& options);
   CLI::App& app() { return app_; }
   std::vector<std::string_view> command_names() const;
-  // Turns what CLI11 cannot store in its final form into it. "", or what is wrong.
+  // Gives their final form to values that CLI11 cannot store in it. "", or the error.
   std::string finish();
 
  private:

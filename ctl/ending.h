@@ -11,8 +11,8 @@ namespace holdfast::ctl {
 
 class Ending {
  public:
-  // From here on the two signals do nothing but end a wait(). Where the kernel has no descriptor
-  // left for that they keep their usual effect.
+  // From here on the two signals do nothing but end a wait(). If the kernel has no descriptor left
+  // for that, they keep their usual effect.
   Ending();
 
   enum class Woke : uint8_t { ready, timeout, ended };

@@ -2,7 +2,7 @@
 //
 // Blocking and bounded: the whole exchange ends by the deadline, an answer is at most
 // kMaxAnswerBytes. One request a connection (`Connection: close`). Not a general client: it speaks
-// to worker/api only and refuses what that does not send. The one answer in chunks, of a trace, is
+// to worker/api only and refuses anything that this does not send. The one answer in chunks, of a trace, is
 // read by trace.cc with the parts of this file.
 #pragma once
 
@@ -41,14 +41,14 @@ std::string make_request(std::string_view path, std::string_view json_body,
                          KeepAlive keep = KeepAlive::no);
 // The head of an answer that begins with `bytes`; nothing as long as it is not whole.
 Result<std::optional<HttpHead>> parse_head(std::string_view bytes);
-// What `bytes` amount to: an answer, nothing yet, or Errc::bad_input. `at_end`: no more bytes will
+// The meaning of `bytes`: an answer, nothing yet, or Errc::bad_input. `at_end`: no more bytes will
 // come.
 Result<std::optional<HttpAnswer>> parse_answer(std::string_view bytes, bool at_end);
 
 Result<HttpAnswer> call_api(const std::string& socket_path, std::string_view path,
                             std::string_view json_body, uint64_t timeout_ms = kApiTimeoutMs);
 
-// GET a path: the API of an instance, or what a test says instead.
+// GET a path: the API of an instance, or a test's stand-in for it.
 using Fetch = std::function<Result<HttpAnswer>(const std::string& path)>;
 Fetch fetch_from(const std::string& socket_path, uint64_t timeout_ms = kApiTimeoutMs);
 

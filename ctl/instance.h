@@ -1,4 +1,4 @@
-// ctl/instance.h - which instance the operator means, and how it is said when something fails.
+// ctl/instance.h - which instance the operator means, and how a failure is reported.
 #pragma once
 
 #include <string>
@@ -22,10 +22,10 @@ std::string field_text(const char* field, size_t size);
 std::string socket_path(const shm::Segment& segment, const std::string& name);
 std::string api_socket(const shm::Segment& segment);
 
-// Tells what went wrong and returns the exit code that goes with it: on stderr, or where --json was
-// said as one line of stdout, which then is all there is.
+// Reports an error and returns its exit code: on stderr, or with --json as one line of stdout, which
+// then is all there is.
 ExitCode fail(const Options& options, const Error& error);
-// The same for an Error of find_instance(): kNoInstance where there is none.
+// The same for an Error of find_instance(): kNoInstance if there is none.
 ExitCode fail_to_find(const Options& options, const Error& error);
 // One line on stderr, about something that is no failure of the command.
 void note(std::string_view text);
@@ -33,7 +33,7 @@ void note(std::string_view text);
 std::string error_json(std::string_view code, std::string_view message);
 std::string_view code_of(const Error& error);
 
-// Writes to stdout. kFailure, told on stderr, if it does not take it all.
+// Writes to stdout. kFailure, reported on stderr, if it does not take it all.
 ExitCode print(std::string_view text);
 
 }  // namespace holdfast::ctl

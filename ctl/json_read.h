@@ -1,5 +1,5 @@
-// ctl/json_read.h - members of a JSON object that another process wrote: what is missing or of
-// another type reads as nothing, for an answer of a newer or older server is no error by that.
+// ctl/json_read.h - members of a JSON object that another process wrote: a member that is missing
+// or of another type reads as nothing, so that answers of newer and older servers are no error.
 #pragma once
 
 #include <simdjson.h>

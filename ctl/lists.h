@@ -1,8 +1,8 @@
-// ctl/lists.h - `holdfastctl users`, `channels`, `user NAME` and `channel NAME`: what only the
-// workers know, asked through the API and printed as it comes.
+// ctl/lists.h - `holdfastctl users`, `channels`, `user NAME` and `channel NAME`: lists that only the
+// workers know, asked for through the API and printed as they come.
 //
-// With --json it is one line as well: one object whose list is written page by page. Where a page
-// fails, the object is closed properly and says so ("error"); the exit code is 1.
+// With --json it is one line as well: one object whose list is written page by page. If a page
+// fails, the object is closed properly and reports it ("error"); the exit code is 1.
 #pragma once
 
 #include <string>

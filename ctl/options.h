@@ -11,7 +11,7 @@
 
 namespace holdfast::ctl {
 
-// What the process ends with; scripts rely on it (holdfastctl(1)).
+// The exit status of the process; scripts rely on it (holdfastctl(1)).
 enum ExitCode : int { kOk = 0, kFailure = 1, kUsage = 2, kNoInstance = 3 };
 
 enum class Verb : uint8_t {
@@ -27,7 +27,7 @@ enum class Verb : uint8_t {
   channels,
   channel,
   trace,
-  // Tell the API.
+  // Give orders to the API.
   send,
   send_user,
   send_all,
@@ -39,7 +39,7 @@ enum class Verb : uint8_t {
   data,
   kick,
   batch,
-  // Tell the master.
+  // Give orders to the master.
   reload,
   upgrade,
   stop,
@@ -81,8 +81,8 @@ struct Options {
   std::string file;                                        // check; batch, "-" = stdin
 };
 
-// Options, or an exit code when all is said already: help and version (0; 1 if stdout did not take
-// it), a usage error (2, told on stderr, or as JSON where --json was said).
+// Options, or an exit code if nothing is left to do: help and version (0; 1 if stdout did not take
+// it), a usage error (2, reported on stderr, or as JSON with --json).
 std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv);
 
 // "500ms", "2s", "5m", "1h", or a number of seconds, "0.5".

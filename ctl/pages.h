@@ -1,7 +1,7 @@
 // ctl/pages.h - a list of the API, page by page, with one page in memory.
 //
-// A page may be short or empty without being the last; only a missing cursor is the end. Whoever
-// reads stops at `limit` items: the last page is asked for with what is left of it.
+// A page may be short or empty without being the last; only a missing cursor is the end. Reading
+// stops at `limit` items: the last page is asked for with the rest of that.
 #pragma once
 
 #include <simdjson.h>
@@ -34,8 +34,8 @@ class Pages {
 
   Pages(Fetch fetch, ListQuery query) : fetch_(std::move(fetch)), query_(std::move(query)) {}
 
-  // The next page, good until the next call; empty behind the last. What an error page says is the
-  // Error's text.
+  // The next page, good until the next call; empty after the last. The message of an error page is
+  // the Error's text.
   Result<std::optional<Page>> next();
   // After the last page: the limit cut the list off.
   bool more() const { return more_; }

@@ -1,4 +1,4 @@
-// ctl/push_answer.h - what an answer of the API means to the person who gave the order.
+// ctl/push_answer.h - the meaning of an API's answer to the person who gave the order.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ struct Outcome {
   std::string json;     // one line, for --json
 };
 
-// `body` as it came with `status`. Errc::bad_input where it is not the JSON it should be.
+// `body` as it came with `status`. Errc::bad_input if it is not the JSON it should be.
 Result<Outcome> judge_answer(const Order& order, int status, const std::string& body);
 
 }  // namespace holdfast::ctl

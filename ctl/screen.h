@@ -1,4 +1,4 @@
-// ctl/screen.h - what stdout is: a terminal of some size, or something that takes any width.
+// ctl/screen.h - the kind of stdout: a terminal of some size, or something that takes any width.
 #pragma once
 
 #include <cstddef>

@@ -24,9 +24,9 @@ class SessionWalk {
   // Only sessions of users whose name begins with `user_prefix`; at most `limit` (0: all).
   SessionWalk(const shm::Segment& segment, std::string user_prefix, uint64_t limit)
       : directory_(segment.directory()), prefix_(std::move(user_prefix)), limit_(limit) {}
-  // The next ones, at most `most`; none behind the last.
+  // The next ones, at most `most`; none after the last.
   std::vector<shm::SessionView> next(size_t most);
-  // Behind the last: there are others beyond the limit.
+  // After the last: there are others beyond the limit.
   bool more() const { return more_; }
 
  private:
@@ -40,12 +40,12 @@ class SessionWalk {
 
 Table sessions_table();
 void add_session(Table& table, const shm::SessionView& session, uint64_t wall_now_ms);
-// What the directory knows, as members of the open object, named as in the API.
+// The directory's data, as members of the open object, named as in the API.
 void write_session(Json& json, const shm::SessionView& session);
 std::string session_json(const shm::SessionView& session);
 
 std::string_view state_name(shm::SessionState state);
-// The close event is still to be delivered; of an open session that is no news.
+// The close event is still to be delivered; for an open session this is not shown.
 bool owes_close(const shm::SessionView& session);
 std::string age_text(const shm::SessionView& session, uint64_t wall_now_ms);
 // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix".

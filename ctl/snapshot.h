@@ -1,9 +1,9 @@
-// ctl/snapshot.h - all counters of an instance at one instant, and what changed between two.
+// ctl/snapshot.h - all counters of an instance at one instant, and their changes between two.
 //
 // Copied out of the segment without asking any process, so it works while workers hang. Words are
 // read one after the other; sums need not fit each other to the last event. Counters never go back
-// while one segment lives; two snapshots of different segments (a restart between them) are told
-// apart by started_wall_ms.
+// while one segment lives; two snapshots of different segments (a restart between them) differ in
+// started_wall_ms.
 #pragma once
 
 #include <array>

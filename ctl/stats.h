@@ -18,11 +18,11 @@ struct StatsStyle {
   bool hide_zeros = false;
 };
 
-// `before` of the same life adds rates (and limits the histograms to what came since); nullptr:
+// `before` of the same life adds rates (and limits the histograms to the time since); nullptr:
 // totals only.
 std::string stats_text(const Snapshot& now, const Snapshot* before, const StatsStyle& style);
 std::string stats_json(const Snapshot& now, const Snapshot* before);
-// "instance ... version ...", and a line that says so if the master is dead.
+// "instance ... version ...", and another line if the master is dead.
 std::string instance_lines(const Snapshot& now, bool colour);
 
 ExitCode run_stats(const Options& options);

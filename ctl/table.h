@@ -4,8 +4,8 @@
 // padded, so no line ends in blanks. A long list is printed in pages, whose columns never become
 // narrower again.
 //
-// Where the terminal is too narrow, columns that may shrink do so, the last first, and their cells
-// are cut; where that is not enough the last columns are left out (left_out() names them). So the
+// If the terminal is too narrow, columns that may shrink do so, the last first, and their cells
+// are cut; if that is not enough, the last columns are left out (left_out() names them). So the
 // columns stand in the order of their importance.
 #pragma once
 
@@ -34,7 +34,7 @@ class Table {
   bool empty() const { return rows_.empty(); }
   // The heading and all rows.
   std::string text(const Style& style = {});
-  // What came since the last page, the heading with the first one; the rows are forgotten.
+  // The rows since the last page, the heading with the first one; they are forgotten then.
   std::string page(const Style& style = {});
   // Headings of the columns that did not fit, "" if all did.
   std::string left_out() const;

@@ -1,8 +1,8 @@
-// ctl/top.h - `holdfastctl top`: the sessions that owe most and say most, the channels that have
-// most members and messages, again and again.
+// ctl/top.h - `holdfastctl top`: the sessions with the most unsent bytes and messages, the channels
+// with the most members and messages, again and again.
 //
-// Sessions come from the directory and are there while workers hang. Channels are asked through the
-// API; where it does not answer, top says so and goes on.
+// Sessions come from the directory and are there while workers hang. Channels are asked for through
+// the API; if it does not answer, top reports it and goes on.
 #pragma once
 
 #include <optional>
@@ -25,11 +25,11 @@ struct TopLook {
   std::string channels_error;  // why they are not there
 };
 
-// Each list with at most `rows` rows; where a list is short another one gets its rows, so that the
+// Each list with at most `rows` rows; if a list is short, another one gets its rows, so that the
 // text has no more than `height` lines (0: any).
 std::string top_text(const TopLook& look, const Style& style, size_t height);
 std::string top_json(const TopLook& look);
-// How many of `rows` each list gets that has `wanted` ones.
+// How many of `rows` each list gets, if they would have `wanted` ones.
 std::vector<size_t> share_rows(const std::vector<size_t>& wanted, size_t rows);
 
 ExitCode run_top(const Options& options);

@@ -1,7 +1,7 @@
-// ctl/top_sample.h - what `top` ranks: sessions out of two looks at the directory, channels out of
-// two walks through the API's list.
+// ctl/top_sample.h - the data that `top` ranks: sessions out of two looks at the directory, channels
+// out of two walks through the API's list.
 //
-// Only the best of each ranking are kept; what is remembered of the rest is a few bytes each.
+// Only the best of each ranking are kept; of the rest a few bytes each are remembered.
 #pragma once
 
 #include <cstdint>
@@ -80,7 +80,7 @@ class ChannelSampler {
     uint64_t at_ns = 0;
     bool complete = false;
   };
-  // 0 where the walk before does not say.
+  // 0 if the walk before does not have it.
   double rate(const Walk& now, const std::string& name, uint64_t published) const;
 
   Fetch fetch_;

@@ -1,8 +1,8 @@
-// ctl/trace.h - `holdfastctl trace`: live lines of what happens to a session, a user or a channel.
+// ctl/trace.h - `holdfastctl trace`: live lines about the events of a session, a user or a channel.
 //
 // GET /v1/trace answers in chunks without an end, one JSON object a line. The stream ends with the
-// worker that feeds it (a reload, a crash); then another worker is asked, and what happened
-// meanwhile is missing. A stream that keeps ending at once is given up.
+// worker that feeds it (a reload, a crash); then another worker is asked, and the events of the
+// meantime are missing. A stream that keeps ending at once is given up.
 //
 //   connected  -> head 200 -> lines ... -> end of the stream -> connect again
 //                 other status -> exit 1           Ctrl-C, --duration -> exit 0
@@ -22,7 +22,7 @@ inline constexpr size_t kMaxTraceLine = 256 * 1024;
 
 // "/v1/trace?session=..."
 std::string trace_path(const Options& options);
-// One line of the stream as people read it; Errc::bad_input where it is not the JSON it should be.
+// One line of the stream as people read it; Errc::bad_input if it is not the JSON it should be.
 // `session_known`: it is a session's own trace, so its id is only hinted at.
 Result<std::string> trace_text(std::string_view line, bool session_known);
 

@@ -1,7 +1,7 @@
 // ctl/units.h - numbers as people read them.
 //
-// Pure functions of their arguments; nothing here knows where a number came from. What programs
-// read (--json) never passes through this file.
+// Pure functions of their arguments; nothing here knows where a number came from. Output for
+// programs (--json) never passes through this file.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ std::string short_rate(double per_second);  // "0", "3.5", "120", "12.3k"
 std::string printable(std::string_view text);
 // Columns of a terminal that printable text takes: East Asian wide characters two, marks none.
 size_t display_width(std::string_view text);
-// The beginning of it that fits, with a mark behind it if something is missing.
+// The beginning of it that fits, with a mark after it if something is missing.
 std::string cut_to_width(std::string_view text, size_t columns);
 
 }  // namespace holdfast::ctl

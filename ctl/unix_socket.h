@@ -37,7 +37,7 @@ class UnixSocket {
   Result<void> write(std::string_view bytes, const Deadline& deadline);
   // Appends what is there, at least one byte; false at the end of the stream.
   Result<bool> read(std::string& to, const Deadline& deadline);
-  // For whoever waits for more than this socket.
+  // For callers that wait for more than this socket.
   int fd() const { return fd_.get(); }
 
  private:

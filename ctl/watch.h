@@ -1,4 +1,4 @@
-// ctl/watch.h - showing something again and again until the operator has seen enough.
+// ctl/watch.h - shows something again and again until the operator has seen enough.
 //
 // On a terminal every look replaces the one before, cut to the screen's height; elsewhere looks
 // follow each other. How it ends: ending.h.

@@ -1,7 +1,6 @@
-// ctl/workers.h - `holdfastctl workers`: what every slot's process is doing, as the segment tells
-// it.
+// ctl/workers.h - `holdfastctl workers`: the state of every slot's process, out of the segment.
 //
-// No worker is asked, so a hung one is shown as what it is: not answering.
+// No worker is asked, so a hung one is shown as such: not answering.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +27,7 @@ struct WorkerView {
   uint64_t uptime_ms = 0;
 
   bool has_process() const;
-  // Whoever is dead answers nothing.
+  // A dead process does not answer.
   bool answering() const { return has_process() && heartbeat_age_ms <= kHeartbeatLimitMs; }
 };
 

@@ -9,14 +9,14 @@
 
 namespace holdfast::master {
 
-// What the one who asked is told: "ok TEXT" or "error TEXT", then details, one a line.
+// The answer to the asker: "ok TEXT" or "error TEXT", then details, one a line.
 struct Answer {
   bool ok;
   std::string text;
   std::vector<std::string> details;
 };
 
-// Who waits for an answer: a client of the control socket; none for a signal.
+// The party that waits for an answer: a client of the control socket; none for a signal.
 using Asker = std::optional<uint64_t>;
 
 class Commands {

@@ -22,9 +22,10 @@ std::optional<Request> parse_request(std::string_view word);
 class RequestLine {
  public:
   enum class State : uint8_t { more, whole, too_long };
-  // Takes what arrived. Bytes behind the line end are left out: there is one request a connection.
+  // Takes the bytes that arrived. Those after the line end are left out: there is one request a
+  // connection.
   State feed(std::string_view bytes);
-  // The peer sends no more: what is there counts as the line.
+  // The peer sends no more: the bytes so far count as the line.
   State end();
   // The line without its end (\n or \r\n).
   const std::string& text() const { return text_; }

@@ -1,7 +1,7 @@
-// master/control_socket.h - RUNTIME_DIR/control.sock: where holdfastctl asks the master
+// master/control_socket.h - RUNTIME_DIR/control.sock, at which holdfastctl asks the master
 // (control_line.h has the words).
 //
-// Mode 0600: who may connect may also send signals. At most 16 clients; one that has not sent its
+// Mode 0600: a user that may connect may also send signals. At most 16 clients; one that has not sent its
 // request, or not taken its answer, within 5 s is closed. While an outcome is awaited (reload)
 // there is no deadline here: the reload has one.
 //
@@ -39,14 +39,14 @@ class ControlSocket : public MasterOnly {
   ControlSocket(Loop& loop, UniqueFd listener, Commands& commands);
   ~ControlSocket();
 
-  // Between two images of the master: who waits for an answer, and the listener. 0: it is gone.
+  // Between two images of the master: the asker that waits, and the listener. 0: it is gone.
   int fd_of(Asker asker) const;
   int listener() const { return listener_.get(); }
   Asker adopt(UniqueFd client);
   // Is somebody else in the middle of a request or an answer?
   bool quiet_but_for(Asker asker) const;
 
-  // For the one who asked; nothing happens if it is gone, or was a signal.
+  // For the asker; nothing happens if it is gone, or was a signal.
   void answer(Asker asker, const Answer& answer);
   // Once a second: deadlines, and accepting again after descriptors had run out.
   void check(uint64_t now_ms);

@@ -1,4 +1,4 @@
-// master/generation.h - one accepted configuration and what the master derived from it.
+// master/generation.h - one accepted configuration and the values the master derived from it.
 //
 // Made by start and reload, never changed afterwards. The master keeps it until the last worker
 // that runs it is gone: a worker that crashes is respawned with the configuration it had.
@@ -20,7 +20,7 @@ struct Generation {
   unsigned workers() const { return config.server.workers; }
 };
 
-// Where holdfastctl pushes: RUNTIME_DIR/api.sock.
+// The socket at which holdfastctl pushes: RUNTIME_DIR/api.sock.
 std::string builtin_api_path(const conf::Server& server);
 // Appends the built-in api (http, no tokens: the socket's mode 0600 guards it).
 Result<void> add_builtin_api(conf::Config& config);

@@ -1,16 +1,16 @@
 // master/handover_broker.h - the second half of a reload: one slot after the other goes from its
 // process to its successor.
 //
-// The generation is accepted, there is no way back. What cannot be handed over after kMaxTakeovers
-// attempts stays with its process and the configuration that has, and is named in failures().
+// The generation is accepted, there is no way back. A slot that cannot be handed over after
+// kMaxTakeovers attempts stays with its process and its configuration, and is named in failures().
 //
 // The slot whose turn it is, the first of the list:
 //   step       event                            -> step       action
 //   turn       serves, successor ready          -> asked      Slots::hand_over, 30 s
-//   turn       serves, successor not ready      -> preparing  fork one where there is none, 30 s
+//   turn       serves, successor not ready      -> preparing  fork one if there is none, 30 s
 //   turn       starting                         -> turn       it will be ready, or die
 //   turn       waiting                          -> done       Slots::renew: its next process is a new one
-//   turn       empty                            -> done       an ordinary worker where the place accepts
+//   turn       empty                            -> done       an ordinary worker if the place accepts
 //   turn       has the generation, or drains    -> done       nothing to do
 //   preparing  ready                            -> asked      Slots::hand_over
 //   preparing  died, 30 s, fork failed          -> turn       that was an attempt
@@ -19,10 +19,10 @@
 //   asked      successor died                   -> asked      its process says kept, or has committed to it
 //   asked      30 s                             -> mute       the successor is killed, 10 s
 //   mute       taken, kept                      as asked
-//   mute       10 s                             -> failed     whatever comes later, Slots judges
+//   mute       10 s                             -> failed     Slots judges anything that comes later
 //   turn, third attempt over                    -> failed
 //   any        the slot's process died          -> done       Slots::renew
-// Any other slot of the list: its process died -> done as above; all else its turn sees.
+// Any other slot of the list: its process died -> done as above; everything else waits for its turn.
 #pragma once
 
 #include <deque>
@@ -52,7 +52,7 @@ class HandoverBroker {
   void on_succession(uint16_t slot, Succession news);
   // Once a second: the bounds.
   void check(uint64_t now_ms);
-  // Successors that wait are the caller's: the master stops, and tells them all.
+  // Successors that wait are the caller's: the master stops, and sends them all the word.
   void cancel() { list_.clear(); }
 
   bool active() const { return !list_.empty(); }
@@ -78,7 +78,7 @@ class HandoverBroker {
   Step step_ = Step::turn;
   unsigned attempts_ = 0;  // failed ones, of the first in the list
   uint64_t deadline_ms_ = 0;
-  std::string trouble_;  // what is known of the last attempt
+  std::string trouble_;  // the error of the last attempt
   unsigned taken_ = 0;
   std::vector<Failure> failures_;
 };

@@ -1,5 +1,5 @@
-// master/instance.h - what makes this master the only one of its instance: directory, pid file,
-// segment.
+// master/instance.h - the things that make this master the only one of its instance: directory, pid
+// file, segment.
 #pragma once
 
 #include "conf/config.h"
@@ -17,7 +17,7 @@ struct Instance {
   // a moment.
   bool left_over;
 
-  // Errc::busy where the instance runs already, naming its pid.
+  // Errc::busy if the instance runs already, naming its pid.
   static Result<Instance> claim(const conf::Config& config);
 };
 

@@ -1,13 +1,13 @@
-// master/leftover.h - what an instance whose master was killed has left, as far as it matters to the next one.
+// master/leftover.h - the remains of an instance whose master was killed, as far as they matter to the next one.
 //
-// Workers that live notice that their master is gone, drain, and see to their sessions themselves. Of a dead worker nobody
+// Workers that live notice that their master is gone, drain, and see to their sessions themselves. For a dead worker nobody
 // does, so the close events that its sessions are owed go into the new segment, where the worker of the same slot finds them
-// as if it had been its own predecessor. A worker that stands still would keep its share of our addresses, and connections
-// with it, for ever: it is ended once its heartbeat is hang_timeout old.
+// as if a predecessor of its own had left them. A worker that stands still would keep its share of our addresses, and
+// connections with it, for ever: it is ended once its heartbeat is hang_timeout old.
 //
 // Invariants
 //   I1  Nothing is done to an instance whose master lives.
-//   I2  A process is only killed that has the left-over segment mapped: process ids are used again. One whose mappings may
+//   I2  A process is killed only if it has the left-over segment mapped: process ids are used again. One whose mappings may
 //       not be looked at (workers of another user, and we without CAP_SYS_PTRACE) is taken for the worker that it may be:
 //       nothing that it owes is sent by others, and it is not killed.
 #pragma once

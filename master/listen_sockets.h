@@ -3,17 +3,17 @@
 //
 // A *lane* is an ordinal 0..n-1. Each TCP address has one SO_REUSEPORT socket per lane; a unix
 // address has one socket that all lanes share. Worker `ordinal` of `workers` accepts from lane L of
-// an address where L % workers == ordinal.
+// an address if L % workers == ordinal.
 //
 // Who writes: the master. Workers inherit descriptors and close their copies when they stop
 // accepting.
 //
 // Invariants
 //   L1  Until a stop a lane once opened stays open while its address is configured, also when the
-//       worker count shrinks: closing a SO_REUSEPORT socket resets what waits in its queue. The
+//       worker count shrinks: closing a SO_REUSEPORT socket resets the connections in its queue. The
 //       lanes left over are served by the remaining workers.
-//   L2  open() is all or nothing. What it opened goes away again with roll_back() and stays with
-//       commit().
+//   L2  open() is all or nothing. The sockets that it opened go away again with roll_back() and stay
+//       with commit().
 //   L3  Sockets are found again across reloads by their configured text (port 0: by text, kind and
 //       number among its like), so port 0 keeps its port.
 //   L4  A unix socket's name is removed with its socket, and only if it still names that socket.
@@ -71,14 +71,14 @@ class ListenSockets {
     std::optional<std::pair<uid_t, gid_t>> unix_owner =
         {};  // of unix sockets other than the built-in one
   };
-  // Opens what `config` needs and is not open yet, one lane per worker. The error names the key and
-  // the address. // L2
+  // Opens the sockets that `config` needs and that are not open yet, one lane per worker. The error
+  // names the key and the address. // L2
   Result<void> open(const conf::Config& config, const Options& options);
   void roll_back();
-  // Keeps what open() opened, and brings the backlogs of older sockets to what `config` says.
+  // Keeps the sockets of open(), and sets the backlogs of older ones as `config` says.
   void commit(const conf::Config& config);
 
-  // What worker `ordinal` of this configuration accepts from. Every address of it is open.
+  // The sockets that worker `ordinal` of this configuration accepts from. Every address of it is open.
   std::vector<InheritedListener> share_of(const conf::Config& config, unsigned ordinal) const;
   // Closes (and unlinks) the sockets of addresses that `config` does not name. Only when nobody
   // accepts from them any more. Returns how many addresses that were.

@@ -1,4 +1,4 @@
-// master/listeners_file.h - tells people and tools where we really listen.
+// master/listeners_file.h - a file for people and tools with the addresses at which we really listen.
 //
 // RUNTIME_DIR/listeners has one line for each, in the configuration's order: "websocket
 // 127.0.0.1:45123", "tcp 0.0.0.0:9005", "api http unix:/run/holdfast/api.sock". It is written

@@ -19,9 +19,9 @@
 //   stopping   TERM after QUIT           -> stopping   kTerm, shorter deadline
 //   stopping   last worker gone          -> end
 //
-// A stop, for newcomers: the master closes its listening sockets, then tells the workers, which
-// accept what waits in their queues and close theirs. So nobody waits for an answer that will not
-// come: who was queued is served or told, who comes later is refused by the kernel.
+// A stop, for newcomers: the master closes its listening sockets, then sends the word to the workers,
+// which accept the connections in their queues and close theirs. So nobody waits for an answer that
+// will not come: queued clients are served or get an answer, later ones are refused by the kernel.
 //
 // After a crash of the master: see segment.h, pidfile.h and listen_sockets.h; workers see end of
 // file on their control channel and drain, and a new master starts beside them.

@@ -18,7 +18,7 @@
 namespace holdfast::master {
 
 // All of an instance's resources, in the order they are made; the destructor gives them back in the
-// other.
+// reverse order.
 struct Resources {
   Instance instance;
   Doorbells doorbells;
@@ -55,8 +55,8 @@ class Master : private SlotObserver,
 
   // Starts the first generation and runs until the end. Returns the exit status.
   int run();
-  // Takes over what the former image had, and runs until the end. Without a way back: this is the
-  // former image, and comes back because of `why`.
+  // Takes over everything of the former image, and runs until the end. Without a way back: this is
+  // the former image, and comes back because of `why`.
   int go_on(const MasterRecord& former, std::unique_ptr<WayBack> way_back, const std::string& why);
 
  private:

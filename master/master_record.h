@@ -1,5 +1,5 @@
-// master/master_record.h - what one image of the master leaves to the next (takeover.h): its
-// descriptors by number, its children by pid, the configurations that run.
+// master/master_record.h - the state that one image of the master leaves to the next (takeover.h):
+// its descriptors by number, its children by pid, the configurations that run.
 //
 // Two versions read it, so the rules F1 to F5 of base/fields.h hold. A descriptor 0 is
 // none: ours are never one of the standard three.
@@ -108,8 +108,8 @@ struct MasterRecord {
   std::string version;  // of the writer
   std::string instance, runtime_dir;
   int segment = 0, pid_file = 0, control = 0;  // descriptors
-  int asker = 0;                               // who waits at the control socket for the outcome
-  std::string image_path;                      // where the binary is found
+  int asker = 0;                               // waits at the control socket for the outcome
+  std::string image_path;                      // path of the binary
   int former_image = 0;  // the writer's own binary, for going back; 0: this is the way back
   bool reload_asked = false;
   std::vector<DoorbellRecord> doorbells;  // by slot

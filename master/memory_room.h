@@ -1,7 +1,7 @@
-// master/memory_room.h - what the segment may come to need, against what there is: said in numbers before it is missed.
+// master/memory_room.h - the memory that the segment may need, against the memory there is: logged before it is missed.
 //
-// Every container's /dev/shm has 64 MiB unless it is told otherwise. A segment that outgrows it goes on with what it has: new
-// pushes, sessions and keys are refused (shm/pages.h). Not started is only what cannot even hold the least.
+// Every container's /dev/shm has 64 MiB unless set otherwise. A segment that outgrows it goes on with the pages it has: new
+// pushes, sessions and keys are refused (shm/pages.h). A start is refused only if there is not even room for the least.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,9 @@ struct MemoryVerdict {
 };
 MemoryVerdict judge_memory(const MemoryNeeds& needs, const MemoryRoom& room);
 
-// Logs the verdict; an error where it is `impossible`.
+// Logs the verdict; an error if it is `impossible`.
 Result<void> check_memory(const conf::Config& config);
-// For -t: what would be warned of; empty: nothing.
+// For -t: the warning that a start would log; empty: none.
 std::string memory_warning(const conf::Config& config);
 
 }  // namespace holdfast::master

@@ -6,8 +6,9 @@
 //
 // Invariants
 //   I1  Only the holder writes or removes the file.
-//   I2  Nobody but its owner may open it (mode 0600), for who can read a file can put a lock on it that no master gets past. A
-//       read lock, which no master takes, may still lie on a file that a version before this rule left: that file is replaced.
+//   I2  Nobody but its owner may open it (mode 0600), for a user that can read a file can put a lock on it that no master gets
+//       past. A read lock, which no master takes, may still lie on a file that a version before this rule left: that file is
+//       replaced.
 //       (Two masters that do so at once are kept apart by the segment's lock.)
 #pragma once
 

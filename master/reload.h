@@ -6,15 +6,15 @@
 //   1  load and check the file                     every problem is logged; refused
 //   2  settings that need a restart                named; refused
 //   3  user, log target, slots for all workers     refused
-//   4  open the sockets that are new               refused, what was opened is closed
+//   4  open the sockets that are new               refused, the new ones are closed
 //   5  fork a successor for each slot that has a process, and a worker for each slot more; a slot
 //      less has a successor without listeners
 //   6  wait until all are ready (Standbys)         one that dies 5 times, or 30 s: abandoned.
 //                                                  Successors are killed, workers of new slots drain
-//                                                  where they have been ready
+//                                                  if they have been ready
 //   7  accept the generation; slot after slot goes to its successor, those that accept first
 //      (HandoverBroker)                            three attempts, then the slot's process goes on
-//                                                  with what it has: partly done, slots are named
+//                                                  as it is: partly done, slots are named
 //   8  publish the generation and the listeners, log settings apply, answer; sockets of removed
 //      listeners are closed when nobody accepts from them any more (retire())
 //
@@ -26,8 +26,8 @@
 //   handing over   every slot settled   -> idle       (8)
 //   handing over   stop                 -> idle       answered: the master stops
 //
-// In an abandoned reload with more workers or new addresses the fresh sockets are closed with what
-// waited in them.
+// In an abandoned reload with more workers or new addresses the fresh sockets are closed with the
+// connections that waited in them.
 #pragma once
 
 #include "master/commands.h"

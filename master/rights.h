@@ -21,12 +21,12 @@ struct Rights {
 
 // Looks up server.user; "" or a master that is not root: no change. Errc::config: no such user.
 Result<Rights> rights_for(const std::string& user);
-// In a worker: becomes that user, for good. What other processes of that user may do to it from then on, and whether it leaves
-// a core when it dies, is one and the same to the kernel (PR_SET_DUMPABLE, ptrace(2)): without `core_dumps` they cannot read
-// its memory, where keys and tokens are, and there is no core, unless fs.suid_dumpable is 2, and then for root alone.
-// Errc::io where the kernel refuses.
+// In a worker: becomes that user, for good. To the kernel one switch (PR_SET_DUMPABLE, ptrace(2)) decides whether other
+// processes of that user may read its memory, where keys and tokens are, and whether it leaves a core when it dies: without
+// `core_dumps` they cannot, and there is no core, unless fs.suid_dumpable is 2, and then for root alone.
+// Errc::io if the kernel refuses.
 Result<void> take_rights(const Rights& rights, bool core_dumps);
-// Log lines about what the choice means: root without a user, a user we cannot become.
+// Log lines about the consequences of the choice: root without a user, a user we cannot become.
 void warn_about_rights(const std::string& user, const Rights& rights);
 
 }  // namespace holdfast::master

@@ -1,13 +1,14 @@
-// master/sandbox.h - what a worker may still ask of the kernel: a list of system calls (seccomp(2), by libseccomp).
+// master/sandbox.h - the requests that a worker may still make to the kernel: a list of system calls (seccomp(2), by
+// libseccomp).
 //
-// A worker reads what strangers send. Whoever takes one over finds no execve, no fork, no ptrace, no mount, no module, no new
-// listening socket, and no signal to any process but itself. The list is what workers need, and harmless calls that the C
-// library, the allocator or OpenSSL of another release may use.
+// A worker reads bytes of strangers. An attacker who takes one over finds no execve, no fork, no ptrace, no mount, no module,
+// no new listening socket, and no signal to any process but itself. The list has the calls that workers need, and harmless
+// ones that the C library, the allocator or OpenSSL of another release may use.
 //
 // Invariants
 //   I1  It is entered after the rights have been given up and before anything of a client is read. For good: it also holds
 //       for all that the process might start.
-//   I2  A call that is not on it ends the worker by SIGSYS, as any crash; the master says so and starts another.
+//   I2  A call that is not on it ends the worker by SIGSYS, as any crash; the master logs it and starts another.
 #pragma once
 
 #include "base/result.h"
@@ -15,8 +16,8 @@
 
 namespace holdfast::master {
 
-// Also takes away that a set-user-id program could give more rights (PR_SET_NO_NEW_PRIVS), whatever `mode` says. A kernel
-// without seccomp is a warning, not an error.
+// Also keeps set-user-id programs from giving more rights (PR_SET_NO_NEW_PRIVS), whatever `mode` is. A kernel without
+// seccomp is a warning, not an error.
 Result<void> enter_sandbox(conf::Seccomp mode);
 
 }  // namespace holdfast::master

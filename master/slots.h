@@ -6,7 +6,7 @@
 //   phase      event                             -> phase      action
 //   empty      start                             -> starting   fork
 //   starting   ready, purpose serve              -> serving
-//   starting   ready, purpose finish             -> finishing  (draining with kDrain where it accepts)
+//   starting   ready, purpose finish             -> finishing  (draining with kDrain if it accepts)
 //   serving    drain                             -> draining   kDrain, purpose finish
 //   starting   drain                             -> starting   purpose finish
 //   waiting    drain                             -> waiting    purpose finish
@@ -21,7 +21,7 @@
 //   (others)   abandon                           -> as drain: it may have clients already
 //   any        stop                              -> (same)     kQuit or kTerm, purpose leave
 //
-// A finishing process has no listeners: it serves what there is, and ends with its last session. So
+// A finishing process has no listeners: it serves the sessions there are, and ends with the last. So
 // does the next process of one that crashed and owed close events.
 //
 // Beside its process a slot may have a *successor*, which changes none of the above:
@@ -41,7 +41,7 @@
 //   none, asked   process left with a commit to the dead one  -> none   crash as above
 //
 // The commit is in the segment: SlotHead::pid names another process than the slot's. It is seen when
-// the successor says so (kTaken), when either is reaped, or by look(), whichever comes first.
+// the successor reports it (kTaken), when either is reaped, or by look(), whichever comes first.
 // A *leaver* is a process that has no slot any more: a predecessor, a dismissed successor. Its exit
 // means nothing; after 5 s it is killed.
 //
@@ -68,7 +68,7 @@ enum class Succession : uint8_t { ready, died, taken, kept };  // of a slot's su
 
 class Generations;
 
-// Hears what became of a slot; called from the loop. May call every method of Slots but reap().
+// Gets the events of slots; called from the loop. May call every method of Slots but reap().
 class SlotObserver {
  public:
   virtual void on_slot_ready(uint16_t slot) = 0;
@@ -81,7 +81,7 @@ class SlotObserver {
   ~SlotObserver() = default;
 };
 
-// What a process is to do in its slot.
+// The task of a process in its slot.
 struct Terms {
   const Generation* generation;
   unsigned ordinal;  // which lanes: ListenSockets::share_of()
@@ -123,8 +123,8 @@ class Slots : public WorkerListener, public MasterOnly {
   void abandon(uint16_t slot);
   // The slot waits for its next process: it gets these terms, and nobody stands by any more.
   void renew(uint16_t slot, const Terms& terms);
-  // Every slot; `word` is kQuit or kTerm. Nothing is respawned afterwards. Where a slot is just
-  // being handed over both are told, so the survivor ends.
+  // Every slot; `word` is kQuit or kTerm. Nothing is respawned afterwards. If a slot is just being
+  // handed over, both get the word, so the survivor ends.
   void stop(char word);
   void tell_all(char word);
   // SIGKILL to all that are left. Returns how many.
@@ -138,7 +138,7 @@ class Slots : public WorkerListener, public MasterOnly {
   // error changes nothing; the successor may end.
   Result<void> hand_over(uint16_t slot);
   void dismiss(uint16_t slot);
-  // Once a second: commits that nobody has told us of, leavers that do not leave.
+  // Once a second: commits that nobody has reported, leavers that do not leave.
   void look(uint64_t now_ms);
 
   // Between two images of the master (takeover.h). No slot has a successor then. A process that is

@@ -15,14 +15,14 @@ namespace holdfast::master {
 // any process of our user without a word, so this binds without it, and lets go again. Port 0 is
 // always free.
 Result<void> probe_tcp(const conf::Address& address);
-// Non-blocking, SO_REUSEPORT, listening. `port` (where not 0) replaces the address's: the lanes
+// Non-blocking, SO_REUSEPORT, listening. `port` (if not 0) replaces the address's: the lanes
 // after the first of a port-0 address.
 Result<UniqueFd> open_tcp(const conf::Address& address, uint16_t port, unsigned backlog);
 
 struct UnixSocketRules {
   mode_t mode;
   bool take_over =
-      false;  // whoever still answers there is a worker of our own killed master: replace the name
+      false;  // a process that still answers there is a worker of our killed master: replace the name
 };
 // A stale file is replaced: one that nobody answers at (connect() says ECONNREFUSED). Errc::busy if
 // somebody does.

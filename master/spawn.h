@@ -21,7 +21,7 @@
 
 namespace holdfast::master {
 
-// Whoever owns master-only descriptors closes them in a child when told so.
+// An owner of master-only descriptors, which closes them in a child when called.
 class MasterOnly {
  public:
   virtual void close_in_child() = 0;
@@ -34,7 +34,7 @@ struct SpawnOrder {
   uint16_t slot;
   unsigned ordinal;  // which lanes: ListenSockets::share_of()
   const Generation* generation;
-  bool accepts;          // false: it finishes what is there, and gets no listeners
+  bool accepts;          // false: it serves the sessions there are, and gets no listeners
   bool standby = false;  // it waits to take the slot over from a living process
 };
 
@@ -63,7 +63,7 @@ class Spawner {
  private:
   [[noreturn]] void run_child(const SpawnOrder& order, UniqueFd control) noexcept;
   void let_go(const SpawnOrder& order, const std::vector<InheritedListener>& listeners);
-  // `resolver`: the worker's end of the socket to its own, where a back end has a name.
+  // `resolver`: the worker's end of the socket to its resolver, if a back end has a name.
   Result<void> become_worker(const SpawnOrder& order, UniqueFd* resolver);
 
   Loop& loop_;

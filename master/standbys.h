@@ -11,7 +11,7 @@
 //   waiting    a new worker died 5 times before ready -> failed
 //   waiting, ready   a slot's process died            -> (same)     Slots respawns it with the old
 //                                                                   configuration; its successor waits on
-//   waiting    a slot became empty                    -> waiting    an ordinary worker where the place
+//   waiting    a slot became empty                    -> waiting    an ordinary worker if the place
 //                                                                   accepts, nothing otherwise
 //   ready      release                                -> idle       the caller has the places now
 //   any        abandon                                -> idle       successors killed; new workers

@@ -3,13 +3,13 @@
 //
 // Invariants
 //   P1  The places that accept have the ordinals 0..workers-1, each once.
-//   P2  A slot that accepts keeps its ordinal where that is still there. So a reload with as many
+//   P2  A slot that accepts keeps its ordinal if that is still there. So a reload with as many
 //       workers as before moves nobody to other lanes.
 //   P3  Free ordinals go to slots that accept but lost theirs, then to slots that only finish, then
 //       to empty ones. So nobody finishes beside an empty slot that begins.
-//   P4  Who is left over gets a place that does not accept. Places that accept come first, by
-//       ordinal.
-//   P5  A slot whose process was told to drain is left alone: it ends soon, and takes no handover.
+//   P4  A slot that is left over gets a place that does not accept. Places that accept come first,
+//       by ordinal.
+//   P5  A slot whose process has the word to drain is left alone: it ends soon, and takes no handover.
 #pragma once
 
 #include <optional>
@@ -22,11 +22,11 @@ namespace holdfast::master {
 
 struct Place {
   uint16_t slot;
-  unsigned ordinal;  // 0 where it does not accept
+  unsigned ordinal;  // 0 if it does not accept
   bool accepts;
 };
 
-// What a slot is now, as far as the plan is concerned.
+// The state of a slot now, as far as the plan is concerned.
 struct Tenant {
   enum class Kind : uint8_t { accepting, finishing, leaving, empty };
   Kind kind;

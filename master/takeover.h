@@ -5,8 +5,8 @@
 // travels as a MasterRecord in a memfd, whose number the environment names:
 //
 //   HOLDFAST_TAKEOVER=FD          be the next image
-//   HOLDFAST_TAKEOVER_CHECK=1     only say whether you could be (in a child): see check_takeover()
-//   HOLDFAST_TAKEOVER_WHY=TEXT    with it: you come back, because the next image could not
+//   HOLDFAST_TAKEOVER_CHECK=1     only report whether you could be (in a child): see check_takeover()
+//   HOLDFAST_TAKEOVER_WHY=TEXT    with it: you come back, because the next image could not go on
 //
 // Signals are blocked from before the old image lets go until the new one has its handlers.
 #pragma once
@@ -23,14 +23,14 @@ namespace holdfast::master {
 
 class ProcessTitle;
 
-// What is executed: a path, or an open file (the path is for the log then).
+// The file to execute: a path, or an open file (the path is for the log then).
 struct Image {
   std::string path;
   int fd = -1;
 };
 
-// The path under which a later version of this binary will be found: argv[0], made absolute, where
-// it names a file; else where this process's binary lay when it started.
+// The path under which a later version of this binary will be found: argv[0], made absolute, if it
+// names a file; else the place of this process's binary when it started.
 std::string image_path_of(const std::vector<std::string>& arguments);
 
 // The record as a file that a next image can read.
@@ -45,7 +45,7 @@ std::vector<std::string> environment_with(const std::vector<std::string>& more);
 Error become(const Image& image, const std::vector<std::string>& arguments,
              const MasterRecord& record, const std::string& why);
 
-// What a process was given by the image before it; empty where it is an ordinary start.
+// The order that a process got from the image before it; empty for an ordinary start.
 struct TakeoverOrder {
   int record = -1;
   bool check = false;
@@ -54,20 +54,20 @@ struct TakeoverOrder {
 std::optional<TakeoverOrder> takeover_order();  // takes the names out of the environment
 
 // The child's part of a check: could this binary take over? Loads the record and the
-// configurations, looks at the segment. Prints what it knows of (kCheckKeyed), kCheckPassed and its version, exit status 0; or
-// what is wrong, 1.
+// configurations, looks at the segment. Prints the features that it knows (kCheckKeyed), kCheckPassed and its version, exit
+// status 0; or the problem, 1.
 inline constexpr const char* kCheckPassed = "takeover possible by holdfastd ";
-// The segment's key is used for hashes of names: what older versions do not know, and do not say.
+// The segment's key is used for hashes of names: older versions neither know nor print this.
 inline constexpr const char* kCheckKeyed = "names are hashed with the segment's key";
 int check_takeover(int record_fd);
 
-// Closes whatever the former image left open and did not name (its log).
+// Closes all that the former image left open and did not name (its log).
 void close_unnamed(const MasterRecord& record, int record_fd);
 
 void block_signals();
 void unblock_signals();
 
-// The way back to the former image, as long as nothing has changed that its record speaks of: a
+// The way back to the former image, as long as nothing in its record has changed: a
 // crash of this process (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT) executes the former image, with
 // the record that we were given. One at a time.
 class WayBack {

@@ -1,7 +1,7 @@
-// master/title.h - what ps and top show: "holdfastd: worker 0 [demo]".
+// master/title.h - the title that ps and top show: "holdfastd: worker 0 [demo]".
 //
 // The kernel shows the bytes where argv was put at exec, so the title is written over them. The
-// environment lies right behind; it is copied away first, so that a long title has room. One
+// environment lies right after them; it is copied away first, so that a long title has room. One
 // object, made by main() before anything else keeps pointers into argv or environ; children inherit
 // it.
 #pragma once
@@ -18,7 +18,7 @@ class ProcessTitle {
   ProcessTitle(const ProcessTitle&) = delete;
   ProcessTitle& operator=(const ProcessTitle&) = delete;
 
-  // As they were given, for one who executes us again.
+  // As they were given, for executing us again.
   const std::vector<std::string>& arguments() const { return arguments_; }
   // `title` for ps; `short_name` (at most 15 bytes) for top and /proc/PID/comm. A longer title is
   // cut.

@@ -2,12 +2,12 @@
 // same process, and its workers take the slots over.
 //
 // Timeline, with what happens when a step fails: up to (4) nothing has changed.
-//   1  execute the binary in a child that only looks (upgrade_check.h)   refused, with its words
+//   1  execute the binary in a child that only looks (upgrade_check.h)   refused, with its output
 //   2  wait until the control socket has no other client, 10 s           goes on all the same
 //   3  block signals; one more turn of the loop for those caught before  a stop: no upgrade
 //   4  execve(2) with everything that is ours (takeover.h)               refused
 //   -- from here the new image --
-//   5  take everything over; a crash, or what does not fit               back to the former image
+//   5  take everything over; a crash, or data that do not fit            back to the former image
 //   6  a reload, with successors of the new code (reload.h); refused
 //      or abandoned                                                      back to the former image
 //   7  a slot is handed over: there is no way back. A slot that could not be handed over
@@ -35,14 +35,14 @@
 
 namespace holdfast::master {
 
-// What an upgrade needs of the master it is the upgrade of.
+// The services of the master that its upgrade needs.
 class UpgradeHost {
  public:
   virtual MasterRecord record() const = 0;
-  virtual bool quiet() const = 0;            // the control socket has no client but who asked
+  virtual bool quiet() const = 0;            // the control socket has no client but the asker
   virtual bool names_are_keyed() const = 0;  // in the segment
   virtual void begin_reload() = 0;
-  virtual void answer_upgrade(const Answer& answer) = 0;  // to who asked; `again` has been seen to
+  virtual void answer_upgrade(const Answer& answer) = 0;  // to the asker; `again` has been seen to
 
  protected:
   ~UpgradeHost() = default;
@@ -78,7 +78,7 @@ class Upgrade : public MasterOnly {
 
   Loop& loop_;
   const std::vector<std::string>& arguments_;
-  Image own_;  // what is executed on the way forward
+  Image own_;  // is executed on the way forward
   UpgradeHost& host_;
   UpgradeCheck check_;
   State state_ = State::idle;

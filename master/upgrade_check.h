@@ -24,23 +24,23 @@ namespace holdfast::master {
 class UpgradeCheck {
  public:
   static constexpr uint64_t kPatienceMs = 30'000;
-  static constexpr size_t kMaxWords = 4 * 1024;  // of what it says; the rest is left out
+  static constexpr size_t kMaxWords = 4 * 1024;  // of its output; the rest is left out
 
   explicit UpgradeCheck(Loop& loop) : loop_(loop) {}
 
   Result<void> start(const Image& image, const std::vector<std::string>& arguments,
                      const MasterRecord& record);
   bool running() const { return pid_ != 0; }
-  // True: it was this child; verdict() tells.
+  // True: it was this child; verdict() has the result.
   bool on_exit(const Exit& exit);
   void check(uint64_t now_ms);
   void kill();
 
   struct Verdict {
     bool fit = false;
-    std::string version;             // of the binary, where it is fit
+    std::string version;             // of the binary, if it is fit
     std::string why;                 // one line
-    std::vector<std::string> words;  // what it said, line by line
+    std::vector<std::string> words;  // its output, line by line
   };
   const Verdict& verdict() const { return verdict_; }
   void close_in_child() { words_.reset(); }

@@ -1,12 +1,12 @@
 // master/watch.h - notices a worker whose loop stands still, and ends it so that evidence stays.
 //
-// A worker stores the time in SlotHead::heartbeat_ms as long as it turns its loop, and within long steps. Where that word does not
+// A worker stores the time in SlotHead::heartbeat_ms as long as it turns its loop, and within long steps. If that word does not
 // change for hang_timeout of the master's own time (base/process_clock.h), it hangs. If the master itself stood still, most
 // likely everybody did: then each worker has all of hang_timeout again.
-// SIGABRT (a core dump says where it stood); still there 2 s later: SIGKILL. The death is then an
-// ordinary crash. A slot that is handed over has one heartbeat throughout: its predecessor's up to
-// the commit, its successor's from then on; the signal goes to the one whose it is. A process that
-// only stands by has none: who waits for it has a deadline.
+// It gets SIGABRT (a core dump shows where it stood); if it is still there 2 s later, SIGKILL. The death is then
+// an ordinary crash. A slot that is handed over has one heartbeat throughout: its predecessor's up to
+// the commit, its successor's from then on; the signal goes to the process that serves the slot. A
+// process that only stands by has none: the party that waits for it has a deadline.
 #pragma once
 
 #include <sys/types.h>

@@ -15,7 +15,7 @@ namespace holdfast::master {
 
 class WorkerProcess;
 
-// What a worker says. Whoever listens may not destroy the process within the call.
+// The words of a worker. The observer may not destroy the process within the call.
 class WorkerListener {
  public:
   virtual void on_worker_ready(WorkerProcess& process) = 0;

@@ -1,8 +1,8 @@
 // shm/addresses.h - how many connections each client address has, and how fast it makes new ones, over all workers.
 //
 // Every slot has a table of its own: buckets of kWays entries, found by a keyed hash of the address. An address is a whole
-// IPv4 address or the first 64 bits of an IPv6 one: what one customer of a provider has. What an address has altogether is
-// summed over the slots when a connection comes; nobody else asks.
+// IPv4 address or the first 64 bits of an IPv6 one, the share of one customer of a provider. The connections of an address
+// are summed over the slots when a new one comes; nobody else asks.
 //
 // Who writes
 //   an entry, SlotHead::address_epoch   the process serving the slot
@@ -11,9 +11,9 @@
 // Invariants
 //   I1  An entry says something only if its epoch is that of its slot. A process that begins a slot anew (its predecessor
 //       died) begins a new epoch, so a crash leaves nothing to be cleaned up. A successor in a handover keeps the epoch.
-//   I2  Who enters counts itself before it looks at the others: of two that come at once none overlooks the other, so a
-//       limit is never passed. Both may be refused.
-//   I3  An entry with connections stays where it is: its place is what the connection remembers.
+//   I2  A newcomer counts itself before it looks at the others: of two that come at once neither overlooks the other, so a
+//       limit is never exceeded. Both may be refused.
+//   I3  An entry with connections stays where it is, for the connections remember its place.
 //   I4  Nothing of a slot that never began is read, and no bucket whose page is not there (pages.h): nobody has used it.
 //   I5  A bucket that is full of others leaves the newcomer uncounted (place kNoPlace): too many addresses never refuse one.
 //

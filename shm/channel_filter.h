@@ -12,7 +12,7 @@
 //   I2  A count that reached 65,535 stays there until the column is cleared: too many wake-ups,
 //       never too few.
 //   I3  After clear_column(w) the filter holds nothing of w.
-//   I4  A row whose page cannot be had (pages.h) is not raised; instead the worker's slot head says from then on that it
+//   I4  A row whose page cannot be had (pages.h) is not raised; instead the worker's slot head notes from then on that it
 //       hears all, and the header that such a slot exists. It stays so until the column is cleared: a handover's successor
 //       hears all too.
 #pragma once
@@ -29,7 +29,7 @@ namespace holdfast::shm {
 
 class ChannelFilter {
  public:
-  // What else of the segment it needs; without it every page is there.
+  // The other parts of the segment that it needs; without them every page is there.
   struct Ground {
     Pages* pages = nullptr;
     SlotHead* heads = nullptr;

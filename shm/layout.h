@@ -5,8 +5,8 @@
 //   R1  Nothing is allocated in, or freed from, the segment after that, and there is no lock in it.
 //   R2  Every word has one writer: the process serving the slot that owns it; the master for its
 //       own part and for a slot whose process is dead. Three exceptions: SlotHead::sleeping, changed
-//       by atomic exchange; ReceiptEntry::claim, changed by compare-and-swap, which says who
-//       writes the rest of its entry; Header::filter_overflowed, which only ever becomes 1.
+//       by atomic exchange; ReceiptEntry::claim, changed by compare-and-swap, which names the
+//       writer of the rest of its entry; Header::filter_overflowed, which only ever becomes 1.
 //   R3  A writer publishes last: data first, then one release store that makes it visible.
 //
 // The capacities decide every offset; Layout::of() computes them, and both sides compute the same
@@ -15,7 +15,7 @@
 // either. So nobody walks a part without a bound (see Slab's high water), and nobody touches a page
 // that may not be there (pages.h). There from the beginning: header, slot heads, the used part of all
 // stats blocks; from before a slot's first process on, the first page of each ring between it and
-// every slot that has had one (Segment::prepare_slot()). All else is asked for by who writes it.
+// every slot that has had one (Segment::prepare_slot()). All other pages are asked for by their writers.
 //
 //   header | slot heads | stats blocks | channel filter | receipts | mailbox rings |
 //   client addresses | session directory
@@ -23,8 +23,8 @@
 // After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as
 // it left them at its last publishing store. The master marks the slot dead and clears its filter
 // column; the successor sweeps the slab; receipts need neither (receipts.h I4). After a crash of the
-// master: the segment stays; the next master recognises it by its lock being free, and takes from it what
-// dead workers' sessions are owed (master/leftover.h).
+// master: the segment stays; the next master recognises it by its lock being free, and takes from it the
+// close events that dead workers' sessions are owed (master/leftover.h).
 #pragma once
 
 #include <atomic>
@@ -68,15 +68,15 @@ struct Header {
   char runtime_dir[256];  // NUL-ended: where holdfastctl finds the sockets
   TicketKeyRing ticket_keys;
   std::atomic<uint32_t>
-      ensured;  // 1: what layout.h says is there is there; older versions knew nothing of it
+      ensured;  // 1: the pages that must be there are there; older versions knew nothing of it
   std::atomic<uint32_t> filter_overflowed;  // 1: some slot hears_all (channel_filter.h I4)
-  // Of the hashes in filter and addresses (base/hash.h). Zeros where a version before it has made the segment: then it goes
+  // Of the hashes in filter and addresses (base/hash.h). Zeros if a version before it has made the segment: then it goes
   // on without. The other way round a binary that does not know the key would look for names elsewhere: the master gives it
   // no segment with one (kCheckKeyed of master/takeover.h).
   HashKey name_key;
 };
 
-// What a slot is doing. free -> starting (master) -> serving (worker) -> draining (worker) -> free
+// The state of a slot. free -> starting (master) -> serving (worker) -> draining (worker) -> free
 // (master, after reaping); any -> dead (master, after reaping a crash) -> starting.
 enum class SlotState : uint32_t { free = 0, starting = 1, serving = 2, draining = 3, dead = 4 };
 
@@ -90,7 +90,7 @@ struct alignas(kCacheLine) SlotHead {
   std::atomic<uint64_t> started_wall_ms;
   std::atomic<uint32_t> address_epoch;  // 0: nobody has served it yet (addresses.h)
   std::atomic<uint32_t>
-      hears_all;  // 1: its column of the filter does not say all (channel_filter.h I4)
+      hears_all;  // 1: its column of the filter is not complete (channel_filter.h I4)
   // 1: ring the doorbell after writing to a mailbox (mailbox.h).
   alignas(kCacheLine) std::atomic<uint32_t> sleeping;
 };
@@ -103,8 +103,8 @@ struct Layout {
   size_t
       ring_stride;  // ring (from, to) lies at mailboxes + (from * max_workers + to) * ring_stride
 
-  // False for capacities whose offsets would not fit: powers of two that are none, a directory
-  // index of more than 32 bits, more than kMaxTotal bytes.
+  // False for capacities whose offsets would not fit: not a power of two where one is needed, a
+  // directory index of more than 32 bits, more than kMaxTotal bytes.
   static bool possible(const Capacities& capacities);
   static Layout of(const Capacities& capacities);  // needs possible()
 };

@@ -8,12 +8,12 @@
 //   | body_bytes    | kind          | body, padded to 8 bytes   |
 //   +---------------+---------------+---------------------------+
 //
-// and never wraps: where the rest of the ring is too short, a record of kind kPadding fills it.
+// and never wraps: if the rest of the ring is too short, a record of kind kPadding fills it.
 //
-// A ring takes memory for what it holds, not for what has passed through it: a producer that finds it empty and is past
-// `turn` bytes goes back to the first byte, and one for which there is no further page (pages.h) does so wherever it is, so
-// that a full file system makes rings small and not dumb. The first page is there from the beginning, and so is, after every
-// push, the place of the next record's head.                                              // I7
+// A ring takes memory for the records it holds, not for all that have passed through it: a producer that finds it empty and
+// is past `turn` bytes goes back to the first byte, and one for which there is no further page (pages.h) does so wherever it
+// is, so that a full file system makes rings small and not mute. The first page is there from the beginning, and so is, after
+// every push, the place of the next record's head.                                        // I7
 //
 // Who writes
 //   head     `from`, after the bytes it makes visible (release)                           // I1
@@ -23,9 +23,9 @@
 //            died of is left out by the third                                             // I6
 //   waiting  `from`: 1 while it keeps records that did not fit, so `to` rings its doorbell
 //            after making room                                                            // I3
-// A producer killed before its store of head leaves bytes nobody can see; one started later goes
-// on from head. Neither side trusts what the other wrote: whatever head, tail and the lengths say,
-// no access leaves the ring.                                                              // I5
+// A producer killed before its store of head leaves bytes that nobody can see; one started later
+// goes on from head. Neither side trusts the other's words: whatever head, tail and the lengths
+// are, no access leaves the ring.                                                         // I5
 //
 // Doorbell: one pipe per slot, made by the master before any fork, both ends non-blocking. A
 // consumer about to sleep stores SlotHead::sleeping = 1, passes a full fence, looks once more at
@@ -83,19 +83,19 @@ class MailboxRing {
   // Producer. kind != kPadding, body_bytes <= max_body.
   Pushed try_push(uint32_t kind, std::string_view body);
   bool push(uint32_t kind, std::string_view body) { return try_push(kind, body) == Pushed::yes; }
-  // I3: room made before set_waiting(true) rang no bell, and room made before announce_sleep()
-  // woke nobody. So the caller must try once more after both.
+  // I3: room made before set_waiting(true) rings no bell, and room made before announce_sleep()
+  // wakes nobody. So the caller must try once more after both.
   void set_waiting(bool waiting);
 
-  // Consumer. The oldest record, or empty. A ring whose bytes make no sense (a length past head)
-  // answers empty and sets `broken`: the caller counts it and calls discard().
+  // Consumer. The oldest record, or empty. For a ring whose bytes make no sense (a length past head)
+  // the answer is empty and `broken` is set: the caller counts it and calls discard().
   std::optional<Record> front(bool* broken);
-  // Before the record that front() gave is used. False: it has cost two processes their lives; leave it out.  // I6
+  // To be called before the record of front() is used. False: it has cost two processes their lives; leave it out.  // I6
   bool begin_use();
   void pop();      // the record front() gave
   void discard();  // all that is in it
   bool empty() const;
-  bool producer_waits() const;  // asked after pop(): does somebody wait for the room?  // I3
+  bool producer_waits() const;  // asked after pop(): does the producer wait for room?  // I3
 
   uint64_t used_bytes() const;  // either side
   // Bytes since creation.

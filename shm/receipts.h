@@ -1,11 +1,11 @@
-// shm/receipts.h - what was answered to requests with an idempotency key, for five minutes.
+// shm/receipts.h - the answers to requests with an idempotency key, for five minutes.
 //
 // A request that is repeated (its connection broke, its worker died, a reload came between) may
 // arrive at any worker. So the answers are in the segment: a fixed table of entries, found by the
 // hash of the key in one bucket of kWays entries, which is one page.
 //
 //   state      means                                               next state   by
-//   free       nothing                                             writing      whoever claims it
+//   free       nothing                                             writing      any claimer
 //   writing    a claim has taken it; key and all are not to be     claiming     the claimer
 //              read
 //   claiming   the key is there, the claimer looks for rivals      taken        the claimer
@@ -15,7 +15,7 @@
 //   taken      the request is being carried out                    answered     complete()
 //                                                                  free         abandon()
 //   answered   status and answer are there                         (stays)
-//   Once nobody needs it any more (I4) whoever claims it makes it `writing` again, from any state.
+//   Once nobody needs it any more (I4) the next claimer makes it `writing` again, from any state.
 //
 // Who writes
 //   entry.claim   any worker, and only by compare-and-swap from the word it has read
@@ -23,34 +23,34 @@
 // Who reads: any worker; never waits.
 //
 // Invariants
-//   I1  `claim` is one 64-bit word (serial, state, slot, pid). Whoever takes the entry raises the
-//       serial, so a word comes back only after 2^27 claims of its entry: a change that begins with
-//       an old word fails, and a reader that sees the same word before and after has read what
+//   I1  `claim` is one 64-bit word (serial, state, slot, pid). Every claimer raises the serial, so
+//       a word comes back only after 2^27 claims of its entry: a change that begins with an old
+//       word fails, and a reader that sees the same word before and after has read an entry that
 //       belongs to it.
-//   I2  Of a worker that lives nothing is ever taken away but a `claiming`, and in that state it
-//       writes nothing. So one that stands still for however long, between any two instructions,
-//       cannot write into what has become another's. A request under way does not expire.
+//   I2  No entry of a living worker is ever taken away except a `claiming` one, and in that state
+//       the worker writes nothing. So a worker that stands still for however long, between any two
+//       instructions, cannot write into another's entry. A request under way does not expire.
 //   I3  At most one of any number of simultaneous claims of a key is `fresh`, though they may take
 //       different entries. Each makes itself `claiming` and then looks at all others of the bucket
 //       (both sequentially consistent, so of two at least one sees the other). It gives way to one
 //       of its key that is taken or answered, and to a `claiming` before it in the bucket; a
-//       `claiming` behind it, it makes free. Only then it makes itself `taken`, which fails if a
+//       `claiming` after it, it makes free. Only then it makes itself `taken`, which fails if a
 //       rival was faster.
 //   I4  An entry is reusable when it is free; answered and kReceiptLifeMs old; taken, as old, and
 //       its claimer dead; or writing or claiming and its claimer dead (nothing was carried out).
-//   I5  A key in an entry that is taken by a process that has died is not carried out again before
-//       it expires: its first request may or may not have been. A repeat is told so (`unknown`).
+//   I5  If the process that has taken an entry dies, a request with its key is not carried out again
+//       before the key expires: the first may or may not have been. A repeat is answered `unknown`.
 //   I6  No call here blocks, nor enters the kernel but for the page of a bucket that this process has not used before
 //       (pages.h).
 //
-// Dead is a claimer whose pid is not (any more) the one in its slot's head. The master takes it out
-// after reaping, so nobody is taken for dead who could still write; between the death and the
+// A claimer is dead if its pid is not (any more) the one in its slot's head. The master takes it out
+// after reaping, so no process that could still write is taken for dead; between the death and the
 // reaping the verdict is `busy`, as for the living. Should the slot's next process get the same pid
 // again, `busy` stands until the process has gone; nothing worse comes of it.
 //
 // After a crash: see I4, I5; nobody has to clean up.
 //
-// Simpler would be to do without `claiming`: of two that see each other both give way and try
+// It would be simpler to do without `claiming`: of two that see each other both give way and try
 // again. That is as safe, but two in step can push each other out until both give up, and a key
 // whose claimer died inside claim() would be `unknown` though nothing was begun. To decide by the
 // index alone is wrong: the later one may have looked before the earlier one could be seen.

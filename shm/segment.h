@@ -6,15 +6,16 @@
 // one".
 //
 // Invariants
-//   I1  Only who holds the lock of the file that has the name may take the name away, and a master
-//       is one whose locked file has the name. So of several that start at once one gets on.
+//   I1  Only the process that holds the lock of the file that has the name may remove the name, and
+//       a process is a master only if its locked file has the name. So of several that start at
+//       once only one goes on.
 //   I2  A process drops the lock when it closes any descriptor of the file, and does not exclude
 //       itself: the master's process must neither attach() to its own segment nor create() twice.
-//   I3  attach() writes nothing and never waits; what it accepts lies within the file's real size, and what all readers
-//       walk (heads, stats, slabs up to their high water) is there, whoever has made it: nobody dies of reading a file
-//       system that is full.
-//   I4  What layout.h says is there from the beginning is ensured by create() and, in a segment that an older version has
-//       made, by adopt().
+//   I3  attach() writes nothing and never waits; a segment that it accepts lies within the file's real size, and the parts
+//       that all readers walk (heads, stats, slabs up to their high water) are there, whichever version has made them: nobody
+//       dies of reading in a file system that is full.
+//   I4  The pages that layout.h lists as there from the beginning are ensured by create() and, in a segment that an older
+//       version has made, by adopt().
 //
 // After a crash of the master: the kernel drops the lock, the file stays; attach() still works,
 // master_alive() says no.
@@ -48,11 +49,11 @@ class Segment {
   // Lays out a new segment and takes its lock. Errc::busy with the running master's pid in the text
   // if the name is in use; a left-over one (lock free) is unlinked and replaced, whatever its
   // layout version. Errc::limit for capacities that Layout::possible() refuses and texts too long
-  // for the header, and where the file system has no room for the least. // I1, I4
+  // for the header, and if the file system has no room for the least. // I1, I4
   static Result<Segment> create(const SegmentIdentity& identity, const Capacities& capacities);
   // The segment that the former image of this process has created: its descriptor, and with it the
-  // lock, came through execve(2). From then on as if created here. Errors as attach(); then the descriptor
-  // stays the caller's.
+  // lock, came through execve(2). From then on it is as if created here. Errors as attach(); then the
+  // descriptor stays the caller's.
   static Result<Segment> adopt(const std::string& instance, int fd);
   // Maps an existing one read-only, for holdfastctl and tests. Errc::gone: no such instance.
   // Errc::incompatible: other layout version, not finished, or not as long as it says. // I3
@@ -66,8 +67,8 @@ class Segment {
   void disown();
   // The creator's descriptor, which holds the lock.
   int fd() const;
-  // Before the first process of a slot: what it reads and writes without asking is there from now on. False: there is no
-  // memory for that. The master's.
+  // The master calls it before the first process of a slot: the pages that this process reads and writes without asking are
+  // there from now on. False: there is no memory for them.
   bool prepare_slot(uint32_t slot);
   Pages& pages() const;
   // The name goes now; mapped processes keep the memory. Idempotent.
@@ -82,7 +83,7 @@ class Segment {
   ReceiptTable receipts() const;
   AddressTable addresses() const;
   TicketKeys ticket_keys() const;
-  // Of the hashes of names in it; none in a segment that an older version has made.
+  // The key of the hashes of names in it; none in a segment that an older version has made.
   HashKey name_key() const;
   // The ring written by `from` and read by `to`.
   MailboxRing ring(uint32_t from, uint32_t to) const;

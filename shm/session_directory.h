@@ -1,4 +1,4 @@
-// shm/session_directory.h - which worker holds which session, and what must outlive that worker.
+// shm/session_directory.h - which worker holds which session, and the data that must outlive that worker.
 //
 // A fixed array of entries, two cache lines each. Every slot owns a slab of max_sessions entries
 // (virtual memory; a page costs something once it is used, and low indexes are used first). The
@@ -13,7 +13,7 @@
 // Invariants
 //   I1  `control` (owner, state, flags, user length, version) is one 64-bit word, stored last
 //       (release) in every change, with a version one higher. A reader loads it before and after;
-//       equal means what it read in between fits.
+//       if both are equal, the data read in between are consistent.
 //   I2  An entry whose state is `free` has no meaning apart from its version.
 //   I3  A lookup is a hint that is almost always right: the addressee compares the id again in its
 //       own table, and a mismatch ends as `no_session`, never as a wrong delivery.
@@ -87,7 +87,7 @@ struct Control {
   static Control unpack(uint64_t word);
 };
 
-// What is known of a session at its start.
+// All that is known of a session at its start.
 struct SessionOrigin {
   in6_addr peer{};  // IPv4 mapped (::ffff:a.b.c.d), all zero for a unix socket
   uint16_t peer_port = 0;
@@ -151,12 +151,12 @@ class Slab {
   Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water)
       : Slab(directory, slot, node, high_water, Predecessor::dead) {}
 
-  // Whose slab it was. Of one that lives nothing is swept: it goes on writing until take_over(), and
-  // nothing else is called here before that.
+  // The former owner of the slab. If it lives, nothing is swept: it goes on writing until take_over(),
+  // and nothing else is called here before that.
   enum class Predecessor : uint8_t { dead, living };
   Slab(SessionDirectory directory, uint16_t slot, uint16_t node, std::atomic<uint32_t>& high_water,
        Predecessor predecessor);
-  // The predecessor writes no more: what is in use stays in use, what is free can be claimed. Writes
+  // The predecessor writes no more: entries in use stay in use, free ones can be claimed. Writes
   // nothing.
   void take_over();
 
@@ -170,15 +170,15 @@ class Slab {
   void set_listener(const SessionId& id, uint16_t listener);
   // At most kMaxUserBytes; "" takes the user away. // I4
   void set_user(const SessionId& id, std::string_view user);
-  // Where its address is counted, which the entry forgets.
+  // The place where its address is counted; the entry forgets it.
   uint32_t take_address_place(const SessionId& id);
   void set_counts(const SessionId& id, uint32_t messages_in, uint32_t messages_out,
                   uint32_t unsent_bytes);
   // The entry becomes free, its index the next to be claimed. No call here knows the id any more.
   void release(const SessionId& id);
 
-  // Sessions a dead predecessor owed a close event, now `closing` with kCrashed set and owned by
-  // this slot.
+  // Sessions to which a dead predecessor owed a close event, now `closing` with kCrashed set and
+  // owned by this slot.
   const std::vector<SessionView>& orphans() const { return orphans_; }
   uint32_t in_use() const { return in_use_; }
 

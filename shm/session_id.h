@@ -1,4 +1,4 @@
-// shm/session_id.h - the name of a session: what a push addresses.
+// shm/session_id.h - the name of a session, by which a push addresses it.
 //
 //   0               16                              48                                      127
 //   +---------------+-------------------------------+---------------------------------------+

@@ -1,4 +1,4 @@
-// shm/stats.h - what is counted, as data: counters.def makes the struct, the tool's table, /metrics
+// shm/stats.h - the counters, as data: counters.def makes the struct, the tool's table, /metrics
 // and the man page.
 //
 // One block per slot. Writer: the worker that serves the slot, relaxed stores (it is alone, so no
@@ -59,8 +59,8 @@ struct StatsFields {
 #undef HF_HISTOGRAM
 };
 
-// As large as ever, whatever is counted: a newer binary may find room for more in an older one's segment. Pages that
-// nobody touches cost nothing.
+// Its size is fixed, however much is counted: a newer binary finds room for more counters in an older one's segment. Pages
+// that nobody touches cost nothing.
 inline constexpr size_t kStatsBytes = 64 * 1024;
 struct alignas(kPage) StatsBlock : StatsFields {
   char room[kStatsBytes - sizeof(StatsFields)];

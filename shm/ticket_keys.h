@@ -1,5 +1,5 @@
 // shm/ticket_keys.h - the keys that TLS session tickets (RFC 5077, RFC 8446 section 4.6.1) are sealed with: the same for all
-// workers of an instance, so that a client resumes its session at whichever it comes to, also after a reload or an upgrade.
+// workers of an instance, so that a client resumes its session at any of them, also after a reload or an upgrade.
 //
 // A new key takes the place of the newest one, which is good for old tickets until the next one comes. Then it is wiped: a
 // segment that is seen later does not open older tickets, and so, in TLS 1.2, older recordings.
@@ -7,7 +7,7 @@
 // Who writes: the master alone.  Who reads: any worker, at any time, without waiting.
 //
 // Invariants
-//   I1  A key is whole before `count` says it is there. What `count` said before and behind the copying of a key is the same,
+//   I1  A key is whole before `count` includes it. `count` must be the same before and after the copying of a key,
 //       or the copy is taken again: nobody uses a mixture of two.
 //   I2  There is a key in every segment that create() or adopt() has returned.
 #pragma once
