@@ -20,6 +20,7 @@
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
 #include "worker/life/control_words.h"
+#include "worker/life/parting.h"
 #include "worker/net/listener.h"
 #include "worker/sessions/shedding.h"
 
@@ -27,9 +28,6 @@ namespace holdfast {
 namespace {
 
 constexpr size_t kScratchBytes = 64 * 1024;
-constexpr size_t kPartingSlice = 512;    // sessions, or connections, told to go in one turn
-constexpr uint64_t kHandOutMs = 1'000;   // what is being handed out may delay the end so long
-constexpr uint64_t kFarewellMs = 7'000;  // after the last close frame, for the clients' answers
 
 class Worker final : private TurnHook {
  public:
@@ -38,17 +36,6 @@ class Worker final : private TurnHook {
   int run();
 
  private:
-  struct Parting {
-    uint64_t until_ms;  // sessions are closed evenly until then
-    uint16_t code;
-    EndReason reason;
-    bool wait_for_close_events;
-    uint64_t from_ms = 0;  // filled in by drain()
-    size_t sessions = 0;   // how many there were then
-    size_t next = 0;       // where close_a_share() goes on looking
-    bool share_due = true;
-  };
-
   void build_listeners();
   void adopt_orphans();
   Result<void> take_the_slot();
@@ -64,13 +51,8 @@ class Worker final : private TurnHook {
   void begin_hand_over(UniqueFd socket);
   void go_on_with_hand_over();
   void keep_the_slot(const Error& why);
-  void drain(Parting parting, bool empty_queues);
+  void drain(const Parting::Plan& plan, bool empty_queues);
   void stop_now();
-  bool go();
-  bool close_a_share();
-  void begin_wind_up(WindUp what);
-  bool wind_up_some();
-  bool is_done() const;
   bool nothing_left() const { return sessions_.size() == 0 && connections_.size() == 0; }
   handover::Estate estate() {
     return {heritage_, runtime_, hub_, sessions_, router_, tracer_, homes_, connections_};
@@ -98,12 +80,7 @@ class Worker final : private TurnHook {
   IoEvent control_;
   SignalEvent term_, quit_;
   Ticker ticker_;
-  std::optional<Parting> parting_;
-  // Connections that are told to finish: a round over the table, a slice a turn.
-  struct {
-    WindUp what = WindUp::unopened;
-    size_t at = 0, end = 0;  // no round: at >= end
-  } wound_up_;
+  Parting parting_{runtime_, sessions_, router_, connections_};
   UniqueFd hand_over_to_;  // asked to hand over, waiting for API answers under way
   uint64_t hand_over_until_ms_ = 0;
 };
@@ -242,7 +219,7 @@ bool Worker::before_wait() {
   router_.post().dispatch();
   more |= router_.carry_on();
   more |= sessions_.end_expired(wall_ms() / 1000);
-  if (parting_) more |= go();
+  if (parting_.under_way()) more |= parting_.go();
   more |= flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
   router_.post().dispatch();
@@ -284,16 +261,12 @@ void Worker::on_tick() {
   for (auto& [name, backend] : homes_.backends()) backend->tick();
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();
-  if (!heritage_.accepts && !parting_ && nothing_left()) {
+  if (!heritage_.accepts && !parting_.under_way() && nothing_left()) {
     log_info("worker ends slot={}: it only served what was there, and that is gone",
              heritage_.slot);
     return loop_.stop();
   }
-  if (!parting_) return;
-  parting_->share_due = true;
-  bool late = runtime_.now_ms >= parting_->until_ms;
-  if (late || runtime_.stopping) begin_wind_up(late ? WindUp::all : WindUp::unopened);
-  if (!is_done()) return;
+  if (!parting_.under_way() || !parting_.tick()) return;
   for (auto& [name, backend] : homes_.backends()) backend->abandon();
   log_info("worker ends slot={}", heritage_.slot);
   loop_.stop();
@@ -356,7 +329,7 @@ void Worker::on_signal(int signal) {
 
 // No API request is begun any more; when those under way have their answers, everything stands still.
 void Worker::begin_hand_over(UniqueFd socket) {
-  if (!socket || parting_ || hand_over_to_)
+  if (!socket || parting_.under_way() || hand_over_to_)
     return keep_the_slot({Errc::busy, 0, "this worker is on its way out"});
   hand_over_to_ = std::move(socket);
   hand_over_until_ms_ = runtime_.now_ms + handover::kPatienceMs;
@@ -386,92 +359,22 @@ void Worker::keep_the_slot(const Error& why) {
   say(heritage_.control, control_word::kKept);
 }
 
-// A later word may hurry what is under way, never slow it down: a stop does not become a drain when the master dies.
-void Worker::drain(Parting parting, bool empty_queues) {
-  bool stop = parting.reason == EndReason::stop;
-  if (runtime_.stopping && !stop) return;
-  if (parting_) parting.until_ms = std::min(parting.until_ms, parting_->until_ms);
-  runtime_.stopping = stop;
-  if (!runtime_.draining) {
-    runtime_.draining = true;
-    for (Listener& listener : listeners_) listener.stop(empty_queues);
-    listeners_.clear();
-    // Only now: the master closes the sockets of removed listeners when it reads this.
-    head_.state.store(shm::SlotState::draining, std::memory_order_release);
-    for (auto& [name, backend] : homes_.backends()) backend->drain();
-    log_info("worker drains slot={} sessions={}", heritage_.slot, sessions_.live());
-  }
-  parting_ = parting;
-  parting_->from_ms = runtime_.now_ms;
-  parting_->sessions = sessions_.live();
+void Worker::drain(const Parting::Plan& plan, bool empty_queues) {
+  if (!parting_.begin(plan)) return;
+  if (runtime_.draining) return;
+  runtime_.draining = true;
+  for (Listener& listener : listeners_) listener.stop(empty_queues);
+  listeners_.clear();
+  // Only now: the master closes the sockets of removed listeners when it reads this.
+  head_.state.store(shm::SlotState::draining, std::memory_order_release);
+  for (auto& [name, backend] : homes_.backends()) backend->drain();
+  log_info("worker drains slot={} sessions={}", heritage_.slot, sessions_.live());
+  parting_.spread();  // those that the listeners have just let in too
 }
 
 void Worker::stop_now() {
   drain({runtime_.now_ms, 1001, EndReason::stop, false}, true);
-  begin_wind_up(WindUp::all);
-}
-
-// A turn's share of saying goodbye. Who is to get what is being handed out gets it first: it was accepted.
-// True: there is more to do at once.
-bool Worker::go() {
-  bool ending = runtime_.stopping || runtime_.now_ms >= parting_->until_ms;
-  bool patient = runtime_.now_ms < parting_->until_ms + kHandOutMs;
-  if (ending && patient && !router_.carrier().idle()) return false;
-  if (parting_->share_due) parting_->share_due = close_a_share();
-  return wind_up_some() || parting_->share_due;
-}
-
-void Worker::begin_wind_up(WindUp what) {
-  bool under_way = wound_up_.at < wound_up_.end;
-  if (under_way && (wound_up_.what == what || what == WindUp::unopened)) return;
-  wound_up_ = {what, 0, SIZE_MAX};
-}
-
-bool Worker::wind_up_some() {
-  if (wound_up_.at >= wound_up_.end) return false;
-  bool more = connections_.for_some(wound_up_.at, kPartingSlice, [this](Connection& connection) {
-    connection.wind_up(wound_up_.what);
-  });
-  if (!more) wound_up_.end = 0;
-  return more;
-}
-
-// As many sessions may stay as there is time left, so that clients do not come back all at once, and the last one
-// only when the time is up.
-bool Worker::close_a_share() {
-  size_t live = sessions_.live();
-  uint64_t left = parting_->until_ms > runtime_.now_ms ? parting_->until_ms - runtime_.now_ms : 0;
-  uint64_t whole = std::max<uint64_t>(parting_->until_ms - parting_->from_ms, 1);
-  size_t may_stay = size_t((parting_->sessions * left + whole - 1) / whole);
-  if (live <= may_stay) return false;
-  size_t share = std::min(live - may_stay, kPartingSlice);
-  // Who is just connecting would be refused: it is let in first, as long as there is time.
-  bool unopened_too = left == 0 || runtime_.stopping;
-  std::vector<Session*> leaving;
-  sessions_.for_each_live_from(parting_->next, [&](Session& session) {
-    if (unopened_too || session.phase == SessionPhase::open) leaving.push_back(&session);
-    return leaving.size() < share;
-  });
-  std::string_view text =
-      parting_->reason == EndReason::reload ? "service restart" : "server stopping";
-  for (Session* session : leaving)
-    if (session->transport != nullptr)
-      session->transport->close(parting_->code, text, parting_->reason);
-  return !leaving.empty() && live - may_stay > leaving.size();
-}
-
-bool Worker::is_done() const {
-  uint64_t farewell =
-      parting_->wait_for_close_events ? kFarewellMs : config_.server.stop_timeout_ms;
-  uint64_t events = 0;  // an application that never answers must not keep this process for ever
-  if (parting_->wait_for_close_events) {
-    for (const auto& [name, backend] : config_.backends)
-      events = std::max(events, backend.close_retry_ms);
-  }
-  uint64_t give_up = parting_->until_ms + farewell;
-  bool connections_done = connections_.size() == 0 || runtime_.now_ms >= give_up;
-  bool sessions_done = sessions_.size() == 0 || runtime_.now_ms >= give_up + events;
-  return connections_done && sessions_done;
+  parting_.begin_wind_up(WindUp::all);
 }
 
 }  // namespace
