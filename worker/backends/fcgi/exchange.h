@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,27 +11,22 @@
 
 namespace holdfast::fcgi {
 
-struct Exchange;
-// Where forget() finds them; a ticket that a caller uses twice is two entries.
-using ExchangeIndex = std::multimap<std::pair<const Caller*, uint64_t>, Exchange*>;
-
 struct Exchange {
   std::string bytes;  // encode_request(); kept whole until the answer begins, for a retry
   std::string session;
-  Caller* caller = nullptr;  // null: forgotten
+  Caller* caller = nullptr;  // null: nobody waits for the answer
   uint64_t ticket = 0;
   uint64_t submitted_us = 0;
   uint64_t submitted_ms = 0;
   std::optional<size_t> avoid;  // the server that did not take it
   bool retried = false;
-  bool counted = false;           // as backend.requests
-  ExchangeIndex::iterator place;  // valid while caller is not null
+  bool counted = false;  // as backend.requests
 };
 
 using ExchangePtr = std::unique_ptr<Exchange>;
 
-// What travels; whoever adds a member carries it. `place` and the caller are the successor's own.
-static_assert(sizeof(Exchange) == 128);
+// What travels; whoever adds a member carries it. The caller is the successor's own.
+static_assert(sizeof(Exchange) == 120);
 inline ExchangeRecord save_exchange(const Exchange& e,
                                     const std::vector<conf::BackendServer>& servers) {
   return {e.bytes,

@@ -104,7 +104,6 @@ bool Pool::Impl::submit(Request request) {
   exchange->session = std::move(request.session);
   exchange->caller = request.caller;
   exchange->ticket = request.ticket;
-  enter(*exchange);
   // A failure on the spot is delivered by the next event or tick.
   bool outer = std::exchange(delivering_, true);
   bool placed = queue_.empty() && place(exchange);
@@ -123,23 +122,7 @@ bool Pool::Impl::enqueue(ExchangePtr exchange) {
     log_warn("backend queue full backend={} session={} queue={} times={}; refused", backend_.name,
              exchange->session, share_.queue, n);
   }
-  leave(*exchange);
   return false;
-}
-
-void Pool::Impl::enter(Exchange& exchange) {
-  if (exchange.caller == nullptr) return;
-  exchange.place = index_.emplace(std::pair(exchange.caller, exchange.ticket), &exchange);
-}
-
-void Pool::Impl::leave(Exchange& exchange) {
-  if (exchange.caller != nullptr) index_.erase(exchange.place);
-}
-
-void Pool::Impl::forget(const Caller* caller, uint64_t ticket) {
-  auto [first, last] = index_.equal_range({caller, ticket});
-  for (auto it = first; it != last; ++it) it->second->caller = nullptr;
-  index_.erase(first, last);
 }
 
 void Pool::Impl::tick(uint64_t at_ms) {
@@ -349,7 +332,6 @@ void Pool::Impl::deliver() {
     Done done = std::move(done_.front());
     done_.pop_front();
     Caller* caller = done.exchange->caller;
-    leave(*done.exchange);
     if (caller != nullptr) caller->on_answer(done.exchange->ticket, std::move(done.answer));
   }
   delivering_ = false;
@@ -377,9 +359,6 @@ void Pool::look_up_with(Lookups& lookups) {
   impl_->look_up_with(lookups);
 }
 
-void Pool::forget(const Caller* caller, uint64_t ticket) {
-  impl_->forget(caller, ticket);
-}
 void Pool::tick(uint64_t now_ms) {
   impl_->tick(now_ms);
 }

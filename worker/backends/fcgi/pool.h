@@ -126,10 +126,10 @@ struct Answer {
   std::string_view header(std::string_view name) const;
 };
 
-// Somebody who waits for an answer. Alive until it gets it, or has called Pool::forget().
+// Somebody who waits for an answer. Alive until it gets it.
 class Caller {
  public:
-  // May call submit() and forget(), but does not destroy the pool.
+  // May call submit(), but does not destroy the pool.
   virtual void on_answer(uint64_t ticket, Answer&& answer) = 0;
 
  protected:
@@ -170,8 +170,6 @@ class Pool {
   void look_up_with(Lookups& lookups);
   // False: the queue is full; nothing was taken, counted as backend.overloaded.
   bool submit(Request request);
-  // The caller of `ticket` goes away; its request goes on, its answer is thrown away.
-  void forget(const Caller* caller, uint64_t ticket);
   // From the worker's 100 ms tick: deadlines, back-offs, idle connections. now_ms is
   // process_ms(), or later.
   void tick(uint64_t now_ms);

@@ -68,7 +68,6 @@ ExchangePtr Pool::Impl::make_exchange(ExchangeRecord&& record, Caller* caller) {
   exchange->counted = record.counted;
   if (size_t server = record.avoid.empty() ? SIZE_MAX : server_at(record.avoid); server != SIZE_MAX)
     exchange->avoid = server;
-  enter(*exchange);
   return exchange;
 }
 

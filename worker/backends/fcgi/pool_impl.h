@@ -3,8 +3,7 @@
 // Invariants
 //   I1  An exchange is in exactly one place: queue, a connection, or done. From done it goes to its
 //       caller.
-//   I2  Callers are called from deliver() only, when everything else is in order: they may submit
-//       and forget.
+//   I2  Callers are called from deliver() only, when everything else is in order: they may submit.
 //   I3  A connection is in connections_ until it is retired; a retired one is closed and silent.
 //   I4  The queue is in the order of submission, so its deadlines pass from the front.
 #pragma once
@@ -31,7 +30,6 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
   ~Impl();
 
   bool submit(Request request);
-  void forget(const Caller* caller, uint64_t ticket);
   void tick(uint64_t at_ms);
   void keep_no_connections();
   // pool_names.cc: servers that have a name
@@ -114,8 +112,6 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
 
   // pool.cc: what becomes of it
   bool enqueue(ExchangePtr exchange);
-  void enter(Exchange& exchange);
-  void leave(Exchange& exchange);
   bool may_try_all(Connection& connection, int error, size_t other) const;
   void retry(ExchangePtr exchange, size_t server);
   void end_queued_too_long();
@@ -147,7 +143,6 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::deque<ExchangePtr> queue_;
   std::deque<Done> done_;
-  ExchangeIndex index_;
   size_t carried_ = 0;  // exchanges on connections
   uint64_t last_tick_ms_ = 0;
   bool keep_ = true;

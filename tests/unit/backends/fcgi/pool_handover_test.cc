@@ -597,29 +597,6 @@ TEST_F(FcgiPoolHandover, EveryPartOfAnAnswerTravels) {
 
 // ---- callers and deadlines
 
-TEST_P(FcgiPoolMoves, ForgottenRequestGoesOnAndItsAnswerIsThrownAway) {
-  start_with(2);
-  for (uint64_t ticket = 1; ticket <= 4; ++ticket) submit(ticket);
-  pool_->forget(&inbox_, 1);
-  pool_->forget(&inbox_, 3);
-  FakeConnection first = server_.accept(), second = server_.accept();
-  first.read_request();
-  second.read_request();
-  move();
-  pool_->forget(&inbox_, 2);
-  pool_->forget(&inbox_, 4);
-  first.write(answer("nobody reads this"));
-  second.write(answer("nor this"));
-  for (uint64_t ticket = 3; ticket <= 4; ++ticket) {
-    FakeConnection connection = server_.accept();
-    EXPECT_EQ(connection.read_request().params["TICKET"], std::to_string(ticket));
-    connection.write(answer("nor this"));
-  }
-  ASSERT_TRUE(turn_until(loop_, [&] { return stats_->backend_answers.get() == 4; }));
-  EXPECT_TRUE(inbox_.answers.empty());
-  expect_quiet();
-}
-
 TEST_P(FcgiPoolMoves, ReadTimeoutHasRunSinceTheLastSignOfLife) {
   start();
   submit(1);

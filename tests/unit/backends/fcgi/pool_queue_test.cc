@@ -33,7 +33,6 @@ TEST_F(FcgiPoolQueue, FullQueueRefusesAndTakesNothing) {
   EXPECT_FALSE(submit(4));
   EXPECT_EQ(stats_->backend_overloaded.get(), 1u);
   EXPECT_EQ(pool_->queued(), 2u);
-  pool_->forget(&inbox_, 4);  // knows nothing of it
   for (uint64_t ticket = 1; ticket <= 3; ++ticket) {
     FakeConnection connection = server_.accept();
     serve(connection, ticket);
@@ -75,39 +74,6 @@ TEST_F(FcgiPoolQueue, WaitOfReadTimeoutInTheQueueEndsAsOverloaded) {
   expect_quiet();
 }
 
-TEST_F(FcgiPoolQueue, ForgottenRequestGoesOnAndItsAnswerIsThrownAway) {
-  start(1);
-  submit(1);
-  submit(2);
-  pool_->forget(&inbox_, 1);
-  pool_->forget(&inbox_, 2);
-  for (uint64_t ticket = 1; ticket <= 2; ++ticket) {
-    FakeConnection connection = server_.accept();
-    EXPECT_EQ(connection.read_request().params["TICKET"], std::to_string(ticket));
-    connection.write(answer("nobody reads this"));
-    ASSERT_TRUE(turn_until(loop_, [&] { return stats_->backend_answers.get() == ticket; }));
-  }
-  EXPECT_TRUE(inbox_.answers.empty());
-  expect_quiet();
-}
-
-TEST_F(FcgiPoolQueue, ForgettingIsByCallerAndTicket) {
-  Inbox other;
-  start(4);
-  submit(1);
-  submit(1, {}, &other);
-  pool_->forget(&other, 1);
-  pool_->forget(&other, 77);
-  for (int n = 0; n < 2; ++n) {
-    FakeConnection connection = server_.accept();
-    connection.read_request();
-    connection.write(answer("x"));
-  }
-  EXPECT_EQ(answer_to(1).body, "x");
-  ASSERT_TRUE(turn_until(loop_, [&] { return stats_->backend_answers.get() == 2; }));
-  EXPECT_TRUE(other.answers.empty());
-}
-
 TEST_F(FcgiPoolQueue, RequestWithoutCallerIsServed) {
   start(1);
   Request request{.session = "s"};
@@ -130,21 +96,6 @@ TEST_F(FcgiPoolQueue, CallbackMaySubmitTheNextRequest) {
     FakeConnection connection = server_.accept();
     serve(connection, ticket);
   }
-  expect_quiet();
-}
-
-TEST_F(FcgiPoolQueue, CallbackMayForgetRequestsThatEndInTheSameMoment) {
-  backend_.read_timeout_ms = 1'000;
-  start(4);
-  for (uint64_t ticket = 1; ticket <= 4; ++ticket) submit(ticket);
-  inbox_.then = [&](uint64_t ticket) {
-    for (uint64_t other = 1; other <= 4; ++other) {
-      if (other != ticket) pool_->forget(&inbox_, other);
-    }
-  };
-  pass(1'000);  // all time out at once
-  EXPECT_EQ(inbox_.answers.size(), 1u);
-  EXPECT_EQ(stats_->backend_timed_out.get(), 4u);
   expect_quiet();
 }
 
