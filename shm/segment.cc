@@ -1,3 +1,5 @@
+// Longer than other sources: Boost.Interprocess has this one door, so creating, adopting, attaching and owning the object stand
+// together.
 #include "shm/segment.h"
 
 #include <fcntl.h>

@@ -5,13 +5,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "wire/http/chars.h"
+#include "worker/backends/app_state.h"
 #include "worker/sessions/trace.h"
 #include "worker/sessions/transport.h"
 
 namespace holdfast {
 namespace {
-constexpr uint64_t kFirstRetryMs = 500;
-constexpr uint64_t kLastRetryMs = 30'000;
 constexpr size_t kRetriesPerTick = 1'000;
 constexpr size_t kWaitingOverhead = 96;  // of a message that waits: its place, its heap block
 constexpr std::string_view kTooLong = "backend answer too long";
@@ -51,24 +50,6 @@ int refusal_status(fcgi::Outcome outcome) {
 }
 
 }  // namespace
-
-struct FcgiBackend::State final : BackendState {
-  struct Waiting {
-    bool binary;
-    uint32_t counted;
-    std::string data;
-  };
-  std::string params;  // session_params()
-  std::deque<Waiting> waiting;
-  size_t bytes = 0;  // of messages.waiting_bytes: of those that wait and of those in flight
-  unsigned in_flight = 0;
-  bool owes_close = false;
-  bool paused = false;    // reading from the client
-  bool held = false;      // its connect event waits in held_
-  uint64_t retry_ms = 0;  // back-off of the close event
-  uint64_t give_up_ms =
-      0;  // when the close event is lost; while held: when the connect event has waited enough
-};
 
 FcgiBackend::State& FcgiBackend::state(const Session& session) {
   return static_cast<State&>(*session.backend_state);
@@ -359,181 +340,6 @@ void FcgiBackend::landed(Session& session) {
   }
   if (session.phase == SessionPhase::ended) return finish(session);
   if (session.transport != nullptr && !busy(session)) session.transport->all_answered();
-}
-
-// ---- close
-
-void FcgiBackend::gone(Session& session) {
-  drop_held(session);
-  if (state(session).owes_close) runtime_.stats.events_close_owed.add();
-  finish(session);
-}
-
-bool FcgiBackend::busy(const Session& session) const {
-  return state(session).in_flight > 0 || !state(session).waiting.empty();
-}
-
-void FcgiBackend::finish(Session& session) {
-  if (busy(session)) return;  // I2
-  if (state(session).owes_close) return send_close_event(session);
-  sessions_.forget(session);
-}
-
-void FcgiBackend::send_close_event(Session& session) {
-  State& s = state(session);
-  if (s.give_up_ms == 0) s.give_up_ms = runtime_.now_ms + conf_.close_retry_ms;
-  if (!close_waits_.empty() || !submit_close_event(session)) close_waits_.push_back(&session);
-}
-
-// False: there is no place.
-bool FcgiBackend::submit_close_event(Session& session) {
-  bool room = closes_ < std::max(1u, close_share_) && pool_.queued() < std::max(1u, queue_);
-  return room && submit(session, AppEvent::close, false, {});
-}
-
-void FcgiBackend::send_waiting_close_events() {
-  while (!close_waits_.empty()) {
-    Session& session = *close_waits_.front();
-    bool late = runtime_.now_ms >= state(session).give_up_ms;
-    if (!late && !submit_close_event(session)) return;
-    close_waits_.pop_front();
-    if (late) give_up_close_event(session);
-  }
-}
-
-void FcgiBackend::give_up_close_event(Session& session) {
-  runtime_.stats.events_close_lost.add();
-  log_error(
-      "close event given up session={} user={} backend={}: no server answered for close_retry",
-      session.id.hex(), session.user.view(), conf_.name);
-  settle(session);
-}
-
-void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
-  State& s = state(session);
-  if (runtime_.now_ms >= s.give_up_ms) return give_up_close_event(session);
-  s.retry_ms = overloaded ? kFirstRetryMs : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
-  close_retries_.emplace(runtime_.now_ms + s.retry_ms, &session);
-}
-
-void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
-  --state(session).in_flight;
-  bool broke_off = answer.outcome == fcgi::Outcome::error_page && answer.may_have_run;
-  bool unread = answer.outcome == fcgi::Outcome::encoded;
-  if (answer.outcome != fcgi::Outcome::answered && !broke_off && !unread) {
-    runtime_.stats.events_close_retried.add();
-    return retry_close_event(session, answer.outcome == fcgi::Outcome::overloaded);
-  }
-  runtime_.stats.events_close.add();
-  if (answer.status >= 500 || broke_off)
-    log_warn("close event answered with status={} session={} backend={}; not repeated",
-             answer.status, session.id.hex(), conf_.name);
-  if (!broke_off && !unread)
-    (void)actions_.before_close(session, answer);  // nobody is left to be told
-  settle(session);
-}
-
-void FcgiBackend::settle(Session& session) {
-  state(session).owes_close = false;
-  runtime_.stats.events_close_owed.sub();
-  sessions_.forget(session);
-}
-
-void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
-  auto fresh = std::make_unique<State>();
-  fresh->params = orphan_params(conf_, view);
-  fresh->owes_close = true;
-  session.backend_state = std::move(fresh);
-  if ((view.control.flags & shm::kConnectUnanswered) != 0) {
-    runtime_.stats.events_connect.add();  // I1
-    sessions_.set_owes_close(session, true);
-  }
-  runtime_.stats.events_close_owed.add();
-  finish(session);
-}
-
-// ---- handover
-
-std::string FcgiBackend::save(const Session& session) const {
-  // Whoever adds a member carries it; bytes and in_flight follow from the rest.
-  static_assert(sizeof(State) == 152);
-  if (session.backend_state == nullptr) return {};
-  const State& s = state(session);
-  handover::SessionStateRecord record;
-  record.params = s.params;
-  for (const State::Waiting& w : s.waiting) record.waiting.push_back({w.binary, w.data, w.counted});
-  record.owes_close = s.owes_close;
-  record.paused = s.paused;
-  record.retry_ms = s.retry_ms;
-  record.give_up_ms = s.give_up_ms;
-  record.held = s.held;
-  return handover::save(record);
-}
-
-bool FcgiBackend::restore(Session& session, std::string_view bytes) {
-  handover::SessionStateRecord record;
-  if (!handover::load(bytes, record)) return false;
-  auto fresh = std::make_unique<State>();
-  fresh->params = std::move(record.params);
-  for (handover::WaitingRecord& w : record.waiting) {
-    fresh->bytes += w.counted;  // the gauge knows of them
-    fresh->waiting.push_back({w.binary, w.counted, std::move(w.data)});
-  }
-  fresh->owes_close = record.owes_close;
-  fresh->paused = record.paused;
-  fresh->retry_ms = record.retry_ms;
-  fresh->give_up_ms = record.give_up_ms;
-  fresh->held = record.held;
-  session.backend_state = std::move(fresh);
-  if (record.held) held_.push_back(&session);
-  return true;
-}
-
-std::string FcgiBackend::save() const {
-  handover::BackendRecord record;
-  record.next_ticket = next_ticket_;
-  for (const auto& [ticket, flight] : flights_)
-    record.flights.push_back({ticket, flight.session->id.hi, flight.session->id.lo,
-                              uint8_t(flight.event), flight.bytes});
-  for (const auto& [due, session] : close_retries_)
-    record.close_retries.push_back({due, session->id.hi, session->id.lo});
-  for (const Session* session : close_waits_)
-    record.close_retries.push_back({runtime_.now_ms, session->id.hi, session->id.lo});
-  record.pool = pool_.save();
-  return handover::save(record);
-}
-
-std::vector<std::pair<std::string, int>> FcgiBackend::carried() const {
-  std::vector<std::pair<std::string, int>> all;
-  for (const auto& [record, fd] : pool_.carried()) all.emplace_back(handover::save(record), fd);
-  return all;
-}
-
-bool FcgiBackend::restore(std::string_view bytes, UniqueFd fd) {
-  fcgi::CarriedRecord record;
-  return handover::load(bytes, record) && pool_.restore(std::move(record), std::move(fd), this);
-}
-
-bool FcgiBackend::restore(std::string_view bytes, const SessionById& session_by_id) {
-  handover::BackendRecord record;
-  if (!handover::load(bytes, record)) return false;
-  next_ticket_ = std::max(next_ticket_, record.next_ticket);
-  for (const handover::FlightRecord& f : record.flights) {
-    Session* session = session_by_id({f.session_hi, f.session_lo});
-    bool known =
-        session != nullptr && session->backend == this && session->backend_state != nullptr;
-    if (!known || f.event > uint8_t(AppEvent::close)) return false;
-    flights_.emplace(f.ticket, Flight{session, AppEvent(f.event), f.bytes});
-    ++state(*session).in_flight;
-    if (AppEvent(f.event) == AppEvent::close) ++closes_;
-    state(*session).bytes += f.bytes;
-  }
-  for (const handover::RetryRecord& r : record.close_retries) {
-    Session* session = session_by_id({r.session_hi, r.session_lo});
-    if (session == nullptr || session->backend != this) return false;
-    close_retries_.emplace(r.due_ms, session);
-  }
-  return pool_.restore(std::move(record.pool), this);
 }
 
 void FcgiBackend::tick() {

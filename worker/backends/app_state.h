@@ -1,0 +1,30 @@
+// worker/backends/app_state.h - what an FcgiBackend keeps of a session. For its own sources only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "worker/backends/app_backend.h"
+
+namespace holdfast {
+
+struct FcgiBackend::State final : BackendState {
+  struct Waiting {
+    bool binary;
+    uint32_t counted;
+    std::string data;
+  };
+  std::string params;  // session_params()
+  std::deque<Waiting> waiting;
+  size_t bytes = 0;  // of messages.waiting_bytes: of those that wait and of those in flight
+  unsigned in_flight = 0;
+  bool owes_close = false;
+  bool paused = false;    // reading from the client
+  bool held = false;      // its connect event waits in held_
+  uint64_t retry_ms = 0;  // back-off of the close event
+  uint64_t give_up_ms =
+      0;  // when the close event is lost; while held: when the connect event has waited enough
+};
+
+}  // namespace holdfast
