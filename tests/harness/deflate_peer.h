@@ -28,9 +28,8 @@ class PeerDeflater {
     stream_->avail_out = uInt(out.size());
     int outcome = deflate(stream_.get(), flush);
     if (outcome != Z_OK && outcome != Z_STREAM_END) throw std::runtime_error("deflate");
-    out.resize(out.size() - stream_->avail_out);
-    if (flush == Z_SYNC_FLUSH) out.resize(out.size() - 4);
-    return out;
+    size_t made = out.size() - stream_->avail_out;
+    return out.substr(0, flush == Z_SYNC_FLUSH ? made - 4 : made);
   }
 
  private:

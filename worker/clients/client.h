@@ -101,6 +101,9 @@ class Client : public Transport,
                                          handover::ClientRecord&& record, Session* session);
   void resume() override;
 
+  // Whether, and how, it takes deflated messages.
+  ws::DeflateTerms deflate() const { return deflate_; }
+
   // Transport
   void accept(std::string_view extra_headers) override;
   using Transport::refuse;

@@ -346,7 +346,7 @@ TEST_F(ClientHandover, WhatWaitsKeepsItsChannel) {
   EXPECT_EQ(publish("ticker.b", "b1"), 2u);
   move(moved);
   ASSERT_FALSE(HasFatalFailure());
-  room().web.send_queue = room().session_of(peers[0])->client->unsent() + 5'000;
+  room().web.send_queue = room().session_of(peers[0])->transport->unsent() + 5'000;
   EXPECT_EQ(publish("ticker.a", "a2"), 2u);
   EXPECT_EQ(publish("ticker.one", "o2"), 1u);
   for (Peer& peer : peers) {

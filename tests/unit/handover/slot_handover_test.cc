@@ -11,6 +11,7 @@
 #include "tests/unit/master/forked.h"
 #include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
+#include "worker/worker.h"
 
 namespace holdfast {
 namespace {

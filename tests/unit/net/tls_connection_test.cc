@@ -10,6 +10,8 @@
 #include "worker/api/record.h"
 #include "worker/net/address_text.h"
 #include "worker/net/half_open.h"
+#include "worker/api/tls.h"
+#include "worker/clients/tls.h"
 
 namespace holdfast {
 namespace {
@@ -99,7 +101,7 @@ TEST_F(TlsConnectionTest, WhatComesTooEarlyWaits) {
   ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(peer.peer) != nullptr; }));
   for (int i = 0; i < 3; ++i) room_.turn();
   EXPECT_TRUE(room_.backend.messages.empty());
-  room_.session_of(peer.peer)->client->accept({});
+  room_.session_of(peer.peer)->transport->accept({});
   ASSERT_TRUE(room_.turn_until([&] { return room_.backend.messages.size() == 3; }));
   EXPECT_EQ(room_.backend.messages,
             (std::vector<std::string>{"in the same record", "in the next", "and the last"}));
