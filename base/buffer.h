@@ -61,7 +61,7 @@ class BufferRef {
   explicit operator bool() const { return buffer_ != nullptr; }
   std::string_view bytes() const { return buffer_->bytes(); }
   size_t size() const { return buffer_->bytes().size(); }
-  // What the bytes belong to, for those who choose among queued buffers; 0: nothing in particular. Set before it is shared.
+  // The rule or channel that the bytes belong to, for a choice among queued buffers; 0: none. Set before it is shared.
   uint64_t tag() const { return buffer_->tag(); }
   BufferRef&& tagged(uint64_t tag) && {
     buffer_->tag_ = tag;

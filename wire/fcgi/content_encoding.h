@@ -1,7 +1,7 @@
 // wire/fcgi/content_encoding.h - answers that the application, or its PHP, has compressed. Pure bytes.
 //
 // HTTP_ACCEPT_ENCODING is not among the parameters, so an answer has no reason to come encoded (RFC 9110 section 12.5.3);
-// some do all the same, and clients cannot tell such bytes from a message.
+// some do all the same, and clients cannot distinguish such bytes from a message.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ enum class Decoding : uint8_t {
   too_large,  // longer than `max_bytes`
 };
 // RFC 9110 section 8.4.1: gzip (RFC 1952), deflate (RFC 1950; bare RFC 1951 as some send it). Body and headers are changed only
-// where it is undone.
+// if it is undone.
 Decoding undo_content_encoding(std::vector<std::pair<std::string, std::string>>& headers,
                                std::string& body, size_t max_bytes);
 

@@ -31,7 +31,7 @@ void append_param(std::string& out, std::string_view name, std::string_view valu
 // in the next record (the specification allows it); a record is at most 65,528 bytes, because
 // php-fpm refuses more than 65,535 with padding.
 std::string encode_request(std::string_view params, std::string_view body, bool keep_connection);
-// Changes FCGI_KEEP_CONN in what encode_request() made.
+// Changes FCGI_KEEP_CONN in the result of encode_request().
 void set_keep_connection(std::string& request, bool keep_connection);
 // encode_request() ends with an empty STDIN record of this size.
 inline constexpr size_t kTerminatorBytes = 8;
@@ -45,7 +45,7 @@ enum class ProtocolStatus : uint8_t {
   unknown_role = 3
 };
 
-// What a server sends back, record by record.
+// A server's answer, record by record.
 class RecordSink {
  public:
   virtual bool on_stdout(std::string_view bytes) = 0;  // false: stop
@@ -88,7 +88,7 @@ class RecordReader {
 
 // CGI header (RFC 3875 section 6.3) at the start of a response.
 struct CgiHead {
-  // From "Status:". Without one 302 where "Location:" names a scheme (section 6.2.3), else 200.
+  // From "Status:". Without one 302 if "Location:" names a scheme (section 6.2.3), else 200.
   int status = 200;
   // As sent, "Status" left out.
   std::vector<std::pair<std::string, std::string>> headers;

@@ -1,4 +1,4 @@
-// wire/http/chars.h - what HTTP calls its characters (RFC 9110 section 5.6), without locale.
+// wire/http/chars.h - HTTP's classes of characters (RFC 9110 section 5.6), without locale.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 // without a bound, and adds trailer fields to the header's. Here extensions and trailers are
 // checked, bounded and dropped.
 //
-//   phase         what comes next                              then
+//   phase         next bytes                                   then
 //   size          first hex digit of a chunk's size            more_size
 //   more_size     hex digits, or ';', or CR                    extension / size_lf
 //   extension     anything up to CR                            size_lf
@@ -37,7 +37,7 @@ class ChunkedReader {
   Status feed(std::string_view bytes, std::string& body, size_t* consumed);
   // Nothing of the body has come.
   bool untouched() const { return phase_ == Phase::size && !any_; }
-  // Bytes that bring a fresh reader to where this one stands, `body` being what it has decoded.
+  // Bytes that bring a fresh reader to where this one stands, `body` being the bytes it has decoded.
   std::string replay(std::string_view body) const;
 
  private:

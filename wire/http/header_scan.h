@@ -1,5 +1,5 @@
-// wire/http/header_scan.h - where a request's header ends, found byte by byte, and what must not
-// be in it.
+// wire/http/header_scan.h - finds the end of a request's header, byte by byte, and the bytes that
+// must not be in it.
 //
 // Every byte is judged once, when it comes, so that nonsense (TLS at a plain port, among others) is
 // answered at once and not when the limit of a header is reached. Within a line most bytes need no
@@ -21,7 +21,7 @@ struct Failure {
   explicit operator bool() const { return status != 0; }
 };
 
-// Finds the end of a header, byte by byte, and what must not be in it.
+// Finds the end of a header, byte by byte, and the bytes that must not be in it.
 class HeaderScan {
  public:
   enum class Found : uint8_t { more, empty_line, end };
@@ -47,7 +47,7 @@ class HeaderScan {
   }
 
  private:
-  // What was meant for another port, by its first byte. (The last one: PROXY's second version, behind what are empty lines.)
+  // Protocols meant for another port, by their first byte. (The last one: PROXY's second version, which begins like empty lines.)
   static Failure other_protocol(char c) {
     if (c == '\x16') return {400, "this is TLS, and the listener speaks plain HTTP: it has no tls"};
     if (c == '*' || c == '$')
@@ -67,7 +67,7 @@ class HeaderScan {
     return {};
   }
 
-  bool in_line_ = false;  // behind its first byte
+  bool in_line_ = false;  // after its first byte
   char previous_ = '\n';
   bool first_line_ = true;
 };

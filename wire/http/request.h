@@ -28,7 +28,7 @@ struct Request {
   bool version_11 = true;
   bool keep_alive = true;
 
-  // Target before '?'; of a target in absolute form ("http://host/ws") what follows the host.
+  // Target before '?'; of a target in absolute form ("http://host/ws") the part after the host.
   std::string_view path() const;
   std::string_view query() const;  // after it, or ""
   // First header of that name (case-insensitive), or empty.
@@ -38,10 +38,10 @@ struct Request {
   bool header_has_token(std::string_view name, std::string_view token) const;
 };
 
-// Percent-decoding of one query component ('+' is a space); empty where an escape is malformed.
+// Percent-decoding of one query component ('+' is a space); empty if an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text);
-// All values of `name` in a query string, decoded, in order. Empty where one of them is malformed:
-// who asks for something that cannot be read must not get the rest of it.
+// All values of `name` in a query string, decoded, in order. Empty if one of them is malformed:
+// a client that asks for something that cannot be read must not get the rest of it.
 std::optional<std::vector<std::string>> query_values(std::string_view query, std::string_view name);
 
 struct RequestLimits {
@@ -60,11 +60,11 @@ struct RequestLimits {
 //
 // Invariants
 //   I1  Any division of the same bytes gives the same requests.
-//   I2  Nothing behind a request is consumed with it: the rest is the next request's or, after an
+//   I2  Nothing after a request is consumed with it: the rest is the next request's or, after an
 //       upgrade, not HTTP. (An empty line before a request belongs to that request; RFC 9112 section
 //       2.2.)
 //   I3  Memory: at most max_header_bytes while the header is incomplete, at most max_body more
-//       after it, and of the body only for what has come.
+//       after it, and of the body only for the bytes that have come.
 //   I4  Until its header is whole a request is nothing but its raw bytes: Beast gets whole headers
 //       only.
 class RequestReader {
@@ -73,7 +73,7 @@ class RequestReader {
     need_more,
     complete,
     failed,
-    header,  // where tell_header is set: it is whole, and its body has not all come. Said once, before any of the body
+    header,  // if tell_header is set: it is whole, and its body has not all come. Returned once, before any of the body
              // is taken: request() has all but the body, which is taken by the next feed()
   };
 
@@ -82,7 +82,7 @@ class RequestReader {
   RequestReader(RequestReader&&) noexcept;
   RequestReader& operator=(RequestReader&&) noexcept;
 
-  // Takes as much of `bytes` as belongs to the current request; `*consumed` says how much that was.
+  // Takes as much of `bytes` as belongs to the current request; `*consumed` is that length.
   // After complete (until reset()) and after failed (for good) it takes nothing and answers the
   // same.
   Status feed(std::string_view bytes, size_t* consumed);
@@ -95,13 +95,13 @@ class RequestReader {
   // Bytes of a header or body have come, but not all.
   bool started() const;
   // While feed() says need_more: bytes that bring a fresh reader with the same limits to where this one stands.
-  // (Not byte for byte what has come: a body in chunks is told in one, lines of a trailer shorter.)
+  // (Not byte for byte the input: a body in chunks is given as one, lines of a trailer shorter.)
   std::string replay() const;
   // The header is whole, nothing of the body has come, and the client waits for "100 Continue"
-  // before it sends it. Whoever owns the connection answers, once.
+  // before it sends it. The owner of the connection answers, once.
   bool wants_continue() const;
-  // After header: nobody wants this request. Its body is passed over and not kept, and the next request begins behind it.
-  // Only where its length was announced: body_announced().
+  // After header: nobody wants this request. Its body is passed over and not kept, and the next request begins after it.
+  // Only if its length was announced: body_announced().
   void skip_body();
   std::optional<uint64_t> body_announced() const;  // empty: in chunks
   // After header: this request's body may have so many bytes at most. False: it was announced with more.
@@ -109,7 +109,7 @@ class RequestReader {
   // Bytes that are still to be passed over, for a successor: a fresh reader gets the same by skip().
   uint64_t skipping() const;
   void skip(uint64_t bytes);
-  // Bytes allocated for what has come of a request that is not complete.
+  // Bytes allocated for the input of a request that is not complete.
   size_t held_bytes() const;
 
  private:
@@ -121,8 +121,8 @@ std::string_view reason_phrase(int status);
 // "Name: value\r\n". Control characters in the value become blanks; a name that is no token gives
 // "". No value, wherever it came from, can begin another header line.
 std::string header_line(std::string_view name, std::string_view value);
-// Appends complete header lines; what is not "Name: value\r\n" among them is left out, above all an
-// empty line.
+// Appends complete header lines; any that is not "Name: value\r\n" is left out, above all an empty
+// line.
 void append_header_lines(std::string& head, std::string_view lines);
 // A whole answer: status line, Content-Type ("" for none), Content-Length, Connection, extra header
 // lines ("Name: value\r\n"), body. 1xx, 204 and 304 have neither body nor length.

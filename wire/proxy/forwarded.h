@@ -1,13 +1,13 @@
-// wire/proxy/forwarded.h - the client's address by what proxies have written into a request.
+// wire/proxy/forwarded.h - the client's address by the entries of proxies in a request.
 //
 // Each proxy appends the address that it was connected from, so the list is read from its end, one hop after the other: an
-// address is believed because the one behind it, which wrote it, is a proxy of ours. The first that is none is the client.
+// address is believed because the hop after it, which wrote it, is a proxy of ours. The first that is none is the client.
 //
 // Invariants
-//   I1  What stands before the entry of a trusted proxy has no say in how that entry is read: no open quote, no backslash, no
-//       broken line of a client's reaches beyond the comma that the proxy has put behind it.
-//   I2  The walk ends at the last hop whose word could be read. Who stands there is named, and `readable` says whether the
-//       list ended there or what comes next makes no sense; then nobody may take the answer for a proxy that speaks for itself.
+//   I1  The text before the entry of a trusted proxy does not influence how that entry is read: no open quote, no backslash, no
+//       broken line of a client's reaches beyond the comma that the proxy has put after it.
+//   I2  The walk ends at the last hop whose entry could be read. That hop is the answer, and `readable` says whether the list
+//       ended there or the next entry makes no sense; then nobody may take the answer for a proxy that speaks for itself.
 #pragma once
 
 #include <netinet/in.h>
@@ -25,7 +25,7 @@ struct Believed {
   bool readable = true;  // I2
 };
 
-// `peer`: who sent the request, a proxy of the listener's, or else nothing is read. Of the listener its `forwarded` (which
+// `peer`: the sender of the request; if it is no proxy of the listener's, nothing is read. Of the listener its `forwarded` (which
 // header; none: it is the peer) and its `proxies` matter. Several lines of the header are one list, in their order.
 //
 // X-Forwarded-For has no grammar but its commas. Forwarded is RFC 7239's (section 4): elements between commas, pairs between

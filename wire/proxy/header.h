@@ -30,10 +30,10 @@ struct Header {
   std::optional<Source> source;
 };
 
-// What the specification allows with TLVs is 65,551; what proxies send is a few hundred.
+// The specification allows 65,551 with TLVs; proxies send a few hundred.
 inline constexpr size_t kMaxHeaderBytes = 4096;
 
-// `bytes`: all that has come, from the first.
+// `bytes`: all that have come, from the first.
 Header read_header(std::string_view bytes);
 
 }  // namespace holdfast::proxy

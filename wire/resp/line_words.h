@@ -4,7 +4,7 @@
 //   plain        a word ends at white space; a quote inside it begins a quoted part of the same word
 //   "quoted"     \xHH, \n, \r, \t, \b, \a; a backslash before anything else stands for that
 //   'quoted'     \' only
-// Behind a closing quote must come white space, or the end.
+// After a closing quote must come white space, or the end.
 #pragma once
 
 #include <string>

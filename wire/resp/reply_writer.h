@@ -1,6 +1,6 @@
 // wire/resp/reply_writer.h - answers and push messages as RESP2 or RESP3 bytes. Pure bytes.
 //
-// RESP2 has no maps, sets, pushes or texts: what is one in RESP3 becomes an array of as many elements,
+// RESP2 has no maps, sets, pushes or texts: each of RESP3 becomes an array of as many elements,
 // or a bulk string, as a Redis server does it.
 #pragma once
 
@@ -45,13 +45,13 @@ class ReplyWriter {
   std::string out_;
 };
 
-// Where a message comes from, as its subscriber sees it.
+// The origin of a message, as its subscriber sees it.
 struct Place {
   std::string_view channel;
   std::string_view pattern = {};  // not "": it came because the channel's name fits
   bool shard = false;             // a channel of SSUBSCRIBE
 };
-// What a subscriber gets before a message of so many bytes; behind it comes CR LF.
+// The bytes that a subscriber gets before a message of so many bytes; after it comes CR LF.
 std::string message_head(const Place& place, size_t message_bytes, int version);
 
 }  // namespace holdfast::resp

@@ -11,7 +11,7 @@
 //   I1  Any division of the same bytes gives the same requests, and the same error.
 //   I2  A length is judged as soon as it is known; nothing is kept for arguments that have not come.
 //   I3  A request that is longer than its bound, or has more arguments, is passed over as it comes, without being kept, if it
-//       says that it will end within kMaxSkippedBytes: its end is known, so what stands behind it can be trusted.
+//       announces an end within kMaxSkippedBytes: its end is known, so the bytes after it can be trusted.
 //   I4  After an error the stream cannot be trusted: the reader answers the same until next().
 #pragma once
 
@@ -27,13 +27,13 @@ inline constexpr size_t kMaxArguments = 16'384;
 inline constexpr size_t kMaxSkippedArguments = 1'048'576;       // of one that is passed over
 inline constexpr uint64_t kMaxSkippedBytes = 64 * 1024 * 1024;  // of it
 inline constexpr size_t kMaxLineBytes = 64 * 1024;              // of a request that is a line
-// Of somebody who has not said yet who he is (Redis's own numbers).
+// Of a caller that is not authenticated yet (Redis's own numbers).
 inline constexpr size_t kMaxStrangerArguments = 10;
 inline constexpr size_t kMaxStrangerBulkBytes = 16'384;
 
 struct Bounds {
   size_t request_bytes;   // from the first byte of a request to its last
-  bool stranger = false;  // not authenticated where that is needed
+  bool stranger = false;  // not authenticated, which is needed
 };
 
 using Arguments = std::span<const std::string_view>;
@@ -44,8 +44,8 @@ class RequestReader {
     need_more,
     complete,  // arguments() has one or more
     empty,     // a request without arguments: it has no answer
-    too_long,  // a request that has been passed over; error() says what its bound is
-    error,     // error() says why
+    too_long,  // a request that has been passed over; error() has its bound
+    error,     // error() has the reason
   };
 
   // Looks for a request at the beginning of `bytes`. After need_more, and again after complete until
@@ -67,7 +67,7 @@ class RequestReader {
   // Has some of a request come, but not all?
   bool started() const { return started_ && status_ == Status::need_more; }
 
-  // A request that is being passed over, between two read(): what another reader needs to go on with it.
+  // A request that is being passed over, between two read(): the state that another reader needs to go on with it.
   struct Skip {
     uint64_t arguments = 0;  // it has; 0: there is none
     uint64_t missing = 0;    // of them

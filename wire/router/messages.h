@@ -7,13 +7,13 @@
 //   +-------------------------------+-------------------------------+
 //   | len (signed)                                                  |
 //   +---------------------------------------------------------------+
-//   | slen bytes: to whom (session ids, or a channel)               |
+//   | slen bytes: addressees (session ids, or a channel)            |
 //   +---------------------------------------------------------------+
-//   | len bytes: what (a payload, or a channel)                     |
+//   | len bytes: content (a payload, or a channel)                  |
 //   +---------------------------------------------------------------+
 //
-// Big-endian. Nothing marks where a message begins, so behind a length that cannot be there is
-// nothing to go on with.
+// Big-endian. Nothing marks where a message begins, so reading cannot go on after an impossible
+// length.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@
 namespace holdfast::api {
 
 inline constexpr size_t kRouterHeadBytes = 8;
-// No `len` is so large, whatever max_body allows: it is what four bytes of text spell. So a request
+// No `len` is so large, whatever max_body allows: four bytes of text would spell it. So a request
 // that a web page makes a browser send here ("POST / HTTP/1.1") ends the connection, and nothing in
 // its body is taken for a message.
 inline constexpr uint32_t kRouterTextLength = 0x2000'0000;
@@ -51,7 +51,7 @@ enum class RouterRead : uint8_t {
   complete,
   bad,  // `len` is negative or larger than `max_what`
 };
-// Looks for a message at the start of `bytes`; `used`: its length, where it is complete. Judges as
+// Looks for a message at the start of `bytes`; `used`: its length, if it is complete. Judges as
 // soon as the head is there.
 RouterRead read_router_message(std::string_view bytes, size_t max_what, RouterMessage* message,
                                size_t* used);

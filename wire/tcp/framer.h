@@ -1,13 +1,13 @@
 // wire/tcp/framer.h - messages on a TCP stream: length field or delimiter (conf::Framing says
 // which). Pure bytes.
 //
-// All state is the bytes of the unfinished message: what its header says is read again from them.
+// All state is the bytes of the unfinished message: its header is read again from them.
 //
 // Invariants
 //   I1  feed() with any division of the same bytes gives the same messages.
 //   I2  A length is judged before memory is taken; memory held between calls is at most one
 //       unfinished message, never more than max_message plus the header (length) or the delimiter,
-//       and only for bytes that have come. max_message bounds what the sink gets: with strip the
+//       and only for bytes that have come. max_message bounds the sink's part: with strip the
 //       message, else the whole frame.
 //   I3  After an error the framer is done: it takes nothing and answers the same error. After a
 //       sink's `false` it is done too, without error.
@@ -42,11 +42,11 @@ class Framer {
  public:
   Framer(const conf::Framing& framing, uint32_t max_message)
       : framing_(&framing), max_message_(max_message) {}
-  // A message that lies whole in `bytes` is told without a copy. `*used`: how many of them were taken, all where the sink
+  // A message that lies whole in `bytes` is passed on without a copy. `*used`: how many of them were taken, all if the sink
   // never wanted to wait; the others are to be fed again.
   FrameError feed(std::string_view bytes, MessageSink& sink, size_t* used = nullptr);
   bool mid_message() const { return !partial_.empty(); }
-  // All there is to go on elsewhere, by a framer of the same framing.
+  // All that a framer of the same framing needs to go on elsewhere.
   const std::string& partial() const { return partial_; }
   FrameError error() const { return error_; }
   bool done() const { return done_; }

@@ -2,7 +2,7 @@
 // RFC 7692, section 6.2). Pure bytes.
 //
 // State is small while idle (no allocation between messages) and complete: DecoderState and the two
-// strings of DecoderPartial are all there is to save and restore in the middle of a frame, beside what a client refers back to.
+// strings of DecoderPartial are all there is to save and restore in the middle of a frame, beside the window of a client.
 //
 // Rules enforced, each with the close code it costs:
 //   1002  RSV bit without extension, RSV1 elsewhere than on the first frame of a message,
@@ -24,14 +24,14 @@
 // Invariants
 //   I1  feed() called with any division of the same bytes produces the same calls on the sink.
 //   I2  Memory held between calls: only the bytes of an unfinished message (at most max_message;
-//       deflated, deflated_bound() of it) or control frame (at most 125) that have come, and, where
-//       the client takes its context over, what it may refer back to (at most its window). What a
-//       header announces takes none.
+//       deflated, deflated_bound() of it) or control frame (at most 125) that have come, and, if
+//       the client takes its context over, the bytes it may refer back to (at most its window). A
+//       length that a header announces takes none.
 //   I3  After an error, a close frame or a sink's `false` the decoder is done: further feed() calls
 //       consume everything and report nothing.
-//   I4  Where the sink wants no more for now, feed() stops between two frames; what it has not used is as it came, still
-//       masked, and is fed again later.
-//   I5  Once it skips, payload of messages is neither unmasked, kept, inflated nor looked at; control frames are told as ever.
+//   I4  If the sink wants no more for now, feed() stops between two frames; the bytes it has not used are as they came, still
+//       masked, and are fed again later.
+//   I5  Once it skips, payload of messages is neither unmasked, kept, inflated nor looked at; control frames are reported as ever.
 #pragma once
 
 #include <cstddef>
@@ -57,14 +57,14 @@ enum class Opcode : uint8_t {
   pong = 10
 };
 
-// What is to become of the bytes behind a frame.
+// The treatment of the bytes after a frame.
 enum class Next : uint8_t {
   decode,
   skip,  // only control frames matter from here on: the session is over, its close frame is awaited
   stop   // not now // I4
 };
 
-// What a decoder tells. Views are valid during the call only. A sink that wants no more (it closed
+// The receiver of a decoder's output. Views are valid during the call only. A sink that wants no more (it closed
 // the connection inside a call) returns false, and feed() stops there.
 class FrameSink {
  public:
@@ -72,25 +72,25 @@ class FrameSink {
   virtual bool on_message(Opcode opcode, std::string_view payload) = 0;
   virtual bool on_ping(std::string_view payload) = 0;
   virtual bool on_pong(std::string_view payload) = 0;
-  // code 1005 where the close frame had none (RFC 6455 7.1.5).
+  // code 1005 if the close frame had none (RFC 6455 7.1.5).
   virtual void on_close(uint16_t code, std::string_view reason) = 0;
   virtual void on_error(uint16_t close_code, std::string_view why) = 0;
   // Asked after each frame, fragment or not, while bytes are left.
   virtual Next next() { return Next::decode; }
-  // For those who count: a message of `from` bytes was inflated to `to`. It is told, or its error, next.
+  // For counters: a message of `from` bytes was inflated to `to`. It, or its error, is reported next.
   virtual void on_inflated(Inflated, size_t /*from*/, size_t /*to*/) {}
 
  protected:
   ~FrameSink() = default;
 };
 
-// Where a decoder stands, apart from payload bytes. Values are offsets and flags of this host only.
+// The position of a decoder, apart from payload bytes. Values are offsets and flags of this host only.
 struct DecoderState {
-  uint32_t payload_left = 0;              // of the current frame; means something where in_frame
+  uint32_t payload_left = 0;              // of the current frame; valid if in_frame
   MaskKey key{};                          // likewise
   uint8_t head[14]{};                     // bytes of an unfinished frame header
   uint8_t head_bytes = 0;                 // how many of them; 0 inside a frame
-  Opcode frame = Opcode::continuation;    // of the current frame; means something where in_frame
+  Opcode frame = Opcode::continuation;    // of the current frame; valid if in_frame
   Opcode message = Opcode::continuation;  // of the unfinished message; continuation: there is none
   Utf8 utf8 = Utf8::start;                // at the end of an unfinished text message's bytes
   bool in_frame = false;                  // header whole, payload not
@@ -101,7 +101,7 @@ struct DecoderState {
 };
 static_assert(std::is_trivially_copyable_v<DecoderState>);
 
-// Payload that has come and cannot be told yet, unmasked. Exists only then. // I2
+// Payload that has come and cannot be reported yet, unmasked. Exists only then. // I2
 struct DecoderPartial {
   std::string message;
   std::string control;  // a control frame may stand between the fragments of a message
@@ -111,16 +111,16 @@ struct DecoderPartial {
 struct DecoderRecord {
   DecoderState state;
   std::string message, control;  // as in DecoderPartial
-  std::string window;            // what the client may refer back to
+  std::string window;            // the bytes that the client may refer back to
 };
 
 class Decoder {
  public:
-  // `inflater`: needed where messages may be deflated; used within feed() only.
+  // `inflater`: needed if messages may be deflated; used within feed() only.
   explicit Decoder(uint32_t max_message, DeflateTerms terms = {}, Inflater* inflater = nullptr)
       : max_message_(max_message), terms_(terms), inflater_(inflater) {}
-  // Takes all of `bytes`, or what comes before the frame at which the sink wants no more; how many that were. Unmasks
-  // what it takes in place. A frame that lies whole in them is told without a copy.
+  // Takes all of `bytes`, or those before the frame at which the sink wants no more; returns how many. Unmasks them in
+  // place. A frame that lies whole in them is reported without a copy.
   size_t feed(std::span<char> bytes, FrameSink& sink);
   void skip_messages();  // I5
   bool finished() const { return state_.finished; }
@@ -133,7 +133,7 @@ class Decoder {
   DecoderRecord save() const;
   // False: no decoder can be in such a state.
   bool restore(DecoderRecord&& record);
-  // Bytes allocated for what mid_message() and window_bytes() speak of.
+  // Bytes allocated for mid_message() and window_bytes().
   size_t held_bytes() const;
 
  private:

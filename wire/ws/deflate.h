@@ -1,7 +1,7 @@
 // wire/ws/deflate.h - permessage-deflate (RFC 7692): its terms, and messages deflated and inflated by zlib. Pure bytes.
 //
 //                      to clients                                  from clients
-//   context takeover   never: each message is deflated by itself   where the listener allows it
+//   context takeover   never: each message is deflated by itself   if the listener allows it
 //   window             32 KiB, see W                               the client's, at most client_max_window_bits
 //   memory             one zlib state a worker                     one zlib state a worker; with takeover the last
 //                                                                  2^bits bytes of each client's messages (Decoder's)
@@ -26,7 +26,7 @@ struct z_stream_s;  // zlib.h is included by deflate.cc alone
 
 namespace holdfast::ws {
 
-// What the two sides of a connection have agreed on. One byte, for every connection has one.
+// The terms that the two sides of a connection have agreed on. One byte, for every connection has one.
 //
 //   7          6 5 4               3 2 1 0
 //   +----------+-------------------+-----------------------------------------------------+
@@ -37,7 +37,7 @@ class DeflateTerms {
  public:
   static constexpr unsigned kMinBits = 8, kMaxBits = 15;
 
-  DeflateTerms() = default;  // none: messages are what they are
+  DeflateTerms() = default;  // none: messages go as they are
   // `server_bits`: as the client asked for; empty: it did not.
   DeflateTerms(std::optional<unsigned> server_bits, unsigned client_bits, bool client_takeover)
       : packed_(uint8_t(server_bits.value_or(kNotAsked) | (client_bits - kMinBits) << 4 |
@@ -64,7 +64,7 @@ class DeflateTerms {
 };
 static_assert(sizeof(DeflateTerms) == 1);
 
-// The longest a message of `bytes` can become by deflating, whatever the sender's zlib was told (its deflateBound()), and
+// The longest a message of `bytes` can become by deflating, whatever the sender's settings of zlib (its deflateBound()), and
 // some room for senders that flush in between.
 constexpr uint32_t deflated_bound(uint32_t bytes) {
   return bytes + bytes / 8 + bytes / 64 + 256;
@@ -74,7 +74,7 @@ class Deflater {
  public:
   Deflater();
   ~Deflater();
-  // `message` by itself, without the four bytes that its receiver adds (RFC 7692 section 7.2.1); "" where that would not
+  // `message` by itself, without the four bytes that its receiver adds (RFC 7692 section 7.2.1); "" if that would not
   // be shorter. Level 1 to 9. The view is valid until the next call.
   std::string_view deflate(std::string_view message, int level);
 
@@ -92,7 +92,7 @@ class Inflater {
  public:
   Inflater();
   ~Inflater();
-  // One message, as it came, to `out`. `before`: what it may refer back to, of the messages before it. `out` never has
+  // One message, as it came, to `out`. `before`: the bytes of earlier messages that it may refer back to. `out` never has
   // more than `most` + 1 bytes, and means something only with `whole`.
   Inflated inflate(std::string_view message, std::string_view before, size_t most,
                    std::string& out);

@@ -1,5 +1,5 @@
-// wire/ws/handshake.h - is this request a WebSocket opening hand-shake, and what answers it (RFC
-// 6455 section 4.2)?
+// wire/ws/handshake.h - judges whether a request is a WebSocket opening hand-shake, and answers it
+// (RFC 6455 section 4.2).
 #pragma once
 
 #include <string>

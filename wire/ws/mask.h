@@ -11,7 +11,7 @@ namespace holdfast::ws {
 // The four bytes of a frame's key, rotated so that the first one is due for the next payload byte.
 using MaskKey = std::array<uint8_t, 4>;
 
-// Masks or unmasks `bytes` bytes in place and leaves the key rotated for what follows them.
+// Masks or unmasks `bytes` bytes in place and leaves the key rotated for the bytes after them.
 inline void apply_mask(char* data, size_t bytes, MaskKey& key) {
   uint64_t word;
   std::memcpy(&word, key.data(), 4);

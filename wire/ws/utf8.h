@@ -93,7 +93,7 @@ inline Utf8 utf8_step(Utf8 state, char byte) {
   return utf8_detail::kTable[size_t(state)][static_cast<unsigned char>(byte)];
 }
 
-// The state after `text`; Utf8::wrong as soon as a byte is wrong. Text is whole where the answer is
+// The state after `text`; Utf8::wrong as soon as a byte is wrong. Text is whole if the answer is
 // Utf8::start.
 inline Utf8 utf8_feed(Utf8 state, std::string_view text) {
   const char* at = text.data();

@@ -1,8 +1,8 @@
 // worker/api/auth.h - may this request use the API, and for what?
 //
-// With tokens: HTTP's "Authorization: Bearer TOKEN" or RESP's AUTH, with one of them; what it may
-// do are its scopes (conf::kScope...). Without tokens (loopback and unix sockets only, conf/load
-// sees to that): everybody on this machine may do everything, but no web page. A browser adds
+// With tokens: HTTP's "Authorization: Bearer TOKEN" or RESP's AUTH, with one of them; its rights are
+// its scopes (conf::kScope...). Without tokens (loopback and unix sockets only, conf/load ensures
+// that): everybody on this machine may do everything, but no web page. A browser adds
 // Origin to every POST, so a request that carries one is refused.
 #pragma once
 
@@ -18,8 +18,8 @@ namespace holdfast::api {
 
 // By DNS rebinding a page can be of an origin whose name leads to this machine; to a GET of its own origin a browser adds no
 // Origin. So without tokens Host must be a name that no stranger can point here: a loopback address in numbers, localhost,
-// or one of the listener's `hosts`. No browser leaves Host out, so HTTP/1.0 may. Not asked: on unix sockets, which no
-// browser reaches, and where the client has shown a certificate.
+// or one of the listener's `hosts`. No browser leaves Host out, so HTTP/1.0 may. Not required on unix sockets, which no
+// browser reaches, and from a client that has shown a certificate.
 //
 // The Host that is not good enough, or nothing.
 std::optional<std::string> foreign_host(const conf::Api& api, const http::Request& request);
@@ -27,10 +27,10 @@ std::optional<std::string> foreign_host(const conf::Api& api, const http::Reques
 enum class Access : uint8_t { granted, unauthorized, browser_refused, forbidden };
 
 // The scopes of the token that equals `given` (admin stands for all); 0: none does. All are
-// compared, each in a time that says nothing.
+// compared, each in a time that reveals nothing.
 unsigned scopes_of(const std::vector<conf::Token>& tokens, std::string_view given);
 
-// SHA-256 of a token, 32 bytes: what a connection that has shown it keeps, to be judged anew after a reload.
+// SHA-256 of a token, 32 bytes: a connection that has shown it keeps this, to be judged anew after a reload.
 std::string secret_digest(std::string_view secret);
 unsigned scopes_of_digest(const std::vector<conf::Token>& tokens, std::string_view digest);
 
@@ -41,8 +41,7 @@ struct KnownToken {
   unsigned scopes = 0;
 };
 
-// For something that needs all of `scopes` (0: any token). `forbidden`: a good token that has them
-// not.
+// For something that needs all of `scopes` (0: any token). `forbidden`: a good token without them.
 Access judge_access(const std::vector<conf::Token>& tokens, const http::Request& request,
                     unsigned scopes, KnownToken* known = nullptr);
 

@@ -10,25 +10,25 @@
 //   serving    kMaxRow answers owed, or more    serving    reading pauses until there is room again
 //                bytes not taken than it may
 //   serving    step() says wait                 serving    reading pauses until all answers are in
-//   serving    step() says last                 ending     nothing behind it is read
-//   serving    EOF                              serving    what has come is carried out, then
-//                                                          ending
+//   serving    step() says last                 ending     nothing after it is read
+//   serving    EOF                              serving    requests that have come are carried out,
+//                                                          then ending
 //   serving    idle, or half a request, too     (gone)       counted, unless it was idle
 //                long
-//   serving    has not said who it is within    (gone)       counted. HTTP: since its last request
+//   serving    has shown no token within        (gone)       counted. HTTP: since its last request
 //                handshake_timeout
-//   serving    its token or certificate counts  lingering    counted; only where it has subscribed
+//   serving    its token or certificate counts  lingering    counted; only if it has subscribed
 //                no more after a reload                        or traces, and for a certificate
 //   serving    the worker winds up              lingering  when nothing is under way; see wind_up()
 //   ending     the row is empty                 lingering
 //   lingering  all sent                         lingering  shutdown(SHUT_WR), then EOF or deadline:
 //                                                          gone
-//   any        an error, abort()                (gone)     late answers are thrown away; what was
-//                                                          carried out stays so
+//   any        an error, abort()                (gone)     late answers are thrown away; their
+//                                                          requests stay carried out
 //
 // Invariants
-//   I1  row_ is empty or begins with a request that has no answer yet: what can leave has left.
-//   I2  row_ is sorted by request number; pushed bytes stand behind an answer, with its number.
+//   I1  row_ is empty or begins with a request that has no answer yet: answers that can leave have left.
+//   I2  row_ is sorted by request number; pushed bytes stand after an answer, with its number.
 //   I3  Nobody outside holds a pointer to a connection: replies find it by number (ApiHome).
 #pragma once
 
@@ -60,20 +60,20 @@ class ApiConnection : public Connection, private api::Wire {
   // Bytes of answers not taken, beyond which no further request is: one more answer may pass it.
   static constexpr size_t kMaxUnsent = 256 * 1024;
   static constexpr size_t kMaxUnsentOfStranger = 64 * 1024;
-  static constexpr size_t kMaxUnsentOfSubscriber = 4 * 1024 * 1024;  // what was published included
+  static constexpr size_t kMaxUnsentOfSubscriber = 4 * 1024 * 1024;  // published messages included
 
   using Home = ApiHome;
   using Record = handover::ApiRecord;
 
-  // With TLS where the listener has it.
+  // With TLS if the listener has it.
   static std::unique_ptr<ApiConnection> make(ApiHome& home, UniqueFd fd);
   ApiConnection(ApiHome& home, UniqueFd fd);
   ~ApiConnection() override;
   void start(const shm::SessionOrigin& origin = {});
   void shed() override;
   size_t owed() const override { return unsent(); }
-  // Handover, while no answer is owed: what travels beside the descriptor, and a connection made of it. Null: the
-  // record makes no sense.
+  // Handover, while no answer is owed: the record that travels beside the descriptor, and a connection made of it. Null:
+  // the record makes no sense.
   virtual handover::ApiRecord save() const;
   ConnectionKind kind() const override { return ConnectionKind::api; }
   std::string record() const override {
@@ -93,10 +93,10 @@ class ApiConnection : public Connection, private api::Wire {
   void on_retire() override;
   void on_end_of_input() override;
   bool before_flush() override;
-  // What a newcomer sends, behind a TLS hand-shake if there was one.
+  // The first bytes of a newcomer, after a TLS hand-shake if there was one.
   virtual void proceed(std::string_view early);
   void secure();
-  // Whom a TLS hand-shake counts for; empty: a unix socket.
+  // The address that a TLS hand-shake counts for; empty: a unix socket.
   std::optional<in6_addr> newcomer() const;
   // The connection has sealed or opened so many records that its keys must not go on.
   void keys_used_up() { wind_up(WindUp::all); }
@@ -114,7 +114,7 @@ class ApiConnection : public Connection, private api::Wire {
     room,   // too many answers owed or not taken
     quiet,  // the face waits until all answers are in
   };
-  // What the deadline is for.
+  // The purpose of the deadline.
   enum class Due : uint8_t { idle, request, sending, linger, stranger };
   struct Place {
     uint64_t request;

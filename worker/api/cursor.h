@@ -27,7 +27,7 @@ struct Listing {
   std::string_view scope;
 };
 
-// The page that follows begins behind this place; a list uses one of the two.
+// The page that follows begins after this place; a list uses one of the two.
 struct Cursor {
   uint64_t position = 0;
   std::string name;
@@ -35,7 +35,7 @@ struct Cursor {
 };
 
 std::string write_cursor(const Listing& listing, const Cursor& cursor);
-// Empty where it is not a cursor of that list.
+// Empty if it is not a cursor of that list.
 std::optional<Cursor> read_cursor(const Listing& listing, std::string_view text);
 
 }  // namespace holdfast::api

@@ -2,12 +2,12 @@
 // requests carried out, answers in order. HTTP (http_face.h), RESP (resp_face.h), router wire
 // (router_face.h).
 //
-// A face knows no socket and no loop. It is made for one connection and keeps what that
-// connection has said so far (half a request, AUTH, HELLO 3, subscriptions). What a request means is in Command
-// and Router; a face only translates, both ways.
+// A face knows no socket and no loop. It is made for one connection and keeps that connection's
+// state (half a request, AUTH, HELLO 3, subscriptions). The meaning of a request is in Command and
+// Router; a face only translates, both ways.
 //
 // Order. Requests are taken one after the other, and their answers leave in that order, whenever
-// they come. Pushes may be under way while the next request is taken; a request that comes behind
+// they come. Pushes may be under way while the next request is taken; a request that comes after
 // one that changes state (changes_state() of command.h) is taken only when that one has its answer:
 // step() then says `wait` until `quiet`. So a client may send a join and a publish in one piece.
 #pragma once
@@ -30,7 +30,7 @@ class Tracer;
 
 namespace holdfast::api {
 
-// What the faces of one listener share; everything it points to outlives every face.
+// The common part of the faces of one listener; everything it points to outlives every face.
 struct ApiContext {
   const conf::Config* config;
   const conf::Api* api;   // the listener: tokens, max_body, send_queue
@@ -41,30 +41,30 @@ struct ApiContext {
   const bool* draining;           // readyz answers 503 while true
   Hub* hub = nullptr;             // for RESP SUBSCRIBE only
   Tracer* tracer = nullptr;       // for GET /v1/trace only
-  LogGate* complaints = nullptr;  // for router wire only: what nobody can be told is logged
+  LogGate* complaints = nullptr;  // for router wire only: logs errors, which have no answer
 };
 
-// What a face may do to its connection outside the row of answers.
+// The actions of a face on its connection outside the row of answers.
 class Wire {
  public:
-  // Bytes nobody asked for (RESP push messages): they leave after what has been answered so far.
+  // Bytes nobody asked for (RESP push messages): they leave after all answers so far.
   virtual void push(BufferRef bytes, Urgency urgency) = 0;
   // Bytes queued and not taken by the other side.
   virtual size_t unsent() const = 0;
-  // Ends the connection at the end of this turn, without what is queued (a subscriber too slow for
-  // its send_queue). The face is not called again.
+  // Ends the connection at the end of this turn, without its queue (a subscriber too slow for its
+  // send_queue). The face is not called again.
   virtual void abort() = 0;
 
  protected:
   ~Wire() = default;
 };
 
-// Where the answer to one request goes: called at most once, possibly later and after the
+// The way of the answer to one request: called at most once, possibly later and after the
 // connection has gone (then it does nothing). A value; dropped without a call, the request simply
 // has no answer (router wire). Holds no pointer to the connection.
 class Reply {
  public:
-  // Implemented by whoever owns the connections: finds one by number, or does nothing.
+  // Implemented by the owner of the connections: finds one by number, or does nothing.
   class Desk {
    public:
     virtual void on_reply(uint64_t connection, uint64_t request, BufferRef bytes) = 0;
@@ -74,7 +74,7 @@ class Reply {
   };
   Reply(Desk& desk, uint64_t connection, uint64_t request)
       : desk_(&desk), connection_(connection), request_(request) {}
-  // Command::source of what is asked for over this connection.
+  // Command::source of the commands of this connection.
   uint64_t source() const {
     return (connection_ << 24) ^ uint64_t(reinterpret_cast<uintptr_t>(desk_));
   }
@@ -95,7 +95,7 @@ class Face {
     taken,      // one request was taken; its reply comes, now or later. Also for something that
                 // is answered in between (HTTP's 100 Continue)
     silent,     // one request was taken that has no answer
-    last,       // as `taken`, and nothing behind it is read: the connection ends with its answer
+    last,       // as `taken`, and nothing after it is read: the connection ends with its answer
     wait,       // not before all earlier answers are in; nothing was used
   };
   virtual ~Face() = default;
@@ -112,16 +112,16 @@ class Face {
   virtual uint64_t idle_ms() const = 0;
   // The worker drains or ends: must the connection be kept (it subscribed) while there is time?
   virtual bool wants_to_stay() const { return false; }
-  // Has the caller shown what the listener asks for (a token)? Until then it is a stranger to the connection.
+  // Has the caller shown the token that the listener asks for? Until then it is a stranger to the connection.
   virtual bool knows_caller() const { return true; }
-  // After restore(): does what the caller had shown still count, by this process's configuration?
+  // After restore(): does the token that the caller had shown still count, by this process's configuration?
   enum class Grant : uint8_t {
     kept,
     withdrawn,         // it is a stranger again, and may show another token
     withdrawn_in_use,  // of a subscription or a trace, which must end: take_leave()
   };
   virtual Grant grant() const { return Grant::kept; }
-  // Ends what the caller may do no longer. The bytes are the last it gets.
+  // Ends the subscriptions or the trace that the caller may have no longer. The bytes are the last it gets.
   virtual std::string take_leave() { return {}; }
   // Handover, while no answer is owed: a record of the face's own, and back into a fresh one, which writes
   // nothing into the segment. False: the record makes no sense.

@@ -5,7 +5,7 @@
 //                           -> Repeat     the first answer; nothing is done
 //                           -> Refusal    nothing is done
 //
-// A key is given back where nothing was done: a failed check, an unknown session, full mailboxes. A
+// A key is given back if nothing was done: a failed check, an unknown session, full mailboxes. A
 // batch has a key for each command ("id"), and none as a whole.
 #pragma once
 
@@ -37,7 +37,7 @@ struct Refusal {
 class Receipt {
  public:
   Receipt() = default;
-  // What became of the command: `body` is the JSON object that is answered. It is kept (where it is
+  // The outcome of the command: `body` is the JSON object that is answered. It is kept (if it is
   // long, without its lists and with "shortened": true), unless nothing was done.
   void close(const ApiContext& context, Op op, const CommandResult& result, int status,
              std::string_view body) const;

@@ -2,8 +2,8 @@
 // segment.
 //
 // Any worker answers for the whole instance, also for a worker that hangs. The order is that of the
-// directory: a session stays at its place as long as it lives. So whoever is connected from the
-// first page to the last is in exactly one of them; who comes or goes meanwhile is in one or none.
+// directory: a session stays at its place as long as it lives. So one that is connected from the
+// first page to the last is in exactly one of them; one that comes or goes meanwhile is in one or none.
 // One page looks at no more than kMaxScan entries, so that a worker's turn stays short however few
 // of a million entries fit: a page may be short, or empty, and still not be the last.
 #pragma once
@@ -31,8 +31,8 @@ struct SessionPage {
 SessionPage read_sessions(const shm::SessionDirectory& directory, uint64_t from, uint32_t limit,
                           std::string_view user_prefix);
 
-// What a listener's number in the directory means depends on the configuration of the session's
-// worker; ours is only known to be the same where the generation is. Empty where it is not.
+// The meaning of a listener's number in the directory depends on the configuration of the session's
+// worker; ours is only known to be the same if the generation is. Empty if it is not.
 std::string_view listener_of(const shm::Segment& segment, const conf::Config& config,
                              uint16_t our_slot, const shm::SessionView& view);
 

@@ -1,10 +1,10 @@
-// worker/api/strangers.h - API connections that have not yet said who they are, on listeners that ask for it: by a token, or
-// in a TLS hand-shake that is under way.
+// worker/api/strangers.h - API connections that have not yet shown a token, on listeners that ask for one, or whose TLS hand-shake
+// is under way.
 //
 // They are all of this worker's, over all its API listeners. Of one address there are at most kMaxOfAddress: the newcomer
 // is refused. Altogether there are at most kMax: the one that has been a stranger longest is ended, so that many addresses
-// cannot keep out who has a token. Both are counted as api.address_connections.
-// Whoever becomes known, or goes, leaves. Listeners without token and without TLS have no strangers.
+// cannot keep out a caller that has a token. Both are counted as api.address_connections.
+// A connection leaves when it becomes known, or goes. Listeners without token and without TLS have no strangers.
 #pragma once
 
 #include <netinet/in.h>
@@ -26,7 +26,7 @@ class Strangers {
   static constexpr Key kNowhere = 0;
   static Key key_of(const in6_addr& address);
 
-  // The number is the connection's place, for leave(); 0: its address has too many. `ended`: who has to go for it, or null.
+  // The number is the connection's place, for leave(); 0: its address has too many. `ended`: the one that has to go for it, or null.
   uint64_t enter(Key address, ApiConnection& connection, ApiConnection** ended);
   void leave(uint64_t place);
   size_t size() const { return in_order_.size(); }
@@ -36,7 +36,7 @@ class Strangers {
     ApiConnection* connection;
     Key address;
   };
-  // Maps with an order, and no hash that strangers could choose addresses for.
+  // Ordered maps, and no hash for which strangers could choose addresses.
   std::map<uint64_t, Entry> in_order_;
   std::map<Key, unsigned> of_address_;
   uint64_t last_place_ = 0;

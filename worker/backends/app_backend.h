@@ -1,32 +1,32 @@
-// worker/backends/app_backend.h - sessions of an application behind FastCGI: which of its requests goes when, and what becomes
-// of the answers. The pool (fcgi/pool.h) knows servers and sockets; this knows sessions and events.
+// worker/backends/app_backend.h - sessions of an application behind FastCGI: which of its requests goes when, and what happens
+// with the answers. The pool (fcgi/pool.h) knows servers and sockets; this knows sessions and events.
 //
 // Order `session` (default): one request of a session is in flight, the rest wait in its queue. Order `none`: all go at
 // once, at most max_pending in flight. When max_pending are in flight or wait, or these hold more than max_pending_bytes, or those
 // of all sessions of this worker more than max_pending_bytes_per_worker, not one more is decoded and reading from that client
-// pauses, until half of the number and all of the bytes allow it. A session of which nothing waits may always have one.
+// pauses, until half of the number and all of the bytes allow it. A session without a waiting message may always have one.
 //
-// What a failed request costs its session
+// The effect of a failed request on its session
 //   connect event, no answer          hand-shake refused: 502 lost, 503 no server or overloaded, 504 timed out
 //   connect event, status >= 400      hand-shake refused with that status and the body
 //   message, no answer                close 1011; 1013 if the backend was overloaded or no server could be reached
 //   message, status >= 500, no body   close 1011: the application broke off, and its client must not wait for ever
-//   an error page of php-fpm (fcgi/pool.h), or an encoding nobody can undo
+//   an error page of php-fpm (fcgi/pool.h), or an encoding that cannot be undone
 //                                     as no answer: hand-shake refused, 502; message: close 1011; close event: tried again
-//                                     where no script ran, else as status >= 500
+//                                     if no script ran, else as status >= 500
 //   body that cannot be a message     connect event: hand-shake refused, 502; message: close 1011
 //   close event                       tried again, 500 ms doubling to 30 s, for close_retry; then counted as lost
 // A newcomer's connect event, and a close event, beside the messages of the others: close events may hold a quarter of the
 // pool's queue, which connect events leave to them, and the first place that gets free. Those that find none wait in order
 // (close_waits_), and as long as one does, connect events wait as well (held_, events.connect_held), for at most
-// read_timeout: who comes now adds a close event for later. More than fit into the queue are refused, 503.
+// read_timeout: every newcomer adds a close event for later. More than fit into the queue are refused, 503.
 // After a failed message the session's queued ones are dropped and counted (backend.abandoned).
 //
 // Close events: a session owes one from the moment its connect event was delivered (or may have been: the request was
-// sent, the answer did not come), or from its start where only close events are configured. The directory entry
-// carries that fact, so that the successor of a dead worker sends what is missing (adopt()). A connect event that was under
+// sent, the answer did not come), or from its start if only close events are configured. The directory entry
+// carries that fact, so that the successor of a dead worker sends the missing ones (adopt()). A connect event that was under
 // way when its worker died may have been delivered: the successor counts it and sends the close event.
-//   I1  events.connect - events.close - events.close_lost = sessions that owe one (where both events are configured)
+//   I1  events.connect - events.close - events.close_lost = sessions that owe one (if both events are configured)
 //   I2  a session's close event follows its last message
 #pragma once
 

@@ -9,7 +9,7 @@
 
 namespace holdfast {
 
-// What both share: every hand-shake is accepted, the session joins the channels of its listener and, for the relay,
+// The common part: every hand-shake is accepted, the session joins the channels of its listener and, for the relay,
 // those its URL names; no events, so a session is forgotten as soon as it is gone.
 class BuiltinBackend : public Backend {
  public:

@@ -1,4 +1,4 @@
-// worker/backends/lookups.h - what a pool wants of whoever looks up the names of its servers (worker/backends/resolver.h).
+// worker/backends/lookups.h - a pool's interface to the resolver that looks up the names of its servers (worker/backends/resolver.h).
 #pragma once
 
 #include <cstddef>

@@ -1,15 +1,15 @@
-// worker/backends/reply_actions.h - what an application asks for in the headers of its answer, carried out in one place.
+// worker/backends/reply_actions.h - the requests in the headers of an application's answer, carried out in one place.
 //
 // Order: Holdfast-User, -Join, -Leave, -Data; then the body (to the sender, or with Holdfast-Publish to channels); then
 // Holdfast-Close. So an application that joins a room and publishes to it in one answer reaches the newcomer too.
 // A header that makes no sense (invalid name, no code) is left out, counted (backend.bad_headers) and logged; the others are
-// carried out. One that begins with Holdfast- and is none of these is counted and logged as well, with the nearest that is.
-// With Holdfast-Publish the body never goes to the sender, also where no channel named in it is valid.
+// carried out. One that begins with Holdfast- and is none of these is counted and logged as well, with the most similar one.
+// With Holdfast-Publish the body never goes to the sender, even if no channel named in it is valid.
 // Of one answer at most kMostItems things are carried out (a user, a channel to join, to leave or to publish to, a key of data);
 // the others are left out, counted and logged likewise.
-// While a publish of the same session is still being handed to many, what comes behind it waits for it (push_carrier.h).
-// A body that is too long for a message reaches nobody, also with Holdfast-Publish: whoever sent
-// the request's message is told.
+// While a publish of the same session is still being handed to many, later requests wait for it (push_carrier.h).
+// A body that is too long for a message reaches nobody, also with Holdfast-Publish: the session that
+// sent the request's message is closed.
 #pragma once
 
 #include <string>
@@ -38,7 +38,7 @@ class ReplyActions {
   // Holdfast-Close, if there is one and the session lives.
   void close(Session& session, const fcgi::Answer& answer);
 
-  // Before anything of an answer: what its script has pushed by other workers was there first.
+  // Before anything of an answer: the pushes of its script by other workers were there first.
   void catch_up() { router_.catch_up(); }
 
  private:

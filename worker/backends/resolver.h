@@ -11,7 +11,7 @@
 //   I1  Each ask() is answered exactly once, in a later turn, unless forget() came first; at the latest after kDeadlineMs.
 //   I2  At most kMaxAsked questions are open; a further one is answered with nothing.
 //
-// Where the resolver has gone, every answer is "no address", and what was found before stays in use.
+// If the resolver has gone, every answer is "no address", and addresses found before stay in use.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class Resolver final : public fcgi::Lookups {
 
   void ask(const std::string& name_and_port, fcgi::Lookups::Asker& asker, size_t which) override;
   void forget(const fcgi::Lookups::Asker& asker) override;
-  // Deadlines, and what could not be asked; every tick.
+  // Deadlines, and questions that could not be sent; every tick.
   void tick(uint64_t now_ms);
 
  private:

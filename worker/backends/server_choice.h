@@ -1,6 +1,6 @@
 // worker/backends/server_choice.h - which server of a backend takes the next request.
 //
-// A weight of 0: only what is under way there is finished (a server that a reload took away).
+// A weight of 0: only requests under way there are finished (a server that a reload took away).
 // Lowest (requests in flight + 1) / weight first; equals take turns. A server that failed is left
 // out for a back-off of 100 ms doubling to 5 s while another is left. Each worker counts its own
 // requests and failures.
@@ -27,7 +27,7 @@ class ServerChoice {
   void add(unsigned weight) { servers_.push_back({.weight = weight}); }
   unsigned weight(size_t server) const { return servers_[server].weight; }
   void set_weight(size_t server, unsigned weight) { servers_[server].weight = weight; }
-  // The best server without a back-off, other than `avoid`; empty where there is none.
+  // The best server without a back-off, other than `avoid`; empty if there is none.
   std::optional<size_t> best_ready(uint64_t now_ms, std::optional<size_t> avoid = {});
   // best_ready() without `avoid`, else with it, else the server whose back-off ends first.
   size_t best(uint64_t now_ms, std::optional<size_t> avoid = {});

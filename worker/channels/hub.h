@@ -1,7 +1,7 @@
 // worker/channels/hub.h - channels and users of this worker: who is a member, and fan-out to members.
 //
 // A user is a channel in a reserved name space (a NUL before the name), so that both are routed and delivered the
-// same way. Exact counts across workers are sums of what each Hub says.
+// same way. Exact counts across workers are sums of the counts of each Hub.
 //
 // Invariants
 //   I1  A channel exists here exactly while it has a member or a subscriber; then, and only then, this worker's column of the filter
@@ -9,8 +9,8 @@
 //       Likewise kAnyPattern, exactly while there is a pattern.
 //   I2  of(who)[m.position] of a membership names its owner and that membership: taking one out is O(1).
 //   I3  While a walk is under way, for each of its channels the first `members` of Channel::members, and the first
-//       `subscribers` of ::subscribers, are those who were in when it began, are in still and have not been given out. Whoever
-//       joins comes behind them; whoever leaves from among them is replaced by the last of them, and that one by the last of all.
+//       `subscribers` of ::subscribers, are those that were in when it began, are in still and have not been given out. One that
+//       joins comes after them; one of them that leaves is replaced by the last of them, and that one by the last of all.
 #pragma once
 
 #include <boost/intrusive/set.hpp>
@@ -31,7 +31,7 @@
 
 namespace holdfast {
 
-// Something in channels that is no session: a RESP connection that has subscribed. In its destructor, or before, somebody
+// Something in channels that is no session: a RESP connection that has subscribed. In its destructor, or before, its owner
 // calls Hub::leave_all() for it.
 class Subscriber : public ChannelMember {
  public:
@@ -66,8 +66,8 @@ struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size
   std::vector<Member>& of(const ChannelMember& who) { return who.session ? members : subscribers; }
 };
 
-// What is routed and delivered like a channel has a control character before its name: valid_channel() allows none, so no
-// channel can be named so.
+// Other things that are routed and delivered like channels have a control character before their names: valid_channel()
+// allows none, so no channel can be named so.
 enum class NameKind : char {
   user = '\0',     // its sessions
   shard = '\1',    // RESP: a channel of SSUBSCRIBE; has subscribers only
@@ -79,7 +79,7 @@ inline NameKind kind_of(std::string_view name) {
   return reserved ? NameKind(name[0]) : NameKind::channel;
 }
 std::string reserved_name(NameKind kind, std::string_view name);
-// What stands behind the letter.
+// The part after the letter.
 inline std::string_view plain_name(std::string_view name) {
   return name.substr(kind_of(name) == NameKind::channel ? 0 : 1);
 }
@@ -89,7 +89,7 @@ inline std::string user_channel(std::string_view user) {
 inline bool is_user_channel(std::string_view name) {
   return kind_of(name) == NameKind::user;
 }
-// In the filter for a worker that has patterns: it must get whatever is published.
+// In the filter for a worker that has patterns: it must get everything that is published.
 inline constexpr std::string_view kAnyPattern{"\2", 1};
 
 class Hub {
@@ -106,7 +106,7 @@ class Hub {
   bool leave(ChannelMember& who, std::string_view name);  // false: was no member
   void leave_all(ChannelMember& who);
 
-  // Null where nobody here is a member.
+  // Null if nobody here is a member.
   const Channel* find(std::string_view name) const;
   // Calls f(channel) in the order of names (bytes), from the first that is greater than `after` and
   // not smaller than `from`, until f says false. Users come before all channels.
@@ -117,7 +117,7 @@ class Hub {
     for (; it != ordered_.end() && f(*it); ++it) {
     }
   }
-  // The members of a channel, from the newest to the oldest, and behind them those of other names, given out over several turns
+  // The members of a channel, from the newest to the oldest, and after them those of other names, given out over several turns
   // while others join and leave. One walk at a time. All names are given before the first next_of_walk().
   void begin_walk() { walks_.clear(), walk_ = 0; }
   void begin_walk(const Channel& channel) {
@@ -127,7 +127,7 @@ class Hub {
   void add_to_walk(const Channel& channel) {
     walks_.push_back({&channel, channel.members.size(), channel.subscribers.size()});
   }
-  // Null: there are no more, or what was left is gone.
+  // Null: there are no more, or the rest is gone.
   ChannelMember* next_of_walk(bool subscribers_too) {
     for (; walk_ < walks_.size(); ++walk_) {
       Walk& walk = walks_[walk_];
@@ -137,7 +137,7 @@ class Hub {
     }
     return nullptr;
   }
-  // Whose member next_of_walk() gave out last; null: it is gone, or there are no more.
+  // The channel whose member next_of_walk() gave out last; null: it is gone, or there are no more.
   const Channel* walked() const { return walk_ < walks_.size() ? walks_[walk_].channel : nullptr; }
   // The first of its names; null: it is gone.
   const Channel* walk_began_with() const {
@@ -171,7 +171,7 @@ class Hub {
     size_t members = 0;
     size_t subscribers = 0;
   };
-  // Where in who.memberships it is; kNone: no member. Costs as much as the shorter of the two lists.
+  // Its place in who.memberships; kNone: no member. Costs as much as the shorter of the two lists.
   static constexpr size_t kNone = SIZE_MAX;
   static size_t place_of(const ChannelMember& who, Channel& channel);
   static bool fits(const Channel& pattern, std::string_view name);

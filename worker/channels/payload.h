@@ -19,24 +19,24 @@ struct Runtime;
 class Payload {
  public:
   Payload(std::string_view data, bool binary) : data_(data), binary_(binary) {}
-  // The message as bytes for connections of this listener; empty where it cannot be framed (longer than the
-  // length field can say).
+  // The message as bytes for connections of this listener; empty if it cannot be framed (longer than the
+  // length field allows).
   const BufferRef& framed(const conf::Listen& listen);
   // The same for a connection with permessage-deflate: deflated once for all of them (ws/deflate.h, W), and as framed()
-  // where the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
-  // where it would not become shorter, and where the listener has no permessage-deflate any more.
+  // if the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
+  // if it would not become shorter, or if the listener has no permessage-deflate any more.
   const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
   // The message as a RESP subscriber gets it, in version 2 or 3. Kept for one place at a time.
   const BufferRef& resp(const resp::Place& place, int version);
   const BufferRef& resp(std::string_view channel, int version) {
     return resp(resp::Place{.channel = channel}, version);
   }
-  // From here on it is for the members of a channel with this rule (null: none), until the next call. What is framed carries
+  // From here on it is for the members of a channel with this rule (null: none), until the next call. Framed buffers carry
   // the tag: that of the rule, or with keep-latest of the channel.
   void go_to(const conf::ChannelRule* rule, uint64_t tag);
-  // The same bytes lie elsewhere from here on; what is framed stays.
+  // The same bytes lie elsewhere from here on; framed buffers stay.
   void moved_to(std::string_view data) { data_ = data; }
-  // What happens to a session of this listener that owes too much to take it.
+  // The policy for a session of this listener that has too many unsent bytes to take it.
   conf::SlowConsumer slow_consumer(const conf::Listen& listen) const {
     return rule_ != nullptr ? rule_->slow_consumer : listen.slow_consumer;
   }
@@ -44,7 +44,7 @@ class Payload {
   bool binary() const { return binary_; }
 
  private:
-  // What is deflated in one turn: some 30 ms.
+  // The bytes deflated in one turn: some 30 ms.
   static constexpr size_t kLongestDeflated = 1024 * 1024;
 
   BufferRef deflate(int level, Runtime& runtime) const;

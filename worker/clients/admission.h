@@ -1,13 +1,13 @@
 // worker/clients/admission.h - may an address have one more connection? The limits max_connections_per_ip and connect_rate_per_ip.
 //
-// A connection is counted from its first byte of sense (accept, or its PROXY header, or the request that a proxy forwards)
-// until its session has ended, or it has gone without one; the place of its address travels in its SessionOrigin. Proxies
-// and unix sockets are not counted themselves, unless what they say about whom they speak for cannot be read: then the hop
-// that said it is, with all its like (unix sockets together), for a client could have brought that about. Counts are exact over all workers (shm/addresses.h); who came before a
-// limit was set is not among them.
+// A connection is counted from the moment its client's address is known (at accept, by its PROXY header, or by the request that
+// a proxy forwards) until its session has ended, or it has gone without one; the place of its address travels in its
+// SessionOrigin. Proxies and unix sockets are not counted themselves, unless the header that names their client cannot be read:
+// then the hop that sent it is, with all its like (unix sockets together), for a client could have brought that about. Counts
+// are exact over all workers (shm/addresses.h); connections that came before a limit was set are not counted.
 //
-// Who is refused on a WebSocket without TLS is told so (429), and lingers for it; at most kPolite of them at a time, so
-// that one address cannot use up the descriptors with its refusals. All others are closed without a word.
+// A client that is refused on a WebSocket without TLS gets an answer (429), and lingers for it; at most kPolite of them at a
+// time, so that one address cannot use up the descriptors with its refusals. All others are closed without an answer.
 #pragma once
 
 #include "shm/addresses.h"
@@ -25,11 +25,11 @@ class Admission {
 
   enum class Who : uint8_t { client, unreadable };
 
-  // Admitted: counted, where there is a limit. Refusals are counted by reason.
+  // Admitted: counted, if there is a limit. Refusals are counted by reason.
   Verdict enter(shm::SessionOrigin& origin, Who who = Who::client);
   void leave(uint32_t place) { table_.leave(runtime_.slot, place); }
 
-  // May one more of the refused be told? Then until farewell_done().
+  // May one more of the refused get an answer? Then until farewell_done().
   bool begin_farewell() {
     if (farewells_ == kPolite) return false;
     ++farewells_;

@@ -7,9 +7,9 @@
 //   securing    TLS hand-shake fails, handshake_timeout (gone)     counted
 //   handshake   request complete, good                connecting   Sessions::create(), Backend::open(), reading pauses
 //   handshake   the listener's page asked for         lingering    200 and the page
-//   handshake   bad request, other path, token no good, full  lingering  4xx or 5xx
+//   handshake   bad request, other path, bad token, full  lingering  4xx or 5xx
 //   (any before the session)  its address has too many  lingering  429 (WebSocket without TLS), counted
-//   handshake   handshake_timeout                     (gone)       408 nowhere to be read: closed, counted
+//   handshake   handshake_timeout                     (gone)       closed without an answer, counted
 //   connecting  accept()                              open         101 (WebSocket), queued pushes follow
 //   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
 //   open        message                               open         Backend::message()
@@ -17,7 +17,7 @@
 //   open        the backend takes no more             open         likewise, until it does (pause_reading())
 //   open        ping                                  open         pong
 //   open        close frame                           lingering    close frame echoed, session ends
-//   open        TCP end of file, backend busy         half_closed  what it has said is answered
+//   open        TCP end of file, backend busy         half_closed  its messages are answered
 //   open        TCP end of file, else                 lingering    session ends
 //   half_closed backend no longer busy (all_answered) lingering    likewise
 //   half_closed connection error                      (gone)       session ends; it had said goodbye
@@ -26,12 +26,13 @@
 //   open        connection error                      (gone)       session ends
 //   closing     close frame of the other side         lingering    -
 //   lingering   everything sent                       lingering    shutdown(SHUT_WR)
-//   lingering   end of file                           (gone)       when what is queued has gone
+//   lingering   end of file                           (gone)       when the queue is sent
 //   closing, lingering   close_timeout                (gone)       -
 //
-// A connection of a proxy with proxy_protocol starts in `proxied`; a TCP connection in `connecting`, and it has no close frame: closing is lingering there.
-// `half_closed` has no deadline of its own: it ends when the backend's have passed for what waits
-// there (at most max_pending messages). It begins with the end of the stream, which is read behind all that came before it.
+// A connection of a proxy with proxy_protocol starts in `proxied`; a TCP connection in `connecting`, and it has no close frame:
+// `closing` is `lingering` there.
+// `half_closed` has no deadline of its own: it ends when the backend's have passed for the messages that
+// wait there (at most max_pending). It begins with the end of the stream, which is read after all that came before it.
 // In `closing` only the close frame matters: messages are skipped, not decoded; from `lingering` on nothing is.
 #pragma once
 
@@ -84,14 +85,14 @@ class Client : public Transport,
   using Home = const ClientHome;
   using Record = handover::ClientRecord;
 
-  // With TLS where the listener has it.
+  // With TLS if the listener has it.
   static std::unique_ptr<Client> make(const ClientHome& home, UniqueFd fd);
   Client(const ClientHome& home, UniqueFd fd);
   ~Client() override;
   void start(const shm::SessionOrigin& origin);
 
-  // Handover: what travels beside the descriptor, and a client made of it. Null: the record makes no
-  // sense here. `session`: what the record names, or null.
+  // Handover: the record that travels beside the descriptor, and a client made of it. Null: the record
+  // makes no sense here. `session`: the one that the record names, or null.
   virtual handover::ClientRecord save() const;
   std::string record() const override { return handover::save(save()); }
   ConnectionKind kind() const override { return ConnectionKind::client; }
@@ -128,11 +129,11 @@ class Client : public Transport,
   void on_end_of_input() override;
   bool before_flush() override;
   void on_end() override;
-  // What a newcomer sends behind a PROXY header, if there was one; `early`: what has come of it.
+  // The first bytes of a newcomer, after a PROXY header if there was one; `early`: those that have come.
   virtual void proceed(std::string_view early);
   bool proxied() const { return phase_ == Phase::proxied; }
   void secure() { phase_ = Phase::securing; }
-  // Whom a TLS hand-shake counts for; empty: a unix socket, or a proxy that does not say.
+  // The address that a TLS hand-shake counts for; empty: a unix socket, or a proxy that names no client.
   std::optional<in6_addr> newcomer() const;
   // The connection has sealed or opened so many records that its keys must not go on.
   void keys_used_up() { close(1012, "this connection's keys are used up", EndReason::limit); }
@@ -150,19 +151,19 @@ class Client : public Transport,
     proxied,
     securing
   };
-  // Before the session is open; of a TCP connection only where a PROXY header came first.
+  // Before the session is open; of a TCP connection only if a PROXY header came first.
   struct Handshake {
     shm::SessionOrigin origin;
     http::RequestReader reader;
     std::string key = {};    // Sec-WebSocket-Key, once the request is whole
-    std::string early = {};  // proxied: what has come; later: what came behind the request
-    bool refused = false;    // told that its address has too many connections
+    std::string early = {};  // proxied: the bytes so far; later: the bytes after the request
+    bool refused = false;    // answered that its address has too many connections
     std::vector<std::string> offered = {};  // subprotocols
     std::string subprotocol = {};           // of them, what the 101 will name; "": none
   };
 
   using Codec = std::variant<ws::Decoder, tcp::Framer>;
-  // What there is of a client's input between two reads.
+  // A client's input between two reads.
   struct Kept {
     Codec codec;
     std::unique_ptr<Undecoded> undecoded = {};  // not read while there is
@@ -227,14 +228,14 @@ class Client : public Transport,
   bool wants_more() override;                          // tcp
 
   bool pings() const { return websocket() && home_.listen.ping_interval_ms != 0; }
-  // Before its request: can it be told that it is refused?
+  // Before its request: can it get an answer that refuses it?
   bool tells() const { return websocket() && home_.tls == nullptr; }
   bool websocket() const { return home_.listen.protocol == conf::Protocol::websocket; }
 
   const ClientHome& home_;
   Session* session_ = nullptr;
   std::unique_ptr<Handshake> handshake_;
-  // In the middle of a message, behind the last one, while something is kept that the client may refer back to, and while
+  // In the middle of a message, after the last one, while something is kept that the client may refer back to, and while
   // something is left to decode.
   std::unique_ptr<Kept> kept_;
   uint64_t last_in_ms_ = 0;

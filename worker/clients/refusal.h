@@ -1,8 +1,8 @@
 // worker/clients/refusal.h - why hand-shakes are refused: each reason has a counter (handshakes.*) and a line in the log, at most one a
-// second, that names the values that were compared. What a client cannot see without its server's log, an operator can.
+// second, that names the values that were compared, so that an operator can see what a client cannot.
 //
-// Reasons that others see to: 401 tokens.refused, 429 limits.address_*, full sessions.refused_full, what the application
-// answered events.connect_refused and what it did not events.connect_failed.
+// Reasons that others count: 401 tokens.refused, 429 limits.address_*, full sessions.refused_full, a refusal by the application
+// events.connect_refused, no answer of it events.connect_failed.
 #pragma once
 
 #include <cstdint>

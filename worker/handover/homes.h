@@ -3,7 +3,7 @@
 // A home is made when the first listener or connection needs it, and stays. After a handover there are homes
 // of the predecessor's too: a connection whose listener (address, protocol, framing) stands in our
 // configuration belongs to that one, with the settings of now; any other keeps the listener and the backend it
-// came with, which nobody new comes to. A session always keeps the backend, by name, that knows it.
+// came with, which no newcomer gets. A session always keeps the backend, by name, that knows it.
 #pragma once
 
 #include <deque>
@@ -50,8 +50,8 @@ class Homes {
   // Null: there is no such api any more; then its connections end.
   ApiHome* former_api_home(const std::string& name);
   Backend* former_backend(const std::string& name);  // null: no such name
-  // What the directory says of a session of this home, for the close event if this worker dies: an index in
-  // Config::listens whose backend is the session's; kNowhere where there is none.
+  // The listener that the directory notes for a session of this home, for the close event if this worker dies: an index
+  // in Config::listens whose backend is the session's; kNowhere if there is none.
   static constexpr uint16_t kNowhere = UINT16_MAX;
   uint16_t directory_index(const Session& session) const;
 
@@ -72,8 +72,8 @@ class Homes {
   ConnectionTable& connections_;
   LogGate complaints_;             // of router wire listeners
   Strangers strangers_;            // on API listeners
-  handover::ConfigRecord former_;  // of the predecessor; what is still used of it is referred to
-  Resolver resolver_;              // before those who ask
+  handover::ConfigRecord former_;  // of the predecessor; the parts still used are referred to
+  Resolver resolver_;              // before its askers
   Backends backends_;
   std::deque<tls::Context> tls_contexts_;
   std::deque<ClientHome> client_homes_;

@@ -5,19 +5,19 @@
 //   'p'      predecessor: a batch of parcels; its descriptors come with the first byte (SCM_RIGHTS, unix(7))
 //   'a'      successor: one batch has been dealt with
 //   'r'      successor: everything is there and makes sense; body: its pid : 32
-//   'x'      successor: it cannot take the slot; body: why
+//   'x'      successor: it cannot take the slot; body: the reason
 //   'c'      predecessor: the slot is yours (SlotHead::pid says so already)
 //   parcel   kind : 8 | has a descriptor : 8 | 0 : 16 | bytes : 32 | record (fields.h)
 //
 // A record that no frame has room for travels as parcels of kind `part`, in order, and its last piece under its own kind. One
-// that has no length in 32 bits does not travel: the sender says so, and the slot stays where it is.
+// whose length does not fit 32 bits does not travel: the sender reports it, and the slot stays where it is.
 //
 // A batch has at most kBatchParcels parcels, and so many descriptors (the kernel takes 253 a message), or one
 // parcel that is longer than kBatchBytes. At most kWindow batches wait for their 'a': descriptors under way
 // count against the limits of both.
 //
-// Time: whoever waits gives up after `patience_ms` without one byte more. Whoever is waiting or working tells
-// `alive` so, for its heartbeat.
+// Time: a side that waits gives up after `patience_ms` without one byte more. Each side calls `alive` while it
+// waits or works, for its heartbeat.
 #pragma once
 
 #include <functional>
@@ -68,7 +68,7 @@ class Channel {
 // The predecessor's end: puts parcels together to batches.
 class ParcelSender {
  public:
-  // What a record may have of bytes: in one piece, and altogether.
+  // The bytes that a record may have: in one piece, and altogether.
   struct Bounds {
     size_t piece = kMaxPieceBytes;
     size_t record =
@@ -104,7 +104,7 @@ struct Parcel {
 class ParcelReader {
  public:
   explicit ParcelReader(Frame& frame) : frame_(frame), rest_(frame.body) {}
-  // Empty at the end, and where the bytes make no sense (then ok() is false).
+  // Empty at the end, and if the bytes make no sense (then ok() is false).
   std::optional<Parcel> next();
   bool ok() const { return ok_; }
 

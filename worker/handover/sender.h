@@ -2,7 +2,7 @@
 // other end.
 //
 // It runs between two turns of the loop and blocks: from its first byte to its last nothing else happens in
-// this process, so what it reads is one moment's state, and if it fails the worker goes on from that moment.
+// this process, so it reads one moment's state, and if it fails the worker goes on from that moment.
 //
 //   step               if this process dies here      if the successor dies here
 //   sending            a crash of the slot            the worker goes on

@@ -1,4 +1,4 @@
-// worker/handover/slot_records.h - what belongs to a slot as a whole and not to one connection, as it travels.
+// worker/handover/slot_records.h - the state that belongs to a slot as a whole and not to one connection, as it travels.
 #pragma once
 
 #include "worker/handover/config_records.h"
@@ -19,7 +19,7 @@ void fields(Archive& a, PublishedRecord& r) {
 }
 
 // The first parcel. The successor's own configuration may lack a listener or a backend that connections have
-// come by: then they keep what stands here.
+// come by: then they keep those of this record.
 struct SlotRecord {
   uint16_t slot = 0;
   uint32_t generation = 0;  // of the configuration
@@ -27,7 +27,7 @@ struct SlotRecord {
   std::vector<LetterRecord> letters;
   std::string tracer;  // a TracerRecord
   uint64_t stood_still_ms =
-      0;  // of its process: all deadlines are told by that clock (base/process_clock.h)
+      0;  // of its process: all deadlines are on that clock (base/process_clock.h)
 };
 template <class Archive>
 void fields(Archive& a, SlotRecord& r) {

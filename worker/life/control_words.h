@@ -13,14 +13,14 @@ struct ControlWords {
   UniqueFd fd;       // came with kHandOver or kTakeOver
 };
 
-// What has come, possibly nothing. False: the master is gone.
+// The words that have come, possibly none. False: the master is gone.
 bool read_control_words(int control, ControlWords* words);
 // To the master; a master that is gone shows at the next read.
 void say(int control, char word);
-// A standby's life: until the master gives it the slot's other process, or says that it is not needed (Errc::gone).
-// Reopens the log when told so. Blocks.
+// A standby's life: until the master connects it with the slot's other process, or does not need it (Errc::gone).
+// Reopens the log on that word. Blocks.
 Result<UniqueFd> wait_for_takeover(int control);
-// Ends this process without running a destructor: what it has in memory speaks of a slot that is another's.
+// Ends this process without running a destructor: its memory describes a slot that is another's.
 [[noreturn]] void leave(int status);
 
 }  // namespace holdfast

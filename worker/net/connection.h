@@ -1,12 +1,12 @@
-// worker/net/connection.h - a socket of this worker: reading, queued writing, deadline. What the bytes mean is the derived
+// worker/net/connection.h - a socket of this worker: reading, queued writing, deadline. The meaning of the bytes is the derived
 // class's business (client.h, api_connection.h).
 //
 // Owner: ConnectionTable, by descriptor. Ends by ConnectionTable::retire(), which destroys it after the turn, so a
 // callback may retire its own object; the descriptor stays open until then and cannot be reused meanwhile.
 //
 // Invariants
-//   I1  One readiness costs one read of at most the worker's scratch space, and none where the turn has done enough work
-//       (turn_budget.h): level-triggered, it is told again.
+//   I1  One readiness costs one read of at most the worker's scratch space, and none if the turn has done enough work
+//       (turn_budget.h): level-triggered, it is reported again.
 //   I2  While output is queued and the socket is full, write readiness is watched; otherwise it is not.
 //   I3  After retire() no virtual function is called any more.
 #pragma once
@@ -41,17 +41,17 @@ class Connection : public Flushable, public Deadline {
   ~Connection() override;
 
   int fd() const { return fd_.get(); }
-  // What is queued, and what keeping it costs (output_queue.h).
+  // The queued bytes, with the cost of keeping them (output_queue.h).
   size_t unsent() const { return output_.held(); }
-  // The bytes that the kernel did not take; 0 where the rest just waits for the end of the turn.
+  // The bytes that the kernel did not take; 0 if the rest just waits for the end of the turn.
   size_t backlog() const { return want_write_ ? output_.bytes() + held_output() : 0; }
   bool retired() const { return retired_; }
-  // The worker ends or drains: finish what is under way and go.
+  // The worker ends or drains: finish the work under way and go.
   virtual void wind_up(WindUp what) = 0;
   // In a successor, which owns the slot now: goes on where the predecessor stopped. Until then a
   // restored connection neither reads nor writes nor counts anything.
   virtual void resume() = 0;
-  // False: what has begun can only be ended by this process (a TLS hand-shake, and a PROXY header before one).
+  // False: only this process can end what it is in the middle of (a TLS hand-shake, and a PROXY header before one).
   virtual bool can_move() const { return true; }
   // What it is made of, for a successor: a record of its kind. And whether it is sent with its session.
   virtual ConnectionKind kind() const = 0;
@@ -59,9 +59,9 @@ class Connection : public Flushable, public Deadline {
   virtual bool goes_with_session() const { return false; }
   // This worker owes too much, and this one most of it: it ends, and is counted.
   virtual void shed() = 0;
-  // Bytes that it is owed, where it does not read.
+  // Bytes that wait for it while it does not read.
   virtual size_t owed() const { return unsent(); }
-  // Ends it here, where it cannot move.
+  // Ends it here if it cannot move.
   void give_up() { retire(); }
 
  protected:
@@ -70,22 +70,22 @@ class Connection : public Flushable, public Deadline {
   // The connection broke (or, by default, end of file came). Must retire.
   virtual void on_end() = 0;
   // End of file: the other side sends no more, but may still read. Must retire, or stop reading: the end would be
-  // told again and again.
+  // reported again and again.
   virtual void on_end_of_input() { on_end(); }
   virtual void on_drained() {}
-  // Its turn has come to go on with what it has Undecoded.
+  // Its turn has come to go on with its Undecoded bytes.
   virtual void go_on() {}
-  // Below these: what lies between the socket and the bytes (TLS). What was read:
+  // Below these: the layer between the socket and the bytes (TLS). Bytes that were read:
   virtual void on_read(std::span<char> bytes) { on_bytes(bytes); }
   virtual void on_end_of_stream() { on_end_of_input(); }
   // Sends from the queue, at most about `budget` bytes.
   virtual OutputQueue::Written transmit(OutputQueue& output, size_t budget) {
     return output.write_to(fd_.get(), budget);
   }
-  // What transmit() has taken from the queue, as bytes for the socket, and could not send yet; it counts it as unsent itself.
+  // Bytes for the socket that transmit() has taken from the queue and could not send yet; it counts them as unsent itself.
   virtual size_t held_output() const { return 0; }
   virtual void on_reading_again() {}
-  // It ends: what is counted for it elsewhere.
+  // It ends: takes back the counts it has elsewhere.
   virtual void on_retire() {}
   // Before anything is written at the end of a turn; false: nothing is to be written now.
   virtual bool before_flush() { return true; }
@@ -102,7 +102,7 @@ class Connection : public Flushable, public Deadline {
   // counts them as messages.dropped and messages.dropped_slow.
   void drop_oldest_output(size_t most, uint64_t tag,
                           const std::function<bool(const BufferRef&)>& may_go);
-  // It ends without what is queued: nothing of it is owed any more.
+  // It ends without sending its queue: nothing of that is owed any more.
   void forget_output();
   // Makes flush() come at the end of this turn, also without output.
   void flush_soon() { runtime_.flush.add(*this, Urgency::urgent); }
@@ -159,7 +159,7 @@ class ConnectionTable {
     for (size_t i = 0; i < by_fd_.size(); ++i)
       if (by_fd_[i]) f(*by_fd_[i]);
   }
-  // At most `most` of them, from place `at` on, which goes on with it. True: there are more behind it.
+  // At most `most` of them, from place `at` on, which moves on. True: there are more after it.
   template <class F>
   bool for_some(size_t& at, size_t most, F&& f) {
     for (; most > 0 && at < by_fd_.size(); ++at) {

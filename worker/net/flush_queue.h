@@ -13,7 +13,7 @@ namespace holdfast {
 
 enum class Urgency : uint8_t { urgent, bulk };
 
-// Base of what can be in the queue; leaves it when destroyed.
+// Base of objects that can be in the queue; leaves it when destroyed.
 class Flushable {
  public:
   Flushable() = default;
@@ -22,7 +22,7 @@ class Flushable {
 
  protected:
   ~Flushable() { unlink(); }
-  // Writes what is there. Already out of the queue; may enter again.
+  // Writes all there is. Already out of the queue; may enter again.
   virtual void flush() = 0;
   void unlink();
 

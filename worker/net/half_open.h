@@ -1,20 +1,20 @@
 // worker/net/half_open.h - the TLS hand-shakes under way of one worker: how many, what they hold, and whose turn it is.
 //
-// A hand-shake costs memory and, above all, work for somebody who is not known yet. So their number and their bytes are bounded, of
+// A hand-shake costs memory and, above all, work for a client that is not known yet. So their number and their bytes are bounded, of
 // the worker (max_tls_handshakes, kBytesEach for each) and of one address (max_tls_handshakes_per_ip, likewise): beyond it the
-// oldest ends, of the address or of all (tls.shed). And a turn of the loop does only so much of their work: who comes to a step when
-// that or the turn is used up, or when others wait already, waits for a later one, in order (tls.waited).
+// oldest ends, of the address or of all (tls.shed). And a turn of the loop does only so much of their work: a hand-shake that comes
+// to a step when that or the turn is used up, or when others wait already, waits for a later turn, in order (tls.waited).
 //
 //   enter()       a hand-shake begins        its_turn()    may it take its step now? If not, go_on() comes later
-//   leave()       it is over, either way     spend()       what the step has cost
+//   leave()       it is over, either way     spend()       the cost of the step
 //   holds()       its bytes have changed
 //
-// Addresses are as in shm/addresses.h: an IPv4 one, or the first 64 bits of an IPv6 one. Trusted proxies that do not say whom they
-// speak for, and unix sockets, have none: one stranger could shut out all others behind a proxy.
+// Addresses are as in shm/addresses.h: an IPv4 one, or the first 64 bits of an IPv6 one. Trusted proxies that do not name their
+// client, and unix sockets, have none: one stranger could shut out all others behind a proxy.
 //
 // Invariants
-//   I1  Who waits is worked off at the end of each turn, for kShare units, whatever else the turn has done: other floods do not
-//       starve them. As much is done for those who come to a step while nobody waits.
+//   I1  Waiting hand-shakes are worked off at the end of each turn, for kShare units, whatever else the turn has done: other
+//       floods do not starve them. As much is done for those that come to a step while none waits.
 //   I2  An entry is left by the worker's callbacks or its destructor, whichever is first.
 #pragma once
 
@@ -74,7 +74,7 @@ class HalfOpen final : private Flushable {
   size_t waiting() const { return line_.size(); }
 
   using Key = std::array<uint8_t, 16>;
-  // What one address has.
+  // The hand-shakes of one address.
   struct Group {
     std::list<Entry*> entries;  // oldest first
     size_t bytes = 0;
@@ -89,7 +89,7 @@ class HalfOpen final : private Flushable {
 
   Runtime& runtime_;
   std::list<Entry*> all_;   // oldest first
-  std::list<Entry*> line_;  // who waits for a turn
+  std::list<Entry*> line_;  // those that wait for a turn
   std::map<Key, Group> groups_;
   size_t bytes_ = 0;
   int64_t spent_ = 0;  // since the last turn's end

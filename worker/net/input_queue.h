@@ -1,15 +1,15 @@
-// worker/net/input_queue.h - what clients have sent and nobody has decoded yet: whose turn it is.
+// worker/net/input_queue.h - input of clients that is not decoded yet: whose turn it is.
 //
-// A connection decodes what one read brought until its share of the turn is spent (turn_budget.h). The rest stays with it as
+// A connection decodes the bytes of one read until its share of the turn is spent (turn_budget.h). The rest stays with it as
 // Undecoded, it is not read any further, and it goes on when its turn comes: one share each, in the order in which they came to
-// wait. Those who are ready to be read have the other half of the turn, so that a newcomer does not wait for all of them.
+// wait. Those that are ready to be read have the other half of the turn, so that a newcomer does not wait for all of them.
 //
 //   Undecoded    owned by its connection, exists only while something is left
 //                queued: it has a turn;  aside: its backend takes no more, so it has none
 //   InputQueue   ConnectionTable's, one a worker
 //
-// Bound: one read a connection; and where all of them together hold more than kCrowded, one read is kCrowdedRead, so
-// that many connections cannot leave 64 KiB each here. bytes.undecoded tells what is left.
+// Bound: one read a connection; and if all of them together hold more than kCrowded, one read is kCrowdedRead, so
+// that many connections cannot leave 64 KiB each here. bytes.undecoded is their sum.
 // Handover: the bytes travel in the client's record; the successor's queue begins in the order of the records.
 #pragma once
 
@@ -33,7 +33,7 @@ class Undecoded {
   Undecoded& operator=(const Undecoded&) = delete;
   ~Undecoded();
 
-  // What is left. May be written to: a codec unmasks what it takes, and nothing else.
+  // The rest. May be written to: a codec unmasks the bytes that it takes, and nothing else.
   std::span<char> rest() { return {bytes_.data() + used_, bytes_.size() - used_}; }
   void take(size_t bytes);
   void append(std::span<const char> bytes);
@@ -60,7 +60,7 @@ class InputQueue {
   InputQueue(const InputQueue&) = delete;
   InputQueue& operator=(const InputQueue&) = delete;
 
-  // One turn's share for those who wait, Connection::go_on() of each. True: somebody still waits for a turn.
+  // One turn's share for those that wait, Connection::go_on() of each. True: some still wait for a turn.
   bool run();
   // How much one read may bring.
   size_t most_a_read() const { return held_ > kCrowded ? kCrowdedRead : runtime_.scratch.size(); }

@@ -1,4 +1,4 @@
-// worker/net/keep_alive.h - the kernel asks whether the other side is still there, where nothing else does.
+// worker/net/keep_alive.h - the kernel asks whether the other side is still there, if nothing else does.
 #pragma once
 
 namespace holdfast {

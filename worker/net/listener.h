@@ -20,7 +20,7 @@ class Listener {
   // `fd` is this worker's copy of a listening socket, non-blocking; closed by stop().
   Listener(Runtime& runtime, UniqueFd fd, uint16_t index, OnAccept on_accept);
   void start() { event_.watch(kRead); }
-  // Takes no more; what waits in the queue is another process's, or is taken first with `empty_queue`.
+  // Takes no more; connections in the queue are another process's, or are taken first with `empty_queue`.
   void stop(bool empty_queue);
   void tick();  // ends a pause
 

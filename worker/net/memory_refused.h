@@ -1,4 +1,4 @@
-// worker/net/memory_refused.h - shared memory has no page left for something new: counted, and said once a second.
+// worker/net/memory_refused.h - shared memory has no page left for something new: counted, and logged once a second.
 #pragma once
 
 #include <string_view>

@@ -1,13 +1,13 @@
-// worker/net/output_queue.h - what one connection still has to send: shared buffers, oldest first.
+// worker/net/output_queue.h - the bytes that one connection still has to send: shared buffers, oldest first.
 //
-// What it costs. A buffer that waits costs its bytes and kEntryBytes: the head of its memory and what the allocator adds (32
+// Cost. A buffer that waits costs its bytes and kEntryBytes: the head of its memory and the allocator's overhead (32
 // bytes for a short one), and its place here (8, twice that while the vector has grown by doubling). held() is the sum. A buffer
-// that many wait for is charged to each of them in full, though it is there once: each owes it, and whichever of them is
-// closed, the others go on holding it. So the sum over all queues is never less than what is held.
+// that many wait for is charged to each of them in full, though it is there once: each holds it, and whichever of them is
+// closed, the others go on holding it. So the sum over all queues is never less than the memory held.
 //
 // Invariants
 //   I1  Empty: no memory beyond the object. One buffer queued: none either. More: one small vector.
-//   I2  bytes() is the sum of what is unsent; offset_ counts what of the first buffer has gone.
+//   I2  bytes() is the sum of the unsent bytes; offset_ counts those of the first buffer that have gone.
 //   I3  Buffers leave whole and in order; only the first can be partly sent.
 //   I4  Buffers that drop_oldest() has taken from amid the queue leave a hole. The last place is none, and
 //       there are at most as many holes as buffers, so everything stays O(1) for each buffer that comes and goes.
@@ -37,7 +37,7 @@ class OutputQueue {
   void push(BufferRef buffer);
   void push_front(BufferRef buffer);  // only while nothing is partly sent
   // Sends until the queue is empty (drained), the socket is full (blocked), `budget` bytes went (more) or it
-  // failed; errno tells why. Raises no signal.
+  // failed; errno has the reason. Raises no signal.
   Written write_to(int fd, size_t budget);
   // Takes at most `most` bytes from the front and appends them to `to`, as if they had been sent.
   void take(std::string& to, size_t most);
@@ -74,7 +74,7 @@ class OutputQueue {
     for (size_t i = 0; i < rest_size(); ++i)
       if (const BufferRef& buffer = rest_->buffers[rest_->head + i]) f(buffer);
   }
-  // For a queue that is made anew from what for_each() and sent() said. False: there are not so many bytes.
+  // For a queue that is made anew from the results of for_each() and sent(). False: there are not so many bytes.
   bool set_sent(uint32_t bytes);
   bool empty() const { return bytes_ == 0; }
   size_t bytes() const { return bytes_; }
@@ -98,7 +98,7 @@ class OutputQueue {
   struct Rest {
     std::vector<BufferRef> buffers;
     size_t head = 0;                // buffers before it are gone
-    size_t holes = 0;               // behind head  // I4
+    size_t holes = 0;               // after head  // I4
     std::unique_ptr<ByTag> by_tag;  // since something had to be dropped
   };
   template <class F>

@@ -1,4 +1,4 @@
-// worker/net/runtime.h - what every object of a worker may use: built once by worker_main(), passed by reference.
+// worker/net/runtime.h - the things that every object of a worker may use: built once by worker_main(), passed by reference.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Runtime {
   handover::Shelf* shelf = nullptr;  // of shared buffers, while a slot is handed over
   ws::Deflater deflater = {};        // no memory before a message needs them
   ws::Inflater inflater = {};
-  TurnBudget budget = {};  // what this turn may still do
+  TurnBudget budget = {};  // the work that this turn may still do
 };
 
 }  // namespace holdfast

@@ -10,7 +10,7 @@
 
 namespace holdfast {
 
-// A member of what has a deadline; disarms itself when destroyed. Not movable: the wheel keeps its address.
+// A member of an object with a deadline; disarms itself when destroyed. Not movable: the wheel keeps its address.
 class Deadline {
  public:
   Deadline() = default;

@@ -7,11 +7,11 @@
 //   records, while it does not             kept: at most one read
 //   close_notify                           end of input
 //   end without it                         the connection is lost: anybody may have cut it
-//   what cannot be opened                  an alert, and the connection is lost
+//   a record that cannot be opened         an alert, and the connection is lost
 //   a KeyUpdate that wants an answer       one, when all that was sealed before has gone
 //
 // Invariants
-//   I1  What is sealed is sent: no more is taken from the queue before it has gone. At most kSealed bytes of it, and an alert; they
+//   I1  Sealed bytes are sent: no more are taken from the queue before they have gone. At most kSealed of them, and an alert; they
 //       are a part of bytes.unsent.
 //   I2  Idle: no memory beyond the object.
 #pragma once
@@ -66,7 +66,7 @@ class TlsConnection final : public Base {
   void shaken();
   void open(std::span<char> bytes);
   void owe(std::string_view ciphertext);
-  // Whatever adds to sealed_.
+  // Every addition to sealed_.
   template <class Seal>
   void sealing(Seal&& seal);
   // Of sealed_; false: it failed.
@@ -88,7 +88,7 @@ class TlsConnection final : public Base {
   std::optional<tls::Records> records_;
   std::string sealed_;      // ciphertext that has not gone
   std::string unread_;      // ciphertext that came while nothing was read
-  bool uncounted_ = false;  // restored: a predecessor did not count what is sealed
+  bool uncounted_ = false;  // restored: a predecessor did not count the sealed bytes
 };
 
 }  // namespace holdfast

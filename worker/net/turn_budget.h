@@ -1,27 +1,27 @@
 // worker/net/turn_budget.h - how much work one turn of the loop may do, and how much of it one connection; and the heartbeat.
 //
 // A turn that is bounded in bytes alone is not bounded in time: 64 KiB are 30,000 messages of one byte, each of which may go to
-// thousands. So work is counted where it is done, in units of about a microsecond, and whoever has used up its share lets the
-// others go on: what is left waits, in order, for the next turn.
+// thousands. So work is counted where it is done, in units of about a microsecond, and a connection that has used up its share
+// lets the others go on: the rest of its work waits, in order, for the next turn.
 //
 //   begin_turn(now)   the worker, when a turn begins: mail in, waiting input, mail and frames out, sleep, events
 //   begin_events()    the worker, before it waits for events: whatever the turn has cost so far, they get a quarter of one
-//   begin_share()     a connection, before it decodes what it has read, or goes on with what it had left
-//   spend(units)      whoever does the work, wherever (a message, a delivery, bytes inflated, a request, a reply header)
+//   begin_share()     a connection, before it decodes the bytes it has read, or goes on with the rest of earlier ones
+//   spend(units)      all code that does work, wherever (a message, a delivery, bytes inflated, a request, a reply header)
 //   share_spent()     the connection, between two messages: true: keep the rest, go on in the next turn
 //   turn_spent()      before something new is begun: true: not in this turn
-//   congested(bool)   the router: so much is waiting to be handed out that no new publishing should be taken on. Who only answers
-//                     its own client (an echo, a pong, a request to the application) does not mind
+//   congested(bool)   the router: so much is waiting to be handed out that no new publishing should be taken on. Code that only
+//                     answers its own client (an echo, a pong, a request to the application) goes on
 //   beat()            within long steps that are ours and that are not counted in units (a TLS hand-shake, a slice of a list)
 //
 // Heartbeat: the master aborts a worker whose SlotHead::heartbeat_ms stands still for hang_timeout. It is written at the begin of a
-// turn, by beat(), and by spend() after every kBeatEvery units, so that only a step that does no work that is known is a hang.
+// turn, by beat(), and by spend() after every kBeatEvery units, so that only a step without any counted work is a hang.
 // Nothing is written before beats_in(): a standby does not own the word.
 //
 // Invariants
-//   I1  A share is at most what it was begun with and at most what the turn has left, but never nothing: whoever begins, gets
-//       one message on.
-//   I2  Nobody is interrupted: the bound is passed by at most one message's own cost.
+//   I1  A share is at most the units it was begun with and at most the rest of the turn, but never nothing: a connection that
+//       begins gets one message on.
+//   I2  Nobody is interrupted: the bound is exceeded by at most one message's own cost.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,7 @@ class TurnBudget {
   static constexpr int64_t kShare = 256;
   // Of a connection that has just been read: many may be ready in one turn.
   static constexpr int64_t kFirstShare = 64;
-  // What things cost, in units.
+  // Costs, in units.
   static constexpr int64_t kMessage = 1;
   static constexpr int64_t kDeliveriesAUnit = 4;
   static constexpr int64_t kAppRequest = 10;

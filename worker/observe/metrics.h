@@ -1,4 +1,4 @@
-// worker/observe/metrics.h - what the segment counts, for machines: JSON for /v1/stats, Prometheus text
+// worker/observe/metrics.h - the segment's counters, for machines: JSON for /v1/stats, Prometheus text
 // for /metrics.
 //
 // Reads the segment only, so any worker answers for the whole instance, also while another one

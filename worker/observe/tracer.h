@@ -1,12 +1,12 @@
-// worker/observe/tracer.h - live lines of what happens to one session, user or channel, for whoever asks (GET /v1/trace).
+// worker/observe/tracer.h - live lines about the events of one session, user or channel, for callers of GET /v1/trace.
 //
-// The asking worker tells every worker, once a second, whom it wants to hear of; that is a lease of kLeaseMs, so a worker that is
+// The asking worker sends every worker, once a second, its subjects; that is a lease of kLeaseMs, so a worker that is
 // new learns it and a dead asker is forgotten. A worker with a lease makes a line (one JSON object) of each event and sends it to
 // the asker by mailbox. Nothing traced: one look at an empty list for each event.
 //
 // Invariants
 //   I1  At most kMaxTraces are asked for here, and at most kMaxWatches served here, whoever asks.
-//   I2  At most kTurnLines lines a watch between two ticks; what is more is counted, and said in a line "lost".
+//   I2  At most kTurnLines lines a watch between two ticks; further ones are counted, and reported in a line "lost".
 //   I3  A traced event costs its session nothing: lines are made beside the delivery, and never waited for.
 #pragma once
 
@@ -59,7 +59,7 @@ class Tracer final : public TraceSink {
 
   void tick();
 
-  // Handover: what is traced here for others, and a trace that was asked for here. Nothing is counted: the
+  // Handover: the traces served here for others, and a trace that was asked for here. Nothing is counted: the
   // same traces go on.
   handover::TracerRecord save() const;
   bool restore(handover::TracerRecord&& record);

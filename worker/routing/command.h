@@ -27,7 +27,7 @@ enum class Op : uint8_t {
   send_user,  // users, data, exclude
   send_all,   // data, exclude
   publish,    // channels, data, exclude
-  // Changes: a face carries out what comes behind one only when its answer is in (changes_state()).
+  // Changes: a face carries out later requests only when the answer to one is in (changes_state()).
   join,    // sessions or users; channels; exclude
   leave,   // likewise
   bind,    // sessions[0], users[0]
@@ -45,10 +45,10 @@ inline constexpr Op kLastOp = Op::list_users;
 // Later commands of the same asker may depend on it: join, leave, bind, unbind, kick, data.
 bool changes_state(Op op);
 
-// Which part of a list is asked for.
+// The part of a list that is asked for.
 struct Page {
   uint32_t limit = 0;     // at most so many; 0: only the counts
-  uint64_t position = 0;  // list_members: those behind this MemberView::position; 0 from the start
+  uint64_t position = 0;  // list_members: those after this MemberView::position; 0 from the start
   std::string prefix;     // list_channels, list_users: only names that begin with it
   std::string after;      // likewise: only names greater than it, by bytes
 };
@@ -69,17 +69,17 @@ struct Command {
   std::string data;    // validated by the face: UTF-8 unless binary, at most max_message_size
   std::string reason;  // kick
   Page page;
-  // Who asks: what one source asks for keeps its order (push_carrier.h). Not encoded: to another worker this one is the source.
+  // The asker: commands of one source keep their order (push_carrier.h). Not encoded: to another worker this one is the source.
   uint64_t source = 0;
 
   std::string encode() const;
   // Appended, with `payload` in the place of data.
   void encode_to(std::string& bytes, std::string_view payload) const;
-  size_t encoded_bytes() const;  // exactly what encode() takes
+  size_t encoded_bytes() const;  // exactly as many as encode() takes
   static std::optional<Command> decode(std::string_view bytes);
 };
 
-// A channel or a user that has somebody.
+// A channel or a user that has a member.
 struct NameCount {
   std::string name;
   uint64_t members = 0;      // sessions
@@ -89,27 +89,27 @@ struct NameCount {
 };
 
 // A session in a channel, or of a user. `position` orders one listing: workers one after the other, each from its newest place to
-// its oldest. Who stays a member while pages are read is in at least one of them, seldom in two.
+// its oldest. A session that stays a member while pages are read is in at least one of them, seldom in two.
 struct MemberView {
   uint64_t position = 0;
   shm::SessionId id;
   std::string user;
 };
 
-// What only the session's worker knows; the rest is in the directory.
+// The part that only the session's worker knows; the rest is in the directory.
 struct SessionDetail {
   std::vector<std::string> channels;
   std::vector<std::pair<std::string, std::string>> data;
 };
 
-// What became of it. For a send to sessions the directory decides at once; all else is reported by the workers that carried it
-// out, so whoever got the answer to a join can publish to the newcomer. `partial`: one did not report within the deadline.
+// The outcome. For a send to sessions the directory decides at once; all else is reported by the workers that carried it out,
+// so after the answer to a join the newcomer can be published to. `partial`: one did not report within the deadline.
 struct CommandResult {
   uint64_t delivered = 0;  // sessions reached (queued for them, or handed to their worker)
   std::vector<shm::SessionId> unknown;  // of the sessions named
   std::vector<shm::SessionId>
       failed;                   // named sessions whose worker's mailbox was full: not delivered
-  unsigned workers_failed = 0;  // workers that could not be told because their mailbox was full
+  unsigned workers_failed = 0;  // workers that could not be reached because their mailbox was full
   uint64_t refused =
       0;  // joins refused because of max_channels_per_session, data beyond kMaxDataBytes
   bool partial = false;

@@ -5,8 +5,8 @@
 //   I2  The overflow to one slot is at most limits.mailbox_overflow bytes; beyond it send() fails and counts.
 //   I3  Doorbells are rung once a turn at most, and only for slots that sleep.
 //   I4  announce() before sleeping, then has_mail() again: no record is slept on (shm/mailbox.h I4).
-//   I5  What was written for a dead process reaches no session of its successor: who joins a channel gets all that is
-//       published from then on, and nothing older with a gap behind it.
+//   I5  Records written for a dead process reach no session of its successor: a session that joins a channel gets all that
+//       is published from then on, and nothing older with a gap after it.
 //   I6  No ring of a slot that nobody has ever served is touched: its pages are not there.
 #pragma once
 
@@ -25,11 +25,11 @@ namespace holdfast {
 
 class Post {
  public:
-  // Whoever wants the records.
+  // The reader of the records.
   class Reader {
    public:
     virtual void on_record(uint16_t from, uint32_t kind, std::string_view body) = 0;
-    // False: what that worker has written stays in its ring for now, and it sees that the ring is full.
+    // False: that worker's records stay in its ring for now, and it sees that the ring is full.
     virtual bool takes_from(uint16_t /*from*/) const { return true; }
 
    protected:
@@ -38,7 +38,7 @@ class Post {
 
   Post(Runtime& runtime, const Heritage& heritage, Reader& reader);
 
-  // Largest body that fits a record; a face must not accept what cannot be forwarded.
+  // Largest body that fits a record; a face must not accept a command that cannot be forwarded.
   size_t max_body() const { return max_body_; }
   // False: the slot's ring and overflow are full (counted push.queue_full), there is no memory for the ring (counted
   // memory.refused), or nobody serves the slot.
@@ -46,7 +46,7 @@ class Post {
   bool served(
       uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
 
-  // Handover: what waits for room in a ring. restore() writes nothing into the segment.
+  // Handover: the records that wait for room in a ring. restore() writes nothing into the segment.
   std::vector<handover::LetterRecord> save() const;
   bool restore(std::vector<handover::LetterRecord>&& letters);
 
@@ -74,7 +74,7 @@ class Post {
   };
   void on_doorbell(short);
   void receive_from(uint16_t from);
-  // False: there is nothing that makes sense.
+  // False: it has no record that makes sense.
   bool receive_one(uint16_t from);
   void wake_producer(uint16_t from);
   uint32_t restarts(uint16_t slot) const;
@@ -89,7 +89,7 @@ class Post {
   size_t max_body_;
   uint16_t slots_;
   std::vector<shm::MailboxRing> in_, out_;  // by the other slot
-  mutable std::vector<bool> begun_;         // by slot: what begun() has seen
+  mutable std::vector<bool> begun_;         // by slot: those that begun() has seen
   std::vector<Outbox> outboxes_;
   IoEvent doorbell_;
 };

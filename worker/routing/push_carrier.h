@@ -1,25 +1,25 @@
-// worker/routing/push_carrier.h - carries out the parts of commands that concern this worker: at once where they are small, else in
+// worker/routing/push_carrier.h - carries out the parts of commands that concern this worker: at once if they are small, else in
 // slices, a slice a turn, so that a push to a hundred thousand delays nobody else.
 //
 //   take(part)    nothing of its source waits and it fits what this turn may still do   all of it, now
 //                 too large for that                                                     its first slice now, the rest in later turns
-//                 an earlier one of its source is unfinished                             waits behind it
+//                 an earlier one of its source is unfinished                             waits for it
 //   carry_on()    once a turn: the next slice of the one that has begun; then the next source's turn
 //
-// A source is whoever asked: a session, an API connection, another worker (Command::source). What one source asks for is
-// carried out in that order, for every recipient and every change; between two sources there is no order (holdfast(7)
+// A source is the asker: a session, an API connection, another worker (Command::source). The commands of one source are
+// carried out in their order, for every recipient and every change; between two sources there is no order (holdfast(7)
 // ORDER), so small commands of others are served between the slices of a big one, and big ones take turns by source.
 //
 // Invariants
-//   I1  One command at a time is begun and unfinished. Whoever was a member (or a session, for send_all) when it began and
-//       still is when it ends has got it exactly once; who left meanwhile may have, who came meanwhile has not. The lists
-//       see to it themselves: Hub::Walk, Sessions::Walk. Which patterns a channel's name fits is seen then, too: their
-//       subscribers come behind the channel's, and whoever subscribed to both, or to two of them, gets it by each.
+//   I1  One command at a time is begun and unfinished. A member (or a session, for send_all) that was there when it began and
+//       still is when it ends has got it exactly once; one that left meanwhile may have, one that came meanwhile has not. The
+//       lists see to it themselves: Hub::Walk, Sessions::Walk. The patterns that a channel's name fits are looked up then, too:
+//       their subscribers come after the channel's, and a subscriber of both, or of two of them, gets it by each.
 //   I2  A part taken is carried out to its end, and Owner::carried() called once, if take() did not say `done` itself.
 //   I3  At most kMaxTasks and kMaxBytes wait; beyond it take() refuses (push.refused_busy). Other workers' are never
 //       refused: their rings are not read while kMostOfAWorker of one wait (takes_from()).
 //   I4  While more than kCongested recipients wait for commands that have not begun, TurnBudget::congested().
-// A crash loses what waits, as it loses what is queued for the clients. A slot moves with nothing waiting: finish().
+// A crash loses waiting commands, as it loses output queued for the clients. A slot moves with nothing waiting: finish().
 #pragma once
 
 #include <deque>
@@ -35,7 +35,7 @@
 
 namespace holdfast {
 
-// Is it also for whoever has subscribed to a pattern that the name fits?
+// Is it also for subscribers of a pattern that the name fits?
 inline bool goes_to_patterns(const Command& command, std::string_view name) {
   return command.op == Op::publish && !command.sharded && kind_of(name) == NameKind::channel;
 }
@@ -54,7 +54,7 @@ class PushCarrier {
   static constexpr size_t kChange = 8;  // a join, kick ... costs as much as so many deliveries
   static constexpr uint32_t kMaxPage = 10'000;  // entries of one page
 
-  // Whom a result is for: token 0: nobody.
+  // The receiver of a result: token 0: nobody.
   struct Asker {
     uint16_t slot = 0;
     uint64_t token = 0;
@@ -75,7 +75,7 @@ class PushCarrier {
       : runtime_(runtime), sessions_(sessions), hub_(hub), owner_(owner) {}
   ~PushCarrier();
 
-  // `data`: the command's, wherever it lies. `result`, an empty one, is filled where the answer is `done`.
+  // `data`: the command's, wherever it lies. `result`, an empty one, is filled if the answer is `done`.
   Taken take(const Command& part, std::string_view data, uint64_t source, const Asker& asker,
              CommandResult* result);
   // One from another worker.
@@ -100,7 +100,7 @@ class PushCarrier {
   // How far a command has come: its sessions, then its users and channels, then all sessions.
   struct Progress {
     size_t session = 0;
-    size_t name = 0;       // in users, and behind them channels
+    size_t name = 0;       // in users, and after them channels
     bool walking = false;  // amid the members of that name, or amid all sessions
   };
   struct Task {
@@ -173,7 +173,7 @@ class PushCarrier {
   size_t tasks_ = 0;
   size_t bytes_ = 0;
   size_t weight_ = 0;      // of all but the one that has begun
-  bool stepping_ = false;  // a command is being carried out on the stack: what it causes waits
+  bool stepping_ = false;  // a command is being carried out on the stack: new ones wait
 };
 
 }  // namespace holdfast

@@ -5,9 +5,9 @@
 //     sessions named    directory -> owner slot of each; an unknown one is reported at once
 //     users, channels   filter -> slots that may have one; all: every served slot
 //     own part          PushCarrier, now or in slices other parts   one record each (kind `command`)
-//     answer wanted     the record carries a token; the other worker answers with kind `reply` (in pieces where long)
+//     answer wanted     the record carries a token; the other worker answers with kind `reply` (in pieces if long)
 //     a list            every worker concerned answers with its first page.limit entries; the first page.limit of all of them
-//                       are complete, because what a worker left out comes behind everything it named
+//                       are complete, because the entries that a worker left out come after all that it named
 //
 // Invariants
 //   I1  `done` is called exactly once: when the last part is in, at the deadline (partial), or at once.
@@ -40,9 +40,9 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
   void execute(const Command& command, CommandDone done) override;
   size_t waiting(uint64_t source) const override { return carrier_.waiting(source); }
   void hold_while_waiting(Session& session) override;
-  // Pushes to many, and what waits behind them: a slice of it, once a turn. True: there is more.
+  // Pushes to many, and the commands that wait for them: a slice of it, once a turn. True: there is more.
   bool carry_on() { return carrier_.carry_on(); }
-  // All of it, now: before the slot moves, or the clients are told to go.
+  // All of it, now: before the slot moves, or the clients are closed.
   void finish_all();
   const PushCarrier& carrier() const { return carrier_; }
   void catch_up() override { post_.receive(); }

@@ -1,4 +1,4 @@
-// worker/routing/result_record.h - what one worker answers to another: a CommandResult as records for the ring, and many of them
+// worker/routing/result_record.h - the answer of one worker to another: a CommandResult as records for the ring, and many of them
 // put together into one.
 //
 // A record (native byte order, ByteWriter):
@@ -16,16 +16,16 @@
 
 namespace holdfast {
 
-// At least one; none has more than `max_bytes`, unless a single item does (then whoever sends it fails and counts).
+// At least one; none has more than `max_bytes`, unless a single item does (then the sender fails and counts).
 std::vector<std::string> result_records(uint64_t token, const CommandResult& result,
                                         size_t max_bytes);
 
-// Whose answer it is. False: too short to say.
+// Whose answer it is. False: too short to have it.
 bool read_record_token(std::string_view bytes, uint64_t* token);
-// Adds a record to `result`. False: it made no sense; what was read of it before stays in.
+// Adds a record to `result`. False: it made no sense; the items read before stay in.
 bool merge_record(std::string_view bytes, CommandResult& result, bool* last);
 
-// Adds what this worker found itself.
+// Adds the results of this worker itself.
 void merge_own(CommandResult&& own, CommandResult& result);
 
 // Everything is in: one entry a name with its counts summed, both lists sorted and cut to `limit`.

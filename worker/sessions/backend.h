@@ -1,4 +1,4 @@
-// worker/sessions/backend.h - what answers a session's clients: the application behind FastCGI, or a built-in.
+// worker/sessions/backend.h - the part that answers a listener's clients: the application behind FastCGI, or a built-in.
 //
 // Contract, per session: open() once; then, if the session was accepted, message() any number of times; gone() once, when
 // the session ends in whatever phase (also by the backend's own refuse()). The backend calls Sessions::forget() exactly once,
@@ -22,7 +22,7 @@ namespace holdfast {
 
 class Payload;
 
-// What is known of a connection when its session opens; valid during open().
+// All that is known of a connection when its session opens; valid during open().
 struct Opening {
   const http::Request* request;  // null for TCP
   std::string remote_address, server_address;
@@ -36,15 +36,15 @@ class Backend {
   // Answers by Transport::accept() or Transport::refuse(), now or later.
   virtual void open(Session& session, const Opening& opening) = 0;
   virtual void message(Session& session, bool binary, std::string_view data) = 0;
-  // True: no messages just now, from nobody. They stay with their clients, which are not read meanwhile, until it is false.
+  // True: no messages from any client just now. They stay with their clients, which are not read meanwhile, until it is false.
   virtual bool held_up() const { return false; }
   virtual void gone(Session& session) = 0;
-  // Do messages of this session wait for an answer? When that ends, Transport::all_answered() is told.
+  // Do messages of this session wait for an answer? When that ends, it calls Client::all_answered().
   virtual bool busy(const Session&) const { return false; }
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;
   virtual void tick() {}
-  // Handover: what it keeps of a session, as a record of its own, and back. False: the record makes no sense.
+  // Handover: its own state of a session, as a record, and back. False: the record makes no sense.
   virtual std::string save(const Session&) const { return {}; }
   virtual bool restore(Session&, std::string_view) { return true; }
   // The same of all that is not one session's: "" where there is nothing. restore() comes after all sessions, and writes nothing
@@ -58,7 +58,7 @@ class Backend {
   virtual bool restore(std::string_view, UniqueFd) { return false; }
   // The worker drains: no kept connections.
   virtual void drain() {}
-  // Gives up what is still owed (the worker ends now): counts and logs it.
+  // Gives up the events that are still owed (the worker ends now): counts and logs them.
   virtual void abandon() {}
 };
 

@@ -1,7 +1,7 @@
 // worker/sessions/message_rate.h - how many messages and bytes each session has sent in this second: message_rate and byte_rate.
 //
 // A second is one of the clock, so that twice the limit can come around its turn, and never more. There is nothing here
-// where no limit is set; and nothing travels in a handover: the second begins anew then.
+// if no limit is set; and nothing travels in a handover: the second begins anew then.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// worker/sessions/session.h - what a push addresses: a client's presence, from its hand-shake until its close event is delivered.
+// worker/sessions/session.h - the addressee of a push: a client's presence, from its hand-shake until its close event is delivered.
 //
 // Owner: Sessions. A session outlives its connection while its backend still owes it something (messages in the
 // queue, the close event); `transport` is null then and nothing can be pushed to it.
@@ -61,7 +61,7 @@ class RareText {
   std::unique_ptr<std::string> text_;
 };
 
-// What a backend keeps of a session.
+// A backend's state of a session.
 class BackendState {
  public:
   virtual ~BackendState() = default;
@@ -79,8 +79,8 @@ struct Session : ChannelMember, Pooled<Session> {
   // Beside ChannelMember's flag: there is one of these for every connection.
   SessionPhase phase = SessionPhase::connecting;
   EndReason ended_by = EndReason::connection_lost;
-  bool newcomer = false;    // came in front of a walk over all sessions (Sessions::begin_walk())
-  uint16_t ended_code = 0;  // WebSocket close code, 1006 where there was none
+  bool newcomer = false;    // came ahead of a walk over all sessions (Sessions::begin_walk())
+  uint16_t ended_code = 0;  // WebSocket close code, 1006 if there was none
   uint16_t listener = 0;    // index in Config::listens
   shm::SessionId id;
   uint32_t messages_in = 0;

@@ -30,14 +30,14 @@ class Sessions {
   Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
            shm::Slab::Predecessor predecessor = shm::Slab::Predecessor::dead);
 
-  // Handover: what travels of a session, and a session made of it. The directory entry stays as it is;
+  // Handover: the record of a session, and a session made of it. The directory entry stays as it is;
   // restore() writes nothing into the segment. Null: the record makes no sense here.
   handover::SessionRecord save(const Session& session) const;
   Session* restore(handover::SessionRecord&& record, const conf::Listen& listen, uint16_t listener,
                    Backend& backend);
   // The slot is ours now, and all its sessions have been restored. False: they are not those of the directory.
   bool take_over();
-  // What the directory says of the listener, for who has to send the close event if this worker dies.
+  // The directory's note of the listener, for the worker that has to send the close event if this one dies.
   void set_directory_listener(const Session& session, uint16_t index);
   Session* find_any(const shm::SessionId& id);  // in any phase
 
@@ -57,7 +57,7 @@ class Sessions {
     return rate_.allows(session.id.index() - first_index_, bytes, runtime_.now_ms);
   }
 
-  // Queues one message for the session. False: it is ending, or its output passed the bound and it is closed now
+  // Queues one message for the session. False: it is ending, or its output exceeded the bound and it is closed now
   // (slow consumer); counted.
   bool deliver(Session& session, Payload& payload, Urgency urgency);
   // As Hub's, for a session; traced.
@@ -77,7 +77,7 @@ class Sessions {
   // One after the other; how many were left out because of kMaxDataBytes (counted).
   size_t merge_data(Session& session,
                     const std::vector<std::pair<std::string, std::string>>& pairs);
-  // What a successor finds if this worker dies.
+  // The state that a successor finds if this worker dies.
   void set_owes_close(Session& session, bool owes, bool connect_unanswered = false);
   // Copies the counters the tool shows into the directory.
   void publish_counts(Session& session);
@@ -85,7 +85,7 @@ class Sessions {
   // All live sessions, given out over several turns while others come and go: those that are there when it begins, and are
   // there still when it comes to them. One walk at a time.
   void begin_walk();
-  // Uses up at least one of `left`. Null: this place is nobody's; look whether the walk is over.
+  // Uses up at least one of `left`. Null: no session has this place; check whether the walk is over.
   Session* next_of_walk(size_t& left);
   bool walk_is_over() const { return walk_at_ >= walk_end_; }
   size_t places() const { return by_index_.size(); }
@@ -98,7 +98,7 @@ class Sessions {
     for (size_t i = 0; i < by_index_.size(); ++i)
       if (by_index_[i]) f(*by_index_[i]);
   }
-  // From place `at` on, which goes on with it, and once around: until f says false, or everybody has been looked at.
+  // From place `at` on, which moves on, and once around: until f says false, or all have been looked at.
   template <class F>
   void for_each_live_from(size_t& at, F&& f) {
     for (size_t n = 0; n < by_index_.size(); ++n) {
@@ -129,7 +129,7 @@ class Sessions {
   std::unordered_map<uint32_t, uint64_t> expiries_;         // wall seconds, by index in the slab
   std::set<std::pair<uint64_t, uint32_t>> next_to_expire_;  // the same, by time
   std::vector<std::unique_ptr<Session>> by_index_;          // by index in this slot's slab
-  // Of the walk under way: the next index, and the one behind the last. Who is created between them is a newcomer.
+  // Of the walk under way: the next index, and the one after the last. A session created between them is a newcomer.
   size_t walk_at_ = 0, walk_end_ = 0;
   size_t size_ = 0;
   size_t live_ = 0;

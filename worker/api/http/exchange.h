@@ -1,5 +1,5 @@
-// worker/api/http/exchange.h - one HTTP request that is being answered: what the answer needs once the
-// request is gone.
+// worker/api/http/exchange.h - one HTTP request that is being answered: all that the answer needs once
+// the request is gone.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ namespace holdfast::api {
 
 inline constexpr std::string_view kJson = "application/json";
 
-// What an answer is made of. The texts are our own: they go out as they stand.
+// The parts of an answer. The texts are our own: they go out as they stand.
 struct AnswerParts {
   int status = 200;
   std::string_view content_type = kJson;

@@ -1,5 +1,5 @@
 // worker/api/http/face.h - HTTP/1.1 requests of one connection, in and out: the reading, the order,
-// the end. What they mean is http_api.h's.
+// the end. Their meaning is in http_api.h.
 //
 //   in hand                                    step() says
 //   half a request                             need_more
@@ -7,11 +7,11 @@
 //   no HTTP                                    last, answered 400, 413, 431 ...; api.bad_input
 //   a request with "Connection: close", or     last, the answer says close
 //     while the worker drains
-//   a request behind one that holds it back    wait (Behind::nothing)
+//   a request after one that holds it back     wait (Behind::nothing)
 //   any other request                          taken
-//   a header that is refused (token, path,     taken, the body is passed over; or last, where that would
+//   a header that is refused (token, path,     taken, the body is passed over; or last, if that would
 //     method), before its body is there          be long, or it is not sure to come (Expect)
-//   anything behind GET /v1/trace              need_more: thrown away
+//   anything after GET /v1/trace               need_more: thrown away
 #pragma once
 
 #include "worker/api/http/routes.h"
@@ -29,7 +29,7 @@ class HttpFace final : public Face {
   std::string save() const override;
   bool restore(std::string_view record) override;
   bool knows_caller() const override {
-    // A trace that an older version has handed over does not say by which token.
+    // A trace that an older version has handed over does not name its token.
     return caller_.context.api->tokens.empty() || caller_.token.scopes != 0 || caller_.trace;
   }
   Grant grant() const override { return grant_; }

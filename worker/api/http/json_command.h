@@ -1,5 +1,5 @@
-// worker/api/http/json_command.h - a request's JSON body to a Command, or to the error that names what
-// is wrong.
+// worker/api/http/json_command.h - a request's JSON body to a Command, or to the error that names the
+// fault.
 //
 // Everything is checked here, before anything is done: keys (unknown, repeated and missing ones are
 // errors), types, names, ids, sizes. A Command that leaves this file is valid (command.h), so the
@@ -24,7 +24,7 @@ namespace holdfast::api {
 inline constexpr size_t kMaxSessionsPerCall = 10'000;  // and users, and excluded sessions
 inline constexpr size_t kMaxChannelsPerCall = 1'000;
 inline constexpr size_t kMaxBatch = 1'000;
-inline constexpr size_t kMaxReasonBytes = 123;  // what a WebSocket close frame can carry
+inline constexpr size_t kMaxReasonBytes = 123;  // as many as a WebSocket close frame can carry
 inline constexpr size_t kMaxDataPairs = 1'000;  // of one set or merge
 inline constexpr size_t kMaxIdBytes = 255;      // of an idempotency key
 // In the application's range (RFC 6455 section 7.4.2), so that a client can tell a kick from an
@@ -42,8 +42,8 @@ using ParsedBatch = std::variant<std::vector<ParsedCommand>, ApiError>;
 // The operation a path or a batch item's "op" names: "send", "send-user", ...
 std::optional<Op> op_named(std::string_view name);
 
-// The body of POST /v1/NAME. For unbind, users[0] is the user the caller believes the session is
-// bound to, if said.
+// The body of POST /v1/NAME. For unbind, users[0] is the user that the caller believes the session
+// is bound to, if given.
 ParsedCommand parse_command(Op op, std::string_view body, size_t max_message_bytes);
 // The body of POST /v1/batch. An error is one of the envelope; an item's own error stands in its
 // place.

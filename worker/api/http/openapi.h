@@ -5,9 +5,9 @@
 
 namespace holdfast::api {
 
-// OpenAPI 3.1: openapi.json without white space. Open to everybody, as /healthz is: it tells nothing
+// OpenAPI 3.1: openapi.json without white space. Open to everybody, as /healthz is: it reveals nothing
 // of the instance. Its definition is generated at build time
-// (embed_openapi.py), which also fails the build where the file is no JSON.
+// (embed_openapi.py), which also fails the build if the file is no JSON.
 std::string_view openapi_json();
 
 }  // namespace holdfast::api

@@ -1,4 +1,4 @@
-// worker/api/http/outcome.h - errors, and what became of a command, as JSON.
+// worker/api/http/outcome.h - answers as JSON: a small writer, errors, and the outcome of a command.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ void write_error(json::Writer& json, const ApiError& error);
 // The whole body of an error answer.
 std::string error_body(const ApiError& error);
 
-// Is this result a failure as a whole? 404 where the one session of bind, unbind or data is unknown;
-// 413 where a session's data would be too large; 503 where nothing was delivered and some worker
-// could not be told, so the caller may safely try again.
+// Is this result a failure as a whole? 404 if the one session of bind, unbind or data is unknown;
+// 413 if a session's data would be too large; 503 if nothing was delivered and some worker could not
+// be reached, so the caller may safely try again.
 std::optional<ApiError> error_of(const Command& command, const CommandResult& result);
 // delivered, unknown, failed, workers_failed, partial into the open object, as far as they apply.
 void write_result(json::Writer& json, const Command& command, const CommandResult& result);

@@ -12,7 +12,7 @@
 
 namespace holdfast::api {
 
-// What one route allows.
+// The parameters that one route allows.
 struct PageRules {
   Listing::Kind kind;
   uint32_t min_limit;
@@ -27,8 +27,8 @@ struct PageQuery {
   std::optional<Cursor> after;
 };
 
-// `query`: what stands behind the '?'. `name`: whose members are asked for; "" where the list is of
-// the prefix. Each parameter at most once, nothing else; the error says what is allowed.
+// `query`: the part after the '?'. `name`: the channel or user whose members are asked for; "" if
+// the list is of the prefix. Each parameter at most once, nothing else; the error says what is allowed.
 std::variant<PageQuery, ApiError> parse_page_query(const PageRules& rules, std::string_view query,
                                                    std::string_view name);
 

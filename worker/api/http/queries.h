@@ -1,7 +1,7 @@
 // worker/api/http/queries.h - the GET routes that answer questions: sessions, users, channels.
 //
-// What one session is doing and who is in a channel is asked of the workers, through the Router; the
-// list of all sessions is read from the directory in the segment (session_pages.h). Each answers its
+// The workers are asked for one session and for a channel's members, through the Router; the list of
+// all sessions is read from the directory in the segment (session_pages.h). Each answers its
 // exchange exactly once, possibly later. A name in a path is percent-decoded here ('+' is a plus).
 #pragma once
 

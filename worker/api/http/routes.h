@@ -23,22 +23,22 @@ struct Caller {
   std::unique_ptr<TraceStream> trace = {};  // while it is there, the connection is its
 };
 
-// What may be carried out before a request has its answer.
+// The later requests that may be carried out before a request has its answer.
 enum class Behind : uint8_t {
   anything,
   nothing,  // it changes what the next ones may depend on, is a batch, or asks for a long list
 };
 
-// What a request whose body nobody needs may bring all the same.
+// The longest body of a request that does not need one.
 inline constexpr size_t kMaxIdleBody = 64 * 1024;
 
-// Is it refused for what its header says: token, path, method? Then it is answered.
+// Is it refused because of its header: token, path, method? Then it is answered.
 bool refused_by_header(Caller& caller, const http::Request& request, const Reply& reply);
 
 // Does a request of this path have a use for its body?
 bool wants_body(const http::Request& request);
 
-// Refuses a body of that many bytes where it is of no use.
+// Refuses a body of that many bytes if it is of no use.
 void refuse_body(const ApiContext& context, const http::Request& request, const Reply& reply);
 
 // Carries out one request; it is not needed any more afterwards.

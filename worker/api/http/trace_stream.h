@@ -1,9 +1,9 @@
-// worker/api/http/trace_stream.h - GET /v1/trace: lines of what happens to one session, user or channel, for
+// worker/api/http/trace_stream.h - GET /v1/trace: lines about the events of one session, user or channel, for
 // as long as the caller listens.
 //
 // The answer has no end (chunked, RFC 9112 section 7.1; one JSON object a line): nothing else is
 // answered on that connection. A caller that does not read loses lines, never the worker's memory: at
-// most kMaxUnsent bytes wait for it, and what was left out is said in a line "lost".
+// most kMaxUnsent bytes wait for it, and lines left out are reported in a line "lost".
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class TraceStream {
   // the caller gives the loop a turn. 400: not exactly one subject; 503: too many traces.
   using Opened = std::variant<std::unique_ptr<TraceStream>, ApiError>;
   static Opened open(const ApiContext& context, const http::Request& request, Wire& wire);
-  // Goes on with what another process's stream was; null: the record makes no sense.
+  // Goes on with another process's stream; null: the record makes no sense.
   handover::TraceRecord save() const;
   static std::unique_ptr<TraceStream> restore(const ApiContext& context,
                                               handover::TraceRecord&& record, Wire& wire);

@@ -1,5 +1,5 @@
-// worker/api/resp/call.h - one RESP request on its way: what a command's function gets, and where its
-// answer goes.
+// worker/api/resp/call.h - one RESP request on its way: the arguments of a command's function, and
+// the destination of its answer.
 #pragma once
 
 #include <cstddef>
@@ -18,17 +18,17 @@ class RespSubscriber;
 class RespTransaction;
 class Exec;
 
-// What a connection has said about itself.
+// A connection's own statements about itself.
 struct RespState {
   int version = 2;            // HELLO
-  unsigned scopes = 0;        // of its token; all of them where no token is needed. 0: nobody yet
+  unsigned scopes = 0;        // of its token; all of them if no token is needed. 0: none yet
   std::string name;           // CLIENT SETNAME
   uint64_t id = 0;            // CLIENT ID
   std::string secret_digest;  // of the token of AUTH (auth.h)
 };
 
-// Where the answer of one request goes, in the words of the version it was asked in. A value; what
-// answers later carries a copy. Exactly one of the calls below ends it.
+// The destination of one request's answer, in the words of the version it was asked in. A value;
+// code that answers later carries a copy. Exactly one of the calls below ends it.
 class RespAnswer {
  public:
   RespAnswer(const ApiContext& context, int version, const Reply& reply)
@@ -82,14 +82,14 @@ struct RespCall {
   RespAnswer answer;
 };
 
-// What a connection of this listener may do before it has said who it is.
+// The scopes of a connection of this listener before it has shown a token.
 unsigned scopes_at_start(const conf::Api& api);
 
 // Letters of ASCII without regard to case, as Redis compares its words.
 bool same_word(std::string_view a, std::string_view b);
 // `text` as it is shown in an error: at most 64 bytes of it.
 std::string shown(std::string_view text);
-// Errors that name what is wrong.
+// Errors that name the fault.
 std::string no_channel(std::string_view name);
 std::string no_user(std::string_view name);
 std::string no_session_id(std::string_view text);

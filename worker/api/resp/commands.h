@@ -15,17 +15,17 @@ enum RespFlag : unsigned {
   kNeedsNobody = 1,      // without authentication
   kWhileSubscribed = 2,  // in RESP2 also on a connection that has subscribed
   kWaits = 4,            // not before every earlier request has its answer
-  kChangesState = 8,     // what comes behind waits until this has its answer
+  kChangesState = 8,     // later requests wait until this has its answer
   kEnds = 16,            // the connection ends with its answer
-  kContainer = 32,       // the second word says what is meant; that has a row of its own
-  kAtOnce = 64,          // behind MULTI it is not queued but carried out
-  kNotInMulti = 128,     // behind MULTI it is an error: its answers are no single reply
+  kContainer = 32,       // the second word names the command; that has a row of its own
+  kAtOnce = 64,          // after MULTI it is not queued but carried out
+  kNotInMulti = 128,     // after MULTI it is an error: its answers are no single reply
 };
 
 struct RespCommand {
   std::string_view name;  // lower case; "client|id" for a subcommand
   int arity;              // with its name: exactly so many arguments; negative: at least so many
-  unsigned scopes;        // 0: whoever is authenticated
+  unsigned scopes;        // 0: any authenticated caller
   unsigned flags;
   void (*run)(const RespCall& call);  // null for a container that does nothing of itself
 };
@@ -36,7 +36,7 @@ std::span<const RespCommand> resp_commands();
 // The row of a request with the right number of arguments, or the error that refuses it, as Redis
 // words it.
 std::variant<const RespCommand*, std::string> find_command(resp::Arguments arguments);
-// Why somebody in this state may not use it, or "". Counted.
+// The reason why a caller in this state may not use it, or "". Counted.
 std::string refusal_of(const ApiContext& context, const RespState& state,
                        const RespCommand& command);
 

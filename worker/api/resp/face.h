@@ -6,16 +6,16 @@
 //   a request without a word                     silent
 //   one that is too long, but not too long to    need_more, then taken
 //     skip                                       with an error
-//   no RESP, or what a web browser sends         last, with Redis's error; counted as api.bad_input
-//   a request behind a change of state           wait
+//   no RESP, or bytes of a web browser           last, with Redis's error; counted as api.bad_input
+//   a request after a change of state            wait
 //   SUBSCRIBE, HELLO, RESET, QUIT ... and        wait
 //     earlier requests are not answered
 //   QUIT                                         last
 //   any other request                            taken
 //
-// A request is judged in the order a Redis server does it: is there such a command, has it the right
-// number of arguments, has the connection said who it is, may it, and is a RESP2 connection that has
-// subscribed allowed it. Behind MULTI a good one is queued (resp_transaction.h). The commands stand in resp_commands.h.
+// A request is judged in the order of a Redis server: does the command exist, is the number of
+// arguments right, is the connection authenticated, does its token allow it, and is it allowed on a
+// RESP2 connection that has subscribed. After MULTI a good one is queued (resp_transaction.h). The commands stand in resp_commands.h.
 #pragma once
 
 #include "wire/resp/request_reader.h"

@@ -1,12 +1,12 @@
-// worker/api/resp/handlers.h - what each RESP command does. The table (resp_commands.cc) has looked at
-// the number of its arguments and at who may; everything else is checked here, before the first effect.
+// worker/api/resp/handlers.h - the effect of each RESP command. The table (resp_commands.cc) has checked
+// the number of its arguments and its scopes; everything else is checked here, before the first effect.
 #pragma once
 
 #include "worker/api/resp/call.h"
 
 namespace holdfast::api::run {
 
-// resp_connection_commands.cc: what concerns the connection alone
+// resp_connection_commands.cc: commands that concern the connection alone
 void auth(const RespCall& call);
 void client_getname(const RespCall& call);
 void client_id(const RespCall& call);
@@ -34,7 +34,7 @@ void multi(const RespCall& call);
 void unwatch(const RespCall& call);
 void watch(const RespCall& call);
 
-// resp_commands.cc: what there is
+// resp_commands.cc: the list of commands
 void command(const RespCall& call);
 void command_count(const RespCall& call);
 void command_docs(const RespCall& call);

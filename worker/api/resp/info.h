@@ -5,7 +5,7 @@
 
 namespace holdfast::api {
 
-// What we say we are to clients that look at it: the commands we have behave as that version's.
+// The version that we report to clients that look at it: the commands we have behave as that version's.
 inline constexpr std::string_view kRedisVersion = "7.0.0";
 
 }  // namespace holdfast::api

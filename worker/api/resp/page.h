@@ -12,11 +12,11 @@
 
 namespace holdfast::api {
 
-// "0" in place of a cursor: from the beginning, and behind the last page. As in Redis's SCAN.
+// "0" in place of a cursor: from the beginning, and after the last page. As in Redis's SCAN.
 inline constexpr std::string_view kNoCursor = "0";
 
-// `name`: whose members are asked for; "" where the list is of the prefix. The error says what is
-// allowed.
+// `name`: the channel or user whose members are asked for; "" if the list is of the prefix. The error
+// says what is allowed.
 std::variant<PageQuery, std::string> parse_page_options(const PageRules& rules,
                                                         resp::Arguments options,
                                                         std::string_view name);

@@ -1,5 +1,5 @@
-// worker/api/resp/subscriber.h - what a RESP connection has subscribed to: channels, patterns of their names, and Redis's
-// sharded channels; and what comes of them.
+// worker/api/resp/subscriber.h - the subscriptions of a RESP connection: channels, patterns of their names, and Redis's
+// sharded channels; and their messages.
 //
 // In the Hub it stands beside the sessions that are members, under the names of hub.h's kinds. A message that it gets is framed
 // once for all subscribers of a channel, or pattern, that speak the same version (Payload::resp).
@@ -9,10 +9,10 @@
 //
 // Invariants
 //   I1  resp.subscribers counts it exactly while it has a subscription.
-//   I2  Its unsent bytes stay within the listener's send_queue: the message that would pass it ends
+//   I2  Its unsent bytes stay within the listener's send_queue: the message that would exceed it ends
 //       the connection (api.closed_slow). It gets nothing more then, but stays in its channels until
 //       it is destroyed: Hub allows no change during a publish.
-//   I3  A publish costs time for each pattern that a worker has: so many of a connection and of a worker, not more.
+//   I3  A publish costs time for each pattern that a worker has: so their number is bounded, of a connection and of a worker.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ inline constexpr size_t kMaxWorkerPatterns =
 
 class RespSubscriber final : private Subscriber {
  public:
-  // All of them outlive it. `state` says the version that messages are framed in.
+  // All of them outlive it. `state` has the version that messages are framed in.
   RespSubscriber(const ApiContext& context, Wire& wire, const RespState& state)
       : context_(context), wire_(wire), state_(state) {}
   ~RespSubscriber() { unsubscribe_all(); }
@@ -42,7 +42,7 @@ class RespSubscriber final : private Subscriber {
 
   size_t count() const { return memberships.size(); }
   size_t count(NameKind kind) const;
-  // Why it could not subscribe to all of these as well; "" where it can.
+  // The reason why it cannot subscribe to all of these as well; "" if it can.
   std::string no_room_for(NameKind kind, resp::Arguments names) const;
   // A name of NameKind channel, shard or pattern that there is room for.
   void subscribe(NameKind kind, std::string_view name);

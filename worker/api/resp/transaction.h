@@ -6,17 +6,17 @@
 //   open     a command that may be queued          open     QUEUED; nothing is done
 //   open     no such command, wrong number of      spoilt   the error
 //              arguments, not allowed, too much
-//   open     EXEC                                  none     what each queued command answers, as one array
+//   open     EXEC                                  none     the answers of the queued commands, as one array
 //   spoilt   EXEC                                  none     EXECABORT; nothing is done
 //   both     MULTI, WATCH                          (same)   an error
 //   both     DISCARD, RESET                        none     OK, RESET
 //
-// Nothing of other connections is kept out between two commands of an EXEC: what it means is that all of them are
-// carried out, in their order, or none. As elsewhere what stands behind a change (join, kick ...) is carried out
-// when that has its answer. An EXEC that has begun is carried out to its end, even where its connection ends
+// Commands of other connections are not kept out between two commands of an EXEC: it means that all of them are
+// carried out, in their order, or none. As elsewhere a command after a change (join, kick ...) is carried out
+// when that has its answer. An EXEC that has begun is carried out to its end, even if its connection ends
 // meanwhile.
 //
-// WATCH and UNWATCH say OK: there are no keys, so none of them ever changes.
+// WATCH and UNWATCH answer OK: there are no keys, so none of them ever changes.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ namespace holdfast::api {
 
 inline constexpr size_t kMaxQueued = 1'000;  // commands of one transaction, as of an HTTP batch
 
-// What stands between MULTI and EXEC. Owned by RespFace.
+// The commands between MULTI and EXEC. Owned by RespFace.
 class RespTransaction {
  public:
   // The arguments of one request.
@@ -56,7 +56,7 @@ class RespTransaction {
   // A command was refused: EXEC will do nothing.
   void spoil() { spoilt_ = open_; }
   bool spoilt() const { return spoilt_; }
-  // Carries out what is queued, and answers.
+  // Carries out the queued commands, and answers.
   void exec(const RespCall& call);
 
   // Handover.
@@ -77,7 +77,7 @@ class Exec : public std::enable_shared_from_this<Exec> {
   Exec(const RespCall& call, std::vector<RespTransaction::Queued>&& queued);
 
   void go_on();
-  // The connection has gone, and with it what it has said of itself and subscribed to: the rest does without.
+  // The connection has gone, and with it its state and subscriptions: the rest does without.
   void leave_connection();
 
  private:

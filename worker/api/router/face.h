@@ -4,14 +4,14 @@
 //   in hand                                   step() says
 //   a part of a message                       need_more
 //   a length that cannot be                   last, without a word; counted as api.bad_input
-//   a message behind kick, join or leave      wait, until that one has been carried out
+//   a message after kick, join or leave       wait, until that one has been carried out
 //   send, send_all, publish                   silent
 //   kick, join, leave                         taken, and answered with nothing when it is done
 //   info                                      taken
-//   anything else, or what makes no sense     silent: left out as a whole; counted as api.errors
+//   any other message, or one without sense   silent: left out as a whole; counted as api.errors
 //
-// Nothing but info has an answer in this protocol, so what was left out is told in the log. Who
-// sends has no name here: the listener is loopback or unix, and has no tokens (conf/read_api.cc).
+// Nothing but info has an answer in this protocol, so messages left out are reported in the log.
+// Senders have no name here: the listener is loopback or unix or has a client_ca, and no tokens (conf/read_api.cc).
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // worker/backends/fcgi/connection.h - one connection to one server of a backend, and the request it carries.
 //
-// It knows bytes, deadlines and what is certain about a request that failed; the pool (its owner)
+// It knows bytes, deadlines and the certain facts about a request that failed; the pool (its owner)
 // knows servers, retries and callers. The state table stands in pool.h.
 //
 // Invariants
@@ -54,14 +54,14 @@ class ConnectionOwner {
   virtual void on_idle_end(Connection& connection) = 0;
   // After call_when_read(): the server has read something.
   virtual void on_read(Connection& connection) = 0;
-  // Monotonic; never behind what it gave to a connection before.
+  // Monotonic; never earlier than a time it gave to a connection before.
   virtual uint64_t now_ms() const = 0;
 
  protected:
   ~ConnectionOwner() = default;
 };
 
-// What the connections of a pool share.
+// The common part of the connections of a pool.
 struct ConnectionShared {
   Loop& loop;
   const conf::Backend& backend;
@@ -90,13 +90,13 @@ class Connection final : private RecordSink {
   void tick(uint64_t now_ms);
   // complete -> idle.
   void rest(uint64_t now_ms);
-  // Closes without a word to the owner. `answered`: nothing is owed either way, so TCP needs no
+  // Closes without a call to the owner. `answered`: nothing is owed either way, so TCP needs no
   // TIME_WAIT here.
   void close(bool answered = false);
 
   // Whether it has to move with its descriptor: bytes of its request are sent.
   bool under_way() const;
-  // What travels beside the descriptor; fd() is borrowed. Needs under_way().
+  // The record that travels beside the descriptor; fd() is borrowed. Needs under_way().
   CarriedRecord save() const;
   int fd() const { return fd_.get(); }
   // Into a new one. The gauges know of it already. False: the record makes no sense.
@@ -112,7 +112,7 @@ class Connection final : private RecordSink {
   uint8_t said() const { return said_; }
   // idle: whether the server has neither closed it nor sent anything.
   bool still_open() const;
-  // Whether it can be seen at all what the server's process has read: on unix sockets (SIOCOUTQ).
+  // Whether the reading of the server's process can be seen at all: on unix sockets (SIOCOUTQ).
   bool shows_reading() const { return address().is_unix() && shared_.unix_terminator_bytes > 0; }
   // The server's process has read all that we sent. Needs shows_reading().
   bool all_read() const;
@@ -191,8 +191,8 @@ class Connection final : private RecordSink {
 
 // Whether a connect failed for want of descriptors or memory here: that says nothing of the server.
 bool lacks_resources(int error);
-// What SIOCOUTQ says of a unix socket whose other side has left only the terminator unread; 0 where
-// it cannot be told.
+// The value of SIOCOUTQ for a unix socket whose other side has left only the terminator unread; 0 if
+// it cannot be measured.
 size_t measure_unix_terminator();
 
 }  // namespace holdfast::fcgi

@@ -1,4 +1,4 @@
-// worker/backends/fcgi/pool_impl.h - the inside of a Pool: who carries what, and who gets which answer.
+// worker/backends/fcgi/pool_impl.h - the inside of a Pool: which connection carries which exchange, and which caller gets which answer.
 //
 // Invariants
 //   I1  An exchange is in exactly one place: queue, a connection, or done. From done it goes to its
@@ -44,7 +44,7 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
   size_t queued() const { return queue_.size(); }
 
  private:
-  // A server of the configuration whose address is a name's. What stands at its place in servers_ has the first address,
+  // A server of the configuration whose address is a name's. The entry at its place in servers_ has the first address,
   // and servers of their own have the others.
   struct Name {
     size_t server;
@@ -59,7 +59,7 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
     ExchangePtr exchange;
     Answer answer;
   };
-  // What a server's behaviour has shown. Not carried: a successor sees it again.
+  // Conclusions from a server's behaviour. Not carried: a successor draws them again.
   struct Seen {
     bool lazy = false;                 // it leaves the terminator unread until it is ready for more
     uint64_t crowded_until_ms = 0;     // all its processes were busy a moment ago
@@ -75,7 +75,7 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
   void on_read(Connection& connection) override;
   uint64_t now_ms() const override;
 
-  // pool_place.cc: where a request goes
+  // pool_place.cc: the place of a request
   bool place(ExchangePtr& exchange);
   void place_on_new(ExchangePtr& exchange, size_t server);
   Connection* ready_idle(std::optional<size_t> server, std::optional<size_t> avoid);
@@ -110,7 +110,7 @@ struct Pool::Impl final : ConnectionOwner, Lookups::Asker {
   size_t server_at(const std::string& address);
   ExchangePtr make_exchange(ExchangeRecord&& record, Caller* caller);
 
-  // pool.cc: what becomes of it
+  // pool.cc: its outcome
   bool enqueue(ExchangePtr exchange);
   bool may_try_all(Connection& connection, int error, size_t other) const;
   void retry(ExchangePtr exchange, size_t server);

@@ -1,4 +1,4 @@
-// worker/backends/fcgi/stderr_log.h - what the application writes to its error stream, as lines of our log.
+// worker/backends/fcgi/stderr_log.h - the application's error stream, as lines of our log.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace holdfast::fcgi {
 
-// What php-fpm itself says there of an answer (fpm_main.c, main.c of PHP): bits.
+// Statements of php-fpm itself about an answer (fpm_main.c, main.c of PHP): bits.
 enum Said : uint8_t {
   kSaidNotRun = 1,    // it ran no script: unknown, not readable, or not allowed
   kSaidBrokeOff = 2,  // the script broke off: a fatal error
 };
 
-// Lets through at most kLinesPerSecond of a backend; says how many it kept back.
+// Lets through at most kLinesPerSecond of a backend; logs how many it kept back.
 class StderrLog {
  public:
   static constexpr unsigned kLinesPerSecond = 20;
@@ -25,7 +25,7 @@ class StderrLog {
       : backend_(std::move(backend)), stats_(stats) {}
 
   // `partial` is the request's own: the line that has no end yet.
-  // Gives the bits of what it says.
+  // Returns the bits of its statements.
   uint8_t write(std::string& partial, std::string_view bytes, std::string_view session);
   // The request has ended: so has its last line.
   uint8_t finish(std::string& partial, std::string_view session);

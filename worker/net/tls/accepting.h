@@ -1,13 +1,13 @@
 // worker/net/tls/accepting.h - the server's side of one TLS hand-shake, by OpenSSL.
 //
-// take() keeps what has come and costs nothing; step() works, and may wait for its turn. Only whole records are given to OpenSSL,
-// one by one, and a ClientHello only when it is whole:
-//   - what lies behind the client's Finished is the application's, however much it is, and never goes to OpenSSL;
-//   - somebody who has not said hello costs some hundred bytes, and one who announces a long one no more than what he sends.
+// take() keeps the bytes that have come and costs nothing; step() works, and may wait for its turn. Only whole records are given
+// to OpenSSL, one by one, and a ClientHello only when it is whole:
+//   - bytes after the client's Finished are the application's, however many, and never go to OpenSSL;
+//   - a client that has sent no hello costs some hundred bytes, and one that announces a long one no more than the bytes it sends.
 //
-// The secrets of TLS 1.3 are those that OpenSSL tells its key log (SSL_CTX_set_keylog_callback); they go nowhere else. What of
-// the records' sequences has been used: reading begins at 0 in 1.3 (the client's Finished is under the hand-shake's keys) and at 1
-// in 1.2 (it was 0); writing behind the records of the last flight in 1.3 (tickets), and at 1 in 1.2.
+// The secrets of TLS 1.3 come from OpenSSL's key log (SSL_CTX_set_keylog_callback); they go nowhere else. The records' sequence
+// numbers go on after the hand-shake: reading begins at 0 in 1.3 (the client's Finished is under the hand-shake's keys) and at 1
+// in 1.2 (it was 0); writing begins after the records of the last flight in 1.3 (tickets), and at 1 in 1.2.
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ class Accepting {
   // All of the hand-shake that a client may send: more than any chain of client certificates needs; and in how many records.
   static constexpr size_t kMaxBytes = 64 * 1024;
   static constexpr unsigned kMaxRecords = 4'096;
-  // What OpenSSL 3.0 holds for one behind its hello, as measured.
+  // The memory that OpenSSL 3.0 holds for one after its hello, as measured.
   static constexpr size_t kBegunBytes = 45 * 1024;
 
   explicit Accepting(const Context& context);  // outlives this
@@ -37,7 +37,7 @@ class Accepting {
 
   // True: step() has something to do.
   bool take(std::string_view bytes);
-  // `answer`: ciphertext to be sent is appended, also where it failed (an alert).
+  // `answer`: ciphertext to be sent is appended, also if it failed (an alert).
   Step step(std::string& answer);
   Step feed(std::string_view bytes, std::string& answer) {
     return take(bytes) ? step(answer) : Step::need_more;
@@ -47,7 +47,7 @@ class Accepting {
 
   // After done.
   std::optional<Secrets> secrets();  // empty: a cipher that is none of ours
-  std::string rest();                // what came behind the hand-shake
+  std::string rest();                // the bytes after the hand-shake
   std::string_view version() const;  // "TLSv1.3"
   bool resumed() const;
   std::string anchor() const { return anchor_of(ssl_.get()); }  // of the client's certificate
@@ -77,7 +77,7 @@ class Accepting {
   size_t hello_bytes_ = 0;  // of it that have come
   bool hello_whole_ = false;
   bool retried_ = false;   // asked for another (HelloRetryRequest)
-  bool odd_ = false;       // what comes is no record that could be: OpenSSL says what is wrong
+  bool odd_ = false;       // the input cannot be a record: OpenSSL reports the fault
   bool too_long_ = false;  // a hello of that length is not waited for
   size_t given_ = 0;
   unsigned records_ = 0;

@@ -1,5 +1,5 @@
-// worker/net/tls/anchors.h - who vouches for a client's certificate, in few bytes: a digest of the name and the key of the
-// authority at the end of its chain. An authority whose certificate was renewed with the same key stays the same one.
+// worker/net/tls/anchors.h - the authority that vouches for a client's certificate, in few bytes: a digest of the name and the key
+// of the one at the end of its chain. An authority whose certificate was renewed with the same key stays the same one.
 #pragma once
 
 #include <openssl/ssl.h>

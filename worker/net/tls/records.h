@@ -6,18 +6,18 @@
 //   empty data; an alert that ends nothing         nothing       -
 //   close_notify                                   closed        -
 //   another alert                                  broken        -
-//   a record that does not open, or must not be    broken        `answer` is the fatal alert
+//   a record that does not open, or must not come  broken        `answer` is the fatal alert
 //
 // Invariants
-//   I1  Between records nothing is kept but the keys; of a half record what has come, and of a half message at most four bytes.
-//   I2  A record is at most 16 KiB of data, or what was agreed on, and what its version allows for the cipher: longer ones are
-//       not waited for.
+//   I1  Between records nothing is kept but the keys; of a half record its bytes so far, and of a half message at most four bytes.
+//   I2  A record is at most 16 KiB of data, or the length agreed on, plus the overhead that its version allows for the cipher:
+//       longer ones are not waited for.
 //   I3  Keys are used for at most `most_records` records of either direction (RFC 8446 section 5.5: 2^24.5 with AES-GCM). 1.3: ours
 //       are updated, the other side is asked to update its. 1.2 with AES-GCM: the keys are used_up(), and the connection has to
 //       end, for they can only be made anew by a renegotiation, which is not offered.
-//   I4  Of KeyUpdates and warnings, which cost work and say nothing, kBurst may come at once, and one every kEveryMs.
-//   I5  However often it was asked, at most one KeyUpdate is owed: it stands for all (RFC 8446 section 4.6.3). Whoever sends takes
-//       it with answer_update() when what was sealed before has gone, so that who does not read is answered once.
+//   I4  Of KeyUpdates and warnings, which cost work and carry nothing, kBurst may come at once, and one every kEveryMs.
+//   I5  However often it was asked, at most one KeyUpdate is owed: it stands for all (RFC 8446 section 4.6.3). The sender takes
+//       it with answer_update() when the bytes sealed before have gone, so that a client that does not read is answered once.
 #pragma once
 
 #include <array>
@@ -59,15 +59,15 @@ class Records {
   }
 
   // Takes the bytes of at most one record from the front of `bytes`; they are overwritten. `plain`: its data, valid until the next
-  // call and as long as `bytes` are. `answer`: ciphertext to be sent is appended. Behind closed and broken nothing is read.
+  // call and as long as `bytes` are. `answer`: ciphertext to be sent is appended. After closed and broken nothing is read.
   Step next(std::span<char>& bytes, std::span<char>* plain, std::string& answer,
             uint64_t now_ms = 0);
-  // Appends records that hold `plain`, behind the KeyUpdate that is owed.
+  // Appends records that hold `plain`, after the KeyUpdate that is owed.
   void seal(std::string_view plain, std::string& out);
   bool owes_update() const { return state_.update_owed; }
   void answer_update(std::string& out);
   bool used_up() const;  // I3
-  // How often since it was last asked I3 made somebody change keys.
+  // How often I3 has made one of the sides change keys since the last call.
   unsigned take_rekeyed() { return std::exchange(rekeyed_, 0); }
   void seal_close_notify(std::string& out);
 

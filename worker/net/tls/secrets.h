@@ -43,7 +43,7 @@ struct Secrets {
 // False, here and below: OpenSSL could not.
 // TLS 1.3: key and iv of the direction's secret; its sequence begins anew.
 bool derive_keys(const Secrets& secrets, Keys& keys);
-// TLS 1.3: the secret behind a KeyUpdate, and its key and iv.
+// TLS 1.3: the secret after a KeyUpdate, and its key and iv.
 bool update_keys(const Secrets& secrets, Keys& keys);
 // TLS 1.2, as the server: keys and ivs of both directions. `master`: 48 bytes.
 bool derive_keys(Secrets& secrets, std::string_view master, std::string_view client_random,
