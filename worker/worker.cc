@@ -16,7 +16,10 @@
 #include "base/log.h"
 #include "base/log_guard.h"
 #include "base/process_clock.h"
-#include "worker/handover/homes.h"
+#include "worker/api/connection.h"
+#include "worker/api/homes.h"
+#include "worker/clients/homes.h"
+#include "worker/handover/former_config.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
 #include "worker/life/control_words.h"
@@ -55,7 +58,8 @@ class Worker final : private TurnHook {
   void stop_now();
   bool nothing_left() const { return sessions_.size() == 0 && connections_.size() == 0; }
   handover::Estate estate() {
-    return {heritage_, runtime_, hub_, sessions_, router_, tracer_, homes_, connections_};
+    return {heritage_, runtime_,      hub_,       sessions_, router_,     tracer_,
+            backends_, client_homes_, api_homes_, former_,   connections_};
   }
 
   const Heritage& heritage_;
@@ -75,7 +79,11 @@ class Worker final : private TurnHook {
   Tracer tracer_;
   Admission admission_;
   ConnectionTable connections_;
-  Homes homes_;
+  tls::Contexts contexts_;
+  Backends backends_;
+  ClientHomes client_homes_;
+  ApiHomes api_homes_;
+  handover::FormerConfig former_;
   std::list<Listener> listeners_;
   IoEvent control_;
   SignalEvent term_, quit_;
@@ -101,7 +109,11 @@ Worker::Worker(const Heritage& heritage)
       tracer_(runtime_, router_),
       admission_(runtime_, heritage.segment->addresses()),
       connections_(runtime_),
-      homes_(runtime_, heritage, sessions_, hub_, router_, tracer_, admission_, connections_),
+      contexts_(heritage),
+      backends_(runtime_, heritage, sessions_, router_),
+      client_homes_(runtime_, sessions_, connections_, backends_, admission_, contexts_),
+      api_homes_(runtime_, heritage, hub_, router_, tracer_, connections_, contexts_),
+      former_(config_, backends_, client_homes_),
       control_(loop_, heritage.control, *this, Call<&Worker::on_control>{}),
       term_(loop_, SIGTERM, *this, Call<&Worker::on_signal>{}),
       quit_(loop_, SIGQUIT, *this, Call<&Worker::on_signal>{}),
@@ -121,7 +133,7 @@ void Worker::build_listeners() {
   for (const InheritedListener& inherited : heritage_.listeners) {
     Listener::OnAccept on_accept;
     if (inherited.is_api) {
-      ApiHome& home = homes_.api_home(inherited.index);
+      ApiHome& home = api_homes_.at(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
         auto connection = ApiConnection::make(home, std::move(fd));
         ApiConnection& started = *connection;
@@ -129,7 +141,7 @@ void Worker::build_listeners() {
         started.start(origin);
       };
     } else {
-      ClientHome& home = homes_.client_home(inherited.index);
+      ClientHome& home = client_homes_.at(inherited.index);
       on_accept = [this, &home](UniqueFd fd, const shm::SessionOrigin& origin) {
         auto client = Client::make(home, std::move(fd));
         Client& started = *client;
@@ -150,7 +162,7 @@ void Worker::adopt_orphans() {
     static const conf::Listen kNone;
     bool known = view.origin.listener < config_.listens.size();
     const conf::Listen& listen = known ? config_.listens[view.origin.listener] : kNone;
-    Backend& backend = known ? homes_.backend_of(listen) : *homes_.backends().at("relay");
+    Backend& backend = known ? backends_.of(listen) : *backends_.find("relay");
     backend.adopt(sessions_.adopt(view, listen, backend), view);
   }
   if (!orphans.empty())
@@ -181,7 +193,7 @@ Result<void> Worker::take_the_slot() {
   runtime_.now_ms = process_ms();
   gaps_ = process_clock.gaps();  // it has waited to be called
   sessions_.for_each([&](const Session& session) {
-    sessions_.set_directory_listener(session, homes_.directory_index(session));
+    sessions_.set_directory_listener(session, former_.directory_index(session));
   });
   // An older predecessor may have counted otherwise what waits to be sent.
   uint64_t unsent = 0;
@@ -257,8 +269,8 @@ void Worker::on_tick() {
   tracer_.tick();
   runtime_.stats.log_dropped.add(log_catch_up());
   shed_debtors(runtime_, connections_);
-  homes_.resolver().tick(runtime_.now_ms);
-  for (auto& [name, backend] : homes_.backends()) backend->tick();
+  backends_.resolver().tick(runtime_.now_ms);
+  backends_.for_each([](const std::string&, Backend& backend) { backend.tick(); });
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();
   if (!heritage_.accepts && !parting_.under_way() && nothing_left()) {
@@ -267,7 +279,7 @@ void Worker::on_tick() {
     return loop_.stop();
   }
   if (!parting_.under_way() || !parting_.tick()) return;
-  for (auto& [name, backend] : homes_.backends()) backend->abandon();
+  backends_.for_each([](const std::string&, Backend& backend) { backend.abandon(); });
   log_info("worker ends slot={}", heritage_.slot);
   loop_.stop();
 }
@@ -333,15 +345,12 @@ void Worker::begin_hand_over(UniqueFd socket) {
     return keep_the_slot({Errc::busy, 0, "this worker is on its way out"});
   hand_over_to_ = std::move(socket);
   hand_over_until_ms_ = runtime_.now_ms + handover::kPatienceMs;
-  for (ApiHome& home : homes_.api_homes()) home.hold(true);
+  api_homes_.hold(true);
 }
 
 // Between two turns: no callback is on the stack, no object waits for its destruction.
 void Worker::go_on_with_hand_over() {
-  auto& homes = homes_.api_homes();
-  bool settled =
-      !router_.carrier().congested() &&
-      std::all_of(homes.begin(), homes.end(), [](ApiHome& home) { return home.settled(); });
+  bool settled = !router_.carrier().congested() && api_homes_.settled();
   if (!settled && runtime_.now_ms < hand_over_until_ms_) return;
   UniqueFd socket = std::move(hand_over_to_);
   Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
@@ -349,7 +358,7 @@ void Worker::go_on_with_hand_over() {
   if (settled) done = handover::hand_over(estate(), std::move(socket));
   if (done) leave(0);
   read_clock();
-  for (ApiHome& home : homes) home.hold(false);
+  api_homes_.hold(false);
   keep_the_slot(done.error());
 }
 
@@ -367,7 +376,7 @@ void Worker::drain(const Parting::Plan& plan, bool empty_queues) {
   listeners_.clear();
   // Only now: the master closes the sockets of removed listeners when it reads this.
   head_.state.store(shm::SlotState::draining, std::memory_order_release);
-  for (auto& [name, backend] : homes_.backends()) backend->drain();
+  backends_.for_each([](const std::string&, Backend& backend) { backend.drain(); });
   log_info("worker drains slot={} sessions={}", heritage_.slot, sessions_.live());
   parting_.spread();  // those that the listeners have just let in too
 }

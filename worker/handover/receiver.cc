@@ -9,6 +9,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/process_clock.h"
+#include "worker/api/connection.h"
+#include "worker/api/record.h"
 #include "worker/backends/app_backend.h"
 #include "worker/net/shelf.h"
 
@@ -134,7 +136,7 @@ Result<void> Receiver::take_slot(std::string_view bytes) {
     estate_.runtime.now_ms = process_ms();
     estate_.runtime.wheel.begin_at(estate_.runtime.now_ms);
   }
-  if (Result<void> moved = estate_.homes.move_in(std::move(record.config)); !moved) return moved;
+  if (Result<void> moved = estate_.former.move_in(std::move(record.config)); !moved) return moved;
   if (!estate_.router.post().restore(std::move(record.letters))) return senseless("a letter");
   TracerRecord tracer;
   if (!load(record.tracer, tracer) || !estate_.tracer.restore(std::move(tracer)))
@@ -145,8 +147,8 @@ Result<void> Receiver::take_slot(std::string_view bytes) {
 Result<void> Receiver::take_session(std::string_view bytes) {
   SessionRecord record;
   if (!load(bytes, record)) return senseless("a session");
-  ClientHome* home = estate_.homes.former_client_home(record.listener);
-  Backend* backend = estate_.homes.former_backend(record.backend);
+  ClientHome* home = estate_.former.client_home(record.listener);
+  Backend* backend = estate_.former.backend(record.backend);
   if (home == nullptr || backend == nullptr) return senseless("a session's listener or backend");
   ++taken_.sessions;
   if (estate_.sessions.restore(std::move(record), home->listen, home->listener, *backend) ==
@@ -158,7 +160,7 @@ Result<void> Receiver::take_session(std::string_view bytes) {
 Result<void> Receiver::take_client(std::string_view bytes, UniqueFd fd) {
   ClientRecord record;
   if (!fd || !load(bytes, record)) return senseless("a client");
-  ClientHome* home = estate_.homes.former_client_home(record.listener);
+  ClientHome* home = estate_.former.client_home(record.listener);
   if (home == nullptr) return senseless("a client's listener");
   Session* session = session_by_id({record.session_hi, record.session_lo});
   std::unique_ptr<Client> client =
@@ -175,7 +177,7 @@ Result<void> Receiver::take_api(std::string_view bytes, UniqueFd fd) {
   if (!fd || !load(bytes, named) || !load(named.record, record))
     return senseless("an api connection");
   ++taken_.api_connections;
-  ApiHome* home = estate_.homes.former_api_home(named.name);
+  ApiHome* home = estate_.apis.named(named.name);
   if (home == nullptr) {  // the listener was removed
     ++forgone_;
     return {};
@@ -191,7 +193,7 @@ Result<void> Receiver::take_backend(std::string_view bytes) {
   NamedRecord named;
   if (!load(bytes, named)) return senseless("a backend");
   ++taken_.backends;
-  Backend* backend = estate_.homes.former_backend(named.name);
+  Backend* backend = estate_.former.backend(named.name);
   auto by_id = [this](const shm::SessionId& id) { return session_by_id(id); };
   if (backend == nullptr || !backend->restore(named.record, by_id)) return senseless("a backend");
   return {};
@@ -201,7 +203,7 @@ Result<void> Receiver::take_request(std::string_view bytes, UniqueFd fd) {
   NamedRecord named;
   if (!fd || !load(bytes, named)) return senseless("a request");
   ++taken_.requests;
-  Backend* backend = estate_.homes.former_backend(named.name);
+  Backend* backend = estate_.former.backend(named.name);
   if (backend == nullptr || !backend->restore(named.record, std::move(fd)))
     return senseless("a request");
   return {};

@@ -41,6 +41,7 @@ class Sender {
   Result<void> send_shared_buffers();
   Result<void> send_connections();
   Result<void> send_backends();
+  Result<void> send_backend(const std::string& name, Backend& backend);
   Result<void> send_end();
   Result<uint32_t> successor();
   Result<void> commit(uint32_t pid);
@@ -67,7 +68,7 @@ Result<void> Sender::send_slot() {
   SlotRecord slot;
   slot.slot = estate_.heritage.slot;
   slot.generation = estate_.heritage.generation;
-  slot.config = estate_.homes.save();
+  slot.config = estate_.former.save();
   slot.letters = estate_.router.post().save();
   slot.tracer = save(estate_.tracer.save());
   slot.stood_still_ms = process_clock.stood_still_ms();
@@ -80,7 +81,7 @@ Result<void> Sender::send_sessions() {
   estate_.sessions.for_each([&](Session& session) {
     if (!done) return;
     SessionRecord record = estate_.sessions.save(session);
-    record.backend = estate_.homes.name_of(*session.backend);
+    record.backend = estate_.backends.name_of(*session.backend);
     done = out_.put(Kind::session, save(record));
     ++end_.sessions;
     HF_FAULT("handover.session_sent");
@@ -123,18 +124,24 @@ Result<void> Sender::send_connections() {
 }
 
 Result<void> Sender::send_backends() {
-  for (auto& [name, backend] : estate_.homes.backends()) {
-    backend->requeue_unread();
-    std::string whole = backend->save();
-    if (whole.empty()) continue;  // the built-in ones owe nothing
-    ++end_.backends;
-    NamedRecord record{name, std::move(whole)};
-    if (Result<void> done = out_.put(Kind::backend, save(record)); !done) return done;
-    for (auto& [request, fd] : backend->carried()) {
-      ++end_.requests;
-      NamedRecord carried{name, std::move(request)};
-      if (Result<void> done = out_.put(Kind::request, save(carried), fd); !done) return done;
-    }
+  Result<void> done;
+  estate_.backends.for_each([&](const std::string& name, Backend& backend) {
+    if (done) done = send_backend(name, backend);
+  });
+  return done;
+}
+
+Result<void> Sender::send_backend(const std::string& name, Backend& backend) {
+  backend.requeue_unread();
+  std::string whole = backend.save();
+  if (whole.empty()) return {};  // the built-in ones owe nothing
+  ++end_.backends;
+  NamedRecord record{name, std::move(whole)};
+  if (Result<void> done = out_.put(Kind::backend, save(record)); !done) return done;
+  for (auto& [request, fd] : backend.carried()) {
+    ++end_.requests;
+    NamedRecord carried{name, std::move(request)};
+    if (Result<void> done = out_.put(Kind::request, save(carried), fd); !done) return done;
   }
   return {};
 }

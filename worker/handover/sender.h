@@ -15,7 +15,10 @@
 // written into the segment is before it, and it writes nothing there afterwards.
 #pragma once
 
-#include "worker/handover/homes.h"
+#include "worker/api/homes.h"
+#include "worker/backends/registry.h"
+#include "worker/clients/homes.h"
+#include "worker/handover/former_config.h"
 #include "worker/handover/parcels.h"
 
 namespace holdfast::handover {
@@ -28,7 +31,10 @@ struct Estate {
   Sessions& sessions;
   PushRouter& router;
   Tracer& tracer;
-  Homes& homes;
+  Backends& backends;
+  ClientHomes& clients;
+  ApiHomes& apis;
+  FormerConfig& former;
   ConnectionTable& connections;
 };
 
