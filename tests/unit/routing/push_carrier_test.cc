@@ -129,7 +129,7 @@ TEST_F(PushCarrierTest, WhoComesIsLeftOutAndWhoStaysIsNotWhoeverGoes) {
   here_.hub.leave(*members_[1], "big");             // comes again
   here_.hub.join(*members_[1], "big");
   here_.turn();
-  members_[2]->client->close(4000, "out", EndReason::kicked);
+  members_[2]->transport->close(4000, "out", EndReason::kicked);
   join("big");
   turns_until(news);
   EXPECT_EQ(results_[news]->delivered, kMembers - 3);
@@ -152,7 +152,7 @@ TEST_F(PushCarrierTest, AChannelThatEmptiesAmidAFanOutEndsIt) {
 // I1
 TEST_F(PushCarrierTest, ASendToAllIsForThoseWhoWereThere) {
   size_t all = ask({.op = Op::send_all, .data = "all"});
-  members_[kMembers - 1]->client->close(4000, "out", EndReason::kicked);
+  members_[kMembers - 1]->transport->close(4000, "out", EndReason::kicked);
   here_.turn();
   here_.open_session();  // in the place that has become free, and in a new one
   here_.open_session();
@@ -298,13 +298,13 @@ TEST_F(PushCarrierTest, AnAnswerOfTheApplicationComesBehindWhatTheSessionPublish
     given.headers = std::move(headers);
     given.body = std::move(body);
     EXPECT_TRUE(actions.before_close(*members_[0], given));
-    if (members_[0]->client != nullptr) actions.close(*members_[0], given);
+    if (members_[0]->transport != nullptr) actions.close(*members_[0], given);
   };
   answer({{"Holdfast-Publish", "big"}}, "1");
   answer({{"Holdfast-Leave", "big"}, {"Holdfast-User", "ann"}, {"Holdfast-Data", "k=v"}}, "2");
   EXPECT_EQ(got(0), "") << "it is the last that gets it";
   answer({{"Holdfast-Close", "4001 bye"}}, "3");
-  EXPECT_NE(members_[0]->client, nullptr);
+  EXPECT_NE(members_[0]->transport, nullptr);
   EXPECT_TRUE(settled());
   here_.turn();
   EXPECT_EQ(got(0), "1 2 3 ");

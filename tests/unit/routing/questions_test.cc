@@ -176,7 +176,7 @@ TEST_F(QuestionsTest, UnknownSessionOfAnotherWorkerIsNamed) {
   Session& far = there_.open_session();
   shm::SessionId id = far.id;
   execute({.op = Op::join, .sessions = {id}, .channels = {"room"}});
-  far.client->close(1000, "", EndReason::kicked);  // before the record is read
+  far.transport->close(1000, "", EndReason::kicked);  // before the record is read
   ASSERT_TRUE(answered());
   EXPECT_EQ(result_->delivered, 0u);
   EXPECT_EQ(result_->unknown, std::vector{id});

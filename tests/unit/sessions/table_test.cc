@@ -15,7 +15,7 @@ TEST(Sessions, ThoseThatExpireAtOneInstantAreEndedInSlices) {
   for (size_t i = 0; i < kSessions; ++i) all.push_back(&room.open_session());
   for (Session* session : all) room.sessions.set_expiry(*session, 100);
   room.sessions.set_expiry(*all[0], 200);
-  all[1]->client->close(4000, "out", EndReason::kicked);  // it is gone, and so is its time
+  all[1]->transport->close(4000, "out", EndReason::kicked);  // it is gone, and so is its time
   EXPECT_FALSE(room.sessions.end_expired(99));
   EXPECT_EQ(room.sessions.live(), kSessions - 1);
   EXPECT_TRUE(room.sessions.end_expired(100));
