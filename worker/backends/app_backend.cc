@@ -15,34 +15,34 @@ constexpr size_t kRetriesPerTick = 1'000;
 constexpr size_t kWaitingOverhead = 96;  // of a message that waits: its place, its heap block
 constexpr std::string_view kTooLong = "backend answer too long";
 
-std::string_view outcome_text(fcgi::Outcome outcome) {
+std::string_view outcome_text(AppOutcome outcome) {
   switch (outcome) {
-    case fcgi::Outcome::answered:
+    case AppOutcome::answered:
       return "answered";
-    case fcgi::Outcome::overloaded:
+    case AppOutcome::overloaded:
       return "overloaded";
-    case fcgi::Outcome::no_server:
+    case AppOutcome::no_server:
       return "no server";
-    case fcgi::Outcome::timed_out:
+    case AppOutcome::timed_out:
       return "timed out";
-    case fcgi::Outcome::lost:
+    case AppOutcome::lost:
       return "connection lost";
-    case fcgi::Outcome::too_large:
+    case AppOutcome::too_large:
       return "answer too large";
-    case fcgi::Outcome::error_page:
+    case AppOutcome::error_page:
       return "not the application's answer";
-    case fcgi::Outcome::encoded:
+    case AppOutcome::encoded:
       return "answer encoded";
   }
   return "unknown";
 }
 
-int refusal_status(fcgi::Outcome outcome) {
+int refusal_status(AppOutcome outcome) {
   switch (outcome) {
-    case fcgi::Outcome::overloaded:
-    case fcgi::Outcome::no_server:
+    case AppOutcome::overloaded:
+    case AppOutcome::no_server:
       return 503;
-    case fcgi::Outcome::timed_out:
+    case AppOutcome::timed_out:
       return 504;
     default:
       return 502;
@@ -51,33 +51,26 @@ int refusal_status(fcgi::Outcome outcome) {
 
 }  // namespace
 
-FcgiBackend::State& FcgiBackend::state(const Session& session) {
+AppBackend::State& AppBackend::state(const Session& session) {
   return static_cast<State&>(*session.backend_state);
 }
 
-FcgiBackend::FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
-                         Sessions& sessions, Router& router, std::function<bool()> others_waiting)
+AppBackend::AppBackend(Runtime& runtime, const conf::Backend& conf, unsigned queue,
+                       Sessions& sessions, Router& router, std::unique_ptr<AppCarrier> carrier)
     : runtime_(runtime),
       conf_(conf),
       sessions_(sessions),
-      queue_(share.queue),
-      close_share_(share.queue / 4),
-      backend_params_(backend_params(conf, runtime.config.server.node_id)),
+      queue_(queue),
+      close_share_(queue / 4),
       actions_(runtime, sessions, router),
-      pool_(runtime.loop, conf, share, runtime.stats, std::move(others_waiting)) {}
+      carrier_(std::move(carrier)) {}
 
-bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
-  fcgi::Request request;
-  request.params =
-      backend_params_ + state(session).params + request_params(session, event, binary, body.size());
-  request.body = std::move(body);
-  request.session = session.id.hex();
-  request.caller = this;
-  request.ticket = next_ticket_++;
-  uint64_t ticket = request.ticket;
+bool AppBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
+  uint64_t ticket = next_ticket_++;
   runtime_.budget.spend(TurnBudget::kAppRequest);
-  size_t bytes = sizeof request + request.params.size() + request.body.size();
-  if (!pool_.submit(std::move(request))) return false;
+  size_t bytes = carrier_->submit(
+      {session, state(session).facts, event, binary, std::move(body), this, ticket});
+  if (bytes == 0) return false;
   uint32_t counted = event == AppEvent::message ? uint32_t(bytes) : 0;
   hold_bytes(state(session), counted);
   flights_.emplace(ticket, Flight{&session, event, counted});
@@ -86,7 +79,7 @@ bool FcgiBackend::submit(Session& session, AppEvent event, bool binary, std::str
   return true;
 }
 
-void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
+void AppBackend::on_answer(uint64_t ticket, AppAnswer&& answer) {
   actions_.catch_up();  // may end the session, and this is still in flight then
   auto it = flights_.find(ticket);
   HF_CHECK(it != flights_.end());
@@ -95,7 +88,7 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   let_go_bytes(state(*flight.session), flight.bytes);
   if (flight.event == AppEvent::close) --closes_;
   send_waiting_close_events();  // the place that is free now is theirs
-  if (answer.outcome == fcgi::Outcome::too_large) runtime_.stats.backend_answers_too_long.add();
+  if (answer.outcome == AppOutcome::too_large) runtime_.stats.backend_answers_too_long.add();
   trace_answer(*flight.session, answer);
   // The request counts as in flight while its answer is carried out: whatever ends the session meanwhile, gone() leaves
   // the rest to landed(), and the session stays alive until then.
@@ -115,10 +108,10 @@ void FcgiBackend::on_answer(uint64_t ticket, fcgi::Answer&& answer) {
   ask_held_in();
 }
 
-void FcgiBackend::trace_answer(const Session& session, const fcgi::Answer& answer) {
+void AppBackend::trace_answer(const Session& session, const AppAnswer& answer) {
   if (runtime_.tracer == nullptr || !runtime_.tracer->on()) return;
   std::string status = std::to_string(answer.status);
-  bool answered = answer.outcome == fcgi::Outcome::answered;
+  bool answered = answer.outcome == AppOutcome::answered;
   runtime_.tracer->note(
       {.event = "backend",
        .session = &session,
@@ -128,16 +121,16 @@ void FcgiBackend::trace_answer(const Session& session, const fcgi::Answer& answe
 
 // ---- connect
 
-void FcgiBackend::now_owes_close(Session& session) {
+void AppBackend::now_owes_close(Session& session) {
   if (!conf_.event_close) return;
   state(session).owes_close = true;
   sessions_.set_owes_close(session, true);
   if (session.phase == SessionPhase::ended) runtime_.stats.events_close_owed.add();
 }
 
-void FcgiBackend::open(Session& session, const Opening& opening) {
+void AppBackend::open(Session& session, const Opening& opening) {
   auto fresh = std::make_unique<State>();
-  fresh->params = session_params(conf_, session, opening);
+  fresh->facts = carrier_->session_facts(session, opening);
   session.backend_state = std::move(fresh);
   for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
   if (!conf_.event_connect) {
@@ -155,21 +148,21 @@ void FcgiBackend::open(Session& session, const Opening& opening) {
   held_.push_back(&session);
 }
 
-bool FcgiBackend::ask_in(Session& session) {
-  if (pool_.queued() > 0 && pool_.queued() + close_share_ >= queue_) return false;
+bool AppBackend::ask_in(Session& session) {
+  if (carrier_->queued() > 0 && carrier_->queued() + close_share_ >= queue_) return false;
   if (!submit(session, AppEvent::connect, false, {})) return false;
   // For our successor, if we die before the answer.
   if (conf_.event_close) sessions_.set_owes_close(session, true, true);
   return true;
 }
 
-void FcgiBackend::refuse_overloaded(Session& session) {
+void AppBackend::refuse_overloaded(Session& session) {
   runtime_.stats.events_connect_failed.add();
   session.transport->refuse(503, "the application is overloaded");
 }
 
 // In order. The session may be forgotten by what is done with it, so it is out of held_ first.
-void FcgiBackend::ask_held_in() {
+void AppBackend::ask_held_in() {
   while (!held_.empty()) {
     Session& session = *held_.front();
     bool late = runtime_.now_ms >= state(session).give_up_ms;
@@ -181,14 +174,14 @@ void FcgiBackend::ask_held_in() {
   }
 }
 
-void FcgiBackend::drop_held(Session& session) {
+void AppBackend::drop_held(Session& session) {
   if (!std::exchange(state(session).held, false)) return;
   state(session).give_up_ms = 0;
   held_.erase(std::find(held_.begin(), held_.end(), &session));
 }
 
-void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer) {
-  bool answered = answer.outcome == fcgi::Outcome::answered;
+void AppBackend::connect_answered(Session& session, const AppAnswer& answer) {
+  bool answered = answer.outcome == AppOutcome::answered;
   bool accepted = answered && answer.status < 400;
   if (accepted || (!answered && answer.may_have_run)) {
     runtime_.stats.events_connect.add();  // I1: what may have been delivered is paired too
@@ -221,7 +214,7 @@ void FcgiBackend::connect_answered(Session& session, const fcgi::Answer& answer)
 }
 
 // False: the application has named what the client would break off for.
-bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answer) {
+bool AppBackend::choose_subprotocol(Session& session, const AppAnswer& answer) {
   std::vector<std::string_view> named;
   for (const auto& [name, value] : answer.headers)
     if (strcasecmp(name.c_str(), "Sec-WebSocket-Protocol") == 0)
@@ -230,7 +223,7 @@ bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answe
   if (named.empty() || !websocket) return true;
   std::string before(session.transport->subprotocol());
   if (named.size() == 1 && session.transport->speak(named[0])) {
-    speak_params(conf_, before, named[0], state(session).params);
+    carrier_->speak(before, named[0], state(session).facts);
     return true;
   }
   runtime_.stats.backend_bad_headers.add();
@@ -247,32 +240,32 @@ bool FcgiBackend::choose_subprotocol(Session& session, const fcgi::Answer& answe
 
 // ---- messages
 
-unsigned FcgiBackend::at_once(const Session& session) const {
+unsigned AppBackend::at_once(const Session& session) const {
   return conf_.order == conf::Order::session ? 1 : session.listen->max_pending;
 }
 
-bool FcgiBackend::over_bytes(const Session& session) const {
+bool AppBackend::over_bytes(const Session& session) const {
   const conf::Limits& limits = runtime_.config.limits;
   return state(session).bytes > limits.max_pending_bytes ||
          runtime_.stats.messages_waiting_bytes.get() > limits.max_pending_bytes_per_worker;
 }
 
-bool FcgiBackend::full(const Session& session) const {
+bool AppBackend::full(const Session& session) const {
   const State& s = state(session);
   return s.waiting.size() + s.in_flight >= session.listen->max_pending || over_bytes(session);
 }
 
-void FcgiBackend::hold_bytes(State& s, uint32_t bytes) {
+void AppBackend::hold_bytes(State& s, uint32_t bytes) {
   s.bytes += bytes;
   runtime_.stats.messages_waiting_bytes.add(bytes);
 }
 
-void FcgiBackend::let_go_bytes(State& s, uint32_t bytes) {
+void AppBackend::let_go_bytes(State& s, uint32_t bytes) {
   s.bytes -= bytes;
   runtime_.stats.messages_waiting_bytes.sub(bytes);
 }
 
-void FcgiBackend::message(Session& session, bool binary, std::string_view data) {
+void AppBackend::message(Session& session, bool binary, std::string_view data) {
   State& s = state(session);
   if (s.in_flight >= at_once(session) || !s.waiting.empty()) {
     auto counted = uint32_t(kWaitingOverhead + data.size());
@@ -288,7 +281,7 @@ void FcgiBackend::message(Session& session, bool binary, std::string_view data) 
   }
 }
 
-void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_view why) {
+void AppBackend::message_failed(Session& session, uint16_t code, std::string_view why) {
   State& s = state(session);
   runtime_.stats.backend_abandoned.add(s.waiting.size());
   for (const State::Waiting& message : s.waiting) let_go_bytes(s, message.counted);
@@ -296,15 +289,15 @@ void FcgiBackend::message_failed(Session& session, uint16_t code, std::string_vi
   if (session.transport != nullptr) session.transport->close(code, why, EndReason::backend);
 }
 
-void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer) {
-  if (answer.outcome != fcgi::Outcome::answered) {
+void AppBackend::message_answered(Session& session, const AppAnswer& answer) {
+  if (answer.outcome != AppOutcome::answered) {
     if (uint64_t n = gate_.pass())
       log_warn("message failed session={} backend={} outcome=\"{}\" times={}; closing the session",
                session.id.hex(), conf_.name, outcome_text(answer.outcome), n);
     bool overload =
-        answer.outcome == fcgi::Outcome::overloaded || answer.outcome == fcgi::Outcome::no_server;
-    bool too_long = answer.outcome == fcgi::Outcome::too_large;
-    bool broken_page = answer.outcome == fcgi::Outcome::error_page;
+        answer.outcome == AppOutcome::overloaded || answer.outcome == AppOutcome::no_server;
+    bool too_long = answer.outcome == AppOutcome::too_large;
+    bool broken_page = answer.outcome == AppOutcome::error_page;
     message_failed(session, overload ? 1013 : 1011,
                    too_long      ? kTooLong
                    : broken_page ? "the application failed"
@@ -320,7 +313,7 @@ void FcgiBackend::message_answered(Session& session, const fcgi::Answer& answer)
 
 // A request's answer has been dealt with: hands over the next message, or what is left to do for an ended session.
 // The session may be forgotten in here.
-void FcgiBackend::landed(Session& session) {
+void AppBackend::landed(Session& session) {
   State& s = state(session);
   while (!s.waiting.empty() && s.in_flight <= at_once(session)) {  // this one is still among them
     State::Waiting message = std::move(s.waiting.front());
@@ -342,8 +335,8 @@ void FcgiBackend::landed(Session& session) {
   if (session.transport != nullptr && !busy(session)) session.transport->all_answered();
 }
 
-void FcgiBackend::tick() {
-  pool_.tick(runtime_.now_ms);
+void AppBackend::tick() {
+  carrier_->tick(runtime_.now_ms);
   send_waiting_close_events();
   ask_held_in();
   for (size_t n = 0; n < kRetriesPerTick && !close_retries_.empty(); ++n) {
@@ -355,7 +348,7 @@ void FcgiBackend::tick() {
   }
 }
 
-void FcgiBackend::abandon() {
+void AppBackend::abandon() {
   uint64_t owed = 0;
   auto give_up = [&](Session& session) {
     State& s = state(session);

@@ -1,5 +1,5 @@
-// worker/backends/app_backend.h - sessions of an application behind FastCGI: which of its requests goes when, and what happens
-// with the answers. The pool (fcgi/pool.h) knows servers and sockets; this knows sessions and events.
+// worker/backends/app_backend.h - sessions of an application: which of its requests goes when, and what happens
+// with the answers. The carrier (app_carrier.h, fcgi/pool.h) knows servers and sockets; this knows sessions and events.
 //
 // Order `session` (default): one request of a session is in flight, the rest wait in its queue. Order `none`: all go at
 // once, at most max_pending in flight. When max_pending are in flight or wait, or these hold more than max_pending_bytes, or those
@@ -36,19 +36,19 @@
 #include <unordered_map>
 
 #include "base/fd.h"
-#include "worker/backends/fcgi/params.h"
-#include "worker/backends/fcgi/pool.h"
-#include "worker/backends/fcgi/record.h"
+#include "worker/backends/app_carrier.h"
+#include "worker/backends/app_request.h"
 #include "worker/backends/record.h"
 #include "worker/backends/reply_actions.h"
 #include "worker/sessions/backend.h"
 
 namespace holdfast {
 
-class FcgiBackend final : public Backend, private fcgi::Caller {
+class AppBackend final : public Backend, private AppCaller {
  public:
-  FcgiBackend(Runtime& runtime, const conf::Backend& conf, fcgi::Pool::Share share,
-              Sessions& sessions, Router& router, std::function<bool()> others_waiting);
+  // `queue`: how many requests the carrier lets wait.
+  AppBackend(Runtime& runtime, const conf::Backend& conf, unsigned queue, Sessions& sessions,
+             Router& router, std::unique_ptr<AppCarrier> carrier);
 
   void open(Session& session, const Opening& opening) override;
   void message(Session& session, bool binary, std::string_view data) override;
@@ -59,13 +59,12 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   std::string save(const Session& session) const override;
   bool restore(Session& session, std::string_view record) override;
   // fcgi/pool.h says when.
-  void requeue_unread() override { pool_.settle(); }
+  void requeue_unread() override { carrier_->requeue_unread(); }
   std::string save() const override;
   std::vector<std::pair<std::string, int>> carried() const override;
   bool restore(std::string_view record, const SessionById& session_by_id) override;
   bool restore(std::string_view record, UniqueFd fd) override;
-  void look_up_with(fcgi::Lookups& lookups) { pool_.look_up_with(lookups); }
-  void drain() override { pool_.keep_no_connections(); }
+  void drain() override { carrier_->keep_no_connections(); }
   void abandon() override;
 
  private:
@@ -77,18 +76,18 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   };
   static State& state(const Session& session);
 
-  void on_answer(uint64_t ticket, fcgi::Answer&& answer) override;
-  void trace_answer(const Session& session, const fcgi::Answer& answer);
+  void on_answer(uint64_t ticket, AppAnswer&& answer) override;
+  void trace_answer(const Session& session, const AppAnswer& answer);
   unsigned at_once(const Session& session) const;
   bool over_bytes(const Session& session) const;
   bool full(const Session& session) const;
   void hold_bytes(State& state, uint32_t bytes);
   void let_go_bytes(State& state, uint32_t bytes);
   bool submit(Session& session, AppEvent event, bool binary, std::string body);
-  void connect_answered(Session& session, const fcgi::Answer& answer);
-  bool choose_subprotocol(Session& session, const fcgi::Answer& answer);
-  void message_answered(Session& session, const fcgi::Answer& answer);
-  void close_answered(Session& session, const fcgi::Answer& answer);
+  void connect_answered(Session& session, const AppAnswer& answer);
+  bool choose_subprotocol(Session& session, const AppAnswer& answer);
+  void message_answered(Session& session, const AppAnswer& answer);
+  void close_answered(Session& session, const AppAnswer& answer);
   void message_failed(Session& session, uint16_t code, std::string_view why);
   void now_owes_close(Session& session);
   void landed(Session& session);
@@ -110,9 +109,8 @@ class FcgiBackend final : public Backend, private fcgi::Caller {
   const unsigned queue_;        // the pool's
   const unsigned close_share_;  // of it: connect events leave it to close events
   unsigned closes_ = 0;         // close events in the pool
-  std::string backend_params_;
   ReplyActions actions_;
-  fcgi::Pool pool_;
+  std::unique_ptr<AppCarrier> carrier_;
   std::unordered_map<uint64_t, Flight> flights_;
   uint64_t next_ticket_ = 1;
   std::multimap<uint64_t, Session*> close_retries_;  // by the time they are due

@@ -14,35 +14,35 @@ constexpr uint64_t kLastRetryMs = 30'000;
 
 }  // namespace
 
-void FcgiBackend::gone(Session& session) {
+void AppBackend::gone(Session& session) {
   drop_held(session);
   if (state(session).owes_close) runtime_.stats.events_close_owed.add();
   finish(session);
 }
 
-bool FcgiBackend::busy(const Session& session) const {
+bool AppBackend::busy(const Session& session) const {
   return state(session).in_flight > 0 || !state(session).waiting.empty();
 }
 
-void FcgiBackend::finish(Session& session) {
+void AppBackend::finish(Session& session) {
   if (busy(session)) return;  // I2
   if (state(session).owes_close) return send_close_event(session);
   sessions_.forget(session);
 }
 
-void FcgiBackend::send_close_event(Session& session) {
+void AppBackend::send_close_event(Session& session) {
   State& s = state(session);
   if (s.give_up_ms == 0) s.give_up_ms = runtime_.now_ms + conf_.close_retry_ms;
   if (!close_waits_.empty() || !submit_close_event(session)) close_waits_.push_back(&session);
 }
 
 // False: there is no place.
-bool FcgiBackend::submit_close_event(Session& session) {
-  bool room = closes_ < std::max(1u, close_share_) && pool_.queued() < std::max(1u, queue_);
+bool AppBackend::submit_close_event(Session& session) {
+  bool room = closes_ < std::max(1u, close_share_) && carrier_->queued() < std::max(1u, queue_);
   return room && submit(session, AppEvent::close, false, {});
 }
 
-void FcgiBackend::send_waiting_close_events() {
+void AppBackend::send_waiting_close_events() {
   while (!close_waits_.empty()) {
     Session& session = *close_waits_.front();
     bool late = runtime_.now_ms >= state(session).give_up_ms;
@@ -52,7 +52,7 @@ void FcgiBackend::send_waiting_close_events() {
   }
 }
 
-void FcgiBackend::give_up_close_event(Session& session) {
+void AppBackend::give_up_close_event(Session& session) {
   runtime_.stats.events_close_lost.add();
   log_error(
       "close event given up session={} user={} backend={}: no server answered for close_retry",
@@ -60,20 +60,20 @@ void FcgiBackend::give_up_close_event(Session& session) {
   settle(session);
 }
 
-void FcgiBackend::retry_close_event(Session& session, bool overloaded) {
+void AppBackend::retry_close_event(Session& session, bool overloaded) {
   State& s = state(session);
   if (runtime_.now_ms >= s.give_up_ms) return give_up_close_event(session);
   s.retry_ms = overloaded ? kFirstRetryMs : std::clamp(s.retry_ms * 2, kFirstRetryMs, kLastRetryMs);
   close_retries_.emplace(runtime_.now_ms + s.retry_ms, &session);
 }
 
-void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
+void AppBackend::close_answered(Session& session, const AppAnswer& answer) {
   --state(session).in_flight;
-  bool broke_off = answer.outcome == fcgi::Outcome::error_page && answer.may_have_run;
-  bool unread = answer.outcome == fcgi::Outcome::encoded;
-  if (answer.outcome != fcgi::Outcome::answered && !broke_off && !unread) {
+  bool broke_off = answer.outcome == AppOutcome::error_page && answer.may_have_run;
+  bool unread = answer.outcome == AppOutcome::encoded;
+  if (answer.outcome != AppOutcome::answered && !broke_off && !unread) {
     runtime_.stats.events_close_retried.add();
-    return retry_close_event(session, answer.outcome == fcgi::Outcome::overloaded);
+    return retry_close_event(session, answer.outcome == AppOutcome::overloaded);
   }
   runtime_.stats.events_close.add();
   if (answer.status >= 500 || broke_off)
@@ -84,15 +84,15 @@ void FcgiBackend::close_answered(Session& session, const fcgi::Answer& answer) {
   settle(session);
 }
 
-void FcgiBackend::settle(Session& session) {
+void AppBackend::settle(Session& session) {
   state(session).owes_close = false;
   runtime_.stats.events_close_owed.sub();
   sessions_.forget(session);
 }
 
-void FcgiBackend::adopt(Session& session, const shm::SessionView& view) {
+void AppBackend::adopt(Session& session, const shm::SessionView& view) {
   auto fresh = std::make_unique<State>();
-  fresh->params = orphan_params(conf_, view);
+  fresh->facts = carrier_->orphan_facts(view);
   fresh->owes_close = true;
   session.backend_state = std::move(fresh);
   if ((view.control.flags & shm::kConnectUnanswered) != 0) {

@@ -1,4 +1,4 @@
-// What travels of an FcgiBackend, and of its part of a session.
+// What travels of an AppBackend, and of its part of a session.
 
 #include <algorithm>
 
@@ -7,13 +7,13 @@
 
 namespace holdfast {
 
-std::string FcgiBackend::save(const Session& session) const {
+std::string AppBackend::save(const Session& session) const {
   // Whoever adds a member carries it; bytes and in_flight follow from the rest.
   static_assert(sizeof(State) == 152);
   if (session.backend_state == nullptr) return {};
   const State& s = state(session);
   handover::SessionStateRecord record;
-  record.params = s.params;
+  record.params = s.facts;
   for (const State::Waiting& w : s.waiting) record.waiting.push_back({w.binary, w.data, w.counted});
   record.owes_close = s.owes_close;
   record.paused = s.paused;
@@ -23,11 +23,11 @@ std::string FcgiBackend::save(const Session& session) const {
   return handover::save(record);
 }
 
-bool FcgiBackend::restore(Session& session, std::string_view bytes) {
+bool AppBackend::restore(Session& session, std::string_view bytes) {
   handover::SessionStateRecord record;
   if (!handover::load(bytes, record)) return false;
   auto fresh = std::make_unique<State>();
-  fresh->params = std::move(record.params);
+  fresh->facts = std::move(record.params);
   for (handover::WaitingRecord& w : record.waiting) {
     fresh->bytes += w.counted;  // the gauge knows of them
     fresh->waiting.push_back({w.binary, w.counted, std::move(w.data)});
@@ -42,7 +42,7 @@ bool FcgiBackend::restore(Session& session, std::string_view bytes) {
   return true;
 }
 
-std::string FcgiBackend::save() const {
+std::string AppBackend::save() const {
   handover::BackendRecord record;
   record.next_ticket = next_ticket_;
   for (const auto& [ticket, flight] : flights_)
@@ -52,22 +52,19 @@ std::string FcgiBackend::save() const {
     record.close_retries.push_back({due, session->id.hi, session->id.lo});
   for (const Session* session : close_waits_)
     record.close_retries.push_back({runtime_.now_ms, session->id.hi, session->id.lo});
-  record.pool = pool_.save();
+  record.carrier = carrier_->save();
   return handover::save(record);
 }
 
-std::vector<std::pair<std::string, int>> FcgiBackend::carried() const {
-  std::vector<std::pair<std::string, int>> all;
-  for (const auto& [record, fd] : pool_.carried()) all.emplace_back(handover::save(record), fd);
-  return all;
+std::vector<std::pair<std::string, int>> AppBackend::carried() const {
+  return carrier_->carried();
 }
 
-bool FcgiBackend::restore(std::string_view bytes, UniqueFd fd) {
-  fcgi::CarriedRecord record;
-  return handover::load(bytes, record) && pool_.restore(std::move(record), std::move(fd), this);
+bool AppBackend::restore(std::string_view bytes, UniqueFd fd) {
+  return carrier_->restore(bytes, std::move(fd), *this);
 }
 
-bool FcgiBackend::restore(std::string_view bytes, const SessionById& session_by_id) {
+bool AppBackend::restore(std::string_view bytes, const SessionById& session_by_id) {
   handover::BackendRecord record;
   if (!handover::load(bytes, record)) return false;
   next_ticket_ = std::max(next_ticket_, record.next_ticket);
@@ -86,7 +83,7 @@ bool FcgiBackend::restore(std::string_view bytes, const SessionById& session_by_
     if (session == nullptr || session->backend != this) return false;
     close_retries_.emplace(r.due_ms, session);
   }
-  return pool_.restore(std::move(record.pool), this);
+  return carrier_->restore(record.carrier, *this);
 }
 
 }  // namespace holdfast

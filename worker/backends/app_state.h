@@ -1,4 +1,4 @@
-// worker/backends/app_state.h - what an FcgiBackend keeps of a session. For its own sources only.
+// worker/backends/app_state.h - what an AppBackend keeps of a session. For its own sources only.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace holdfast {
 
-struct FcgiBackend::State final : BackendState {
+struct AppBackend::State final : BackendState {
   struct Waiting {
     bool binary;
     uint32_t counted;
     std::string data;
   };
-  std::string params;  // session_params()
+  std::string facts;  // AppCarrier::session_facts()
   std::deque<Waiting> waiting;
   size_t bytes = 0;  // of messages.waiting_bytes: of those that wait and of those in flight
   unsigned in_flight = 0;

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/fields.h"
-#include "worker/backends/fcgi/record.h"
 
 namespace holdfast::handover {
 
@@ -40,20 +39,20 @@ void fields(Archive& a, RetryRecord& r) {
   a(3, session_lo);
 }
 
-// An FcgiBackend, apart from its sessions and what is on its connections.
+// An AppBackend, apart from its sessions and what is on its connections.
 struct BackendRecord {
   uint64_t next_ticket = 0;
   std::vector<FlightRecord> flights;
   std::vector<RetryRecord> close_retries;
-  fcgi::PoolRecord pool;
+  std::string carrier;  // a record of the carrier's own
 };
 template <class Archive>
 void fields(Archive& a, BackendRecord& r) {
-  auto& [next_ticket, flights, close_retries, pool] = r;
+  auto& [next_ticket, flights, close_retries, carrier] = r;
   a(1, next_ticket);
   a(2, flights);
   a(3, close_retries);
-  a(4, pool);
+  a(4, carrier);
 }
 
 struct WaitingRecord {
@@ -69,7 +68,7 @@ void fields(Archive& a, WaitingRecord& r) {
   a(3, counted);
 }
 
-// What an FcgiBackend keeps of a session (SessionRecord::backend_state).
+// What an AppBackend keeps of a session (SessionRecord::backend_state).
 struct SessionStateRecord {
   std::string params;
   std::vector<WaitingRecord> waiting;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "worker/backends/app_backend.h"
 #include "worker/backends/builtin.h"
+#include "worker/backends/fcgi/carrier.h"
 
 namespace holdfast {
 namespace {
@@ -47,10 +48,10 @@ std::unique_ptr<Backend> Backends::make(const conf::Backend& conf) {
   };
   fcgi::Pool::Share share{std::max(1u, conf.max_connections / heritage_.worker_count),
                           std::max(1u, conf.queue / heritage_.worker_count)};
-  auto backend =
-      std::make_unique<FcgiBackend>(runtime_, conf, share, sessions_, router_, others_waiting);
-  backend->look_up_with(resolver_);
-  return backend;
+  auto carrier = std::make_unique<fcgi::Carrier>(runtime_, conf, share, others_waiting);
+  carrier->look_up_with(resolver_);
+  return std::make_unique<AppBackend>(runtime_, conf, share.queue, sessions_, router_,
+                                      std::move(carrier));
 }
 
 Backend& Backends::add(const conf::Backend& conf) {

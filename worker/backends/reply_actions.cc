@@ -48,7 +48,7 @@ uint64_t longest_of(const conf::Framing& framing) {
   return framing.includes_header ? most - framing.offset - framing.size : most;
 }
 
-bool is_binary(const fcgi::Answer& answer) {
+bool is_binary(const AppAnswer& answer) {
   return answer.header("Content-Type").starts_with("application/octet-stream") ||
          !simdjson::validate_utf8(answer.body.data(), answer.body.size());
 }
@@ -58,7 +58,7 @@ bool is_binary(const fcgi::Answer& answer) {
 // What an answer asks for, header by header, and how much of it has been carried out.
 class ReplyActions::Items {
  public:
-  explicit Items(const fcgi::Answer& answer) : answer_(answer) {}
+  explicit Items(const AppAnswer& answer) : answer_(answer) {}
   template <class F>
   void of(std::string_view name, F&& f) const {
     for (const auto& [its_name, value] : answer_.headers)
@@ -70,7 +70,7 @@ class ReplyActions::Items {
   size_t left_out() const { return count_ > kMostItems ? count_ - kMostItems : 0; }
 
  private:
-  const fcgi::Answer& answer_;
+  const AppAnswer& answer_;
   size_t count_ = 0;
 };
 
@@ -163,7 +163,7 @@ bool ReplyActions::deliver(Session& session, std::string_view body, bool binary)
   return true;
 }
 
-bool ReplyActions::body(Session& session, const fcgi::Answer& answer, Items& items) {
+bool ReplyActions::body(Session& session, const AppAnswer& answer, Items& items) {
   Command publish;
   publish.op = Op::publish;
   bool to_channels = false;
@@ -187,7 +187,7 @@ bool ReplyActions::body(Session& session, const fcgi::Answer& answer, Items& ite
   return true;
 }
 
-bool ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
+bool ReplyActions::before_close(Session& session, const AppAnswer& answer) {
   unknown_headers(session, answer);
   Items items(answer);
   if (session.transport != nullptr) {
@@ -220,7 +220,7 @@ bool ReplyActions::before_close(Session& session, const fcgi::Answer& answer) {
 }
 
 // Words of a later version are no mistake, but more often it is a slip that would go unnoticed.
-void ReplyActions::unknown_headers(const Session& session, const fcgi::Answer& answer) {
+void ReplyActions::unknown_headers(const Session& session, const AppAnswer& answer) {
   constexpr std::string_view kPrefix = "Holdfast-";
   static const std::vector<std::string_view> kKnown = {"Holdfast-User",    "Holdfast-Join",
                                                        "Holdfast-Leave",   "Holdfast-Data",
@@ -236,7 +236,7 @@ void ReplyActions::unknown_headers(const Session& session, const fcgi::Answer& a
   }
 }
 
-void ReplyActions::close(Session& session, const fcgi::Answer& answer) {
+void ReplyActions::close(Session& session, const AppAnswer& answer) {
   std::string_view value = trimmed(answer.header("Holdfast-Close"));
   if (value.empty() || session.transport == nullptr) return;
   unsigned code = 0;

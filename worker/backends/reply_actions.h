@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/backends/fcgi/pool.h"
+#include "worker/backends/app_request.h"
 #include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
 #include "worker/routing/router.h"
@@ -34,9 +34,9 @@ class ReplyActions {
   // Everything up to the body. The session may have ended: then only Holdfast-Publish has an
   // effect. False: the body cannot be a message (max_message_size, or the listener's length field,
   // is too small for it); counted and logged.
-  [[nodiscard]] bool before_close(Session& session, const fcgi::Answer& answer);
+  [[nodiscard]] bool before_close(Session& session, const AppAnswer& answer);
   // Holdfast-Close, if there is one and the session lives.
-  void close(Session& session, const fcgi::Answer& answer);
+  void close(Session& session, const AppAnswer& answer);
 
   // Before anything of an answer: the pushes of its script by other workers were there first.
   void catch_up() { router_.catch_up(); }
@@ -51,10 +51,10 @@ class ReplyActions {
   void join_or_leave(Session& session, Op op, std::string_view channel);
   void read_assignment(const Session& session, std::string_view assignment, Pairs& pairs);
   void set_data(Session& session, Pairs&& pairs);
-  bool body(Session& session, const fcgi::Answer& answer, Items& items);
+  bool body(Session& session, const AppAnswer& answer, Items& items);
   bool deliver(Session& session, std::string_view body, bool binary);
   bool too_long(const Session& session, size_t bytes, uint64_t limit);
-  void unknown_headers(const Session& session, const fcgi::Answer& answer);
+  void unknown_headers(const Session& session, const AppAnswer& answer);
   void bad(const Session& session, std::string_view name, std::string_view why);
 
   Runtime& runtime_;

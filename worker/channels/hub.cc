@@ -58,8 +58,10 @@ Hub::Joined Hub::join(ChannelMember& who, std::string_view name, bool from_url) 
     }
     if (kind == NameKind::channel) runtime_.stats.channels_local.add();
     it = add_channel(name);
+    for_each_watcher([&](ChannelWatcher& watcher) { watcher.first_member(*it->second); });
   }
   add_member(*it->second, who, from_url);
+  for_each_watcher([&](ChannelWatcher& watcher) { watcher.joined(*it->second, who); });
   if (shm::Cell* gauge = gauge_of(who, kind)) gauge->add();
   return Joined::joined;
 }
@@ -135,6 +137,7 @@ void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t pos
   members.pop_back();
   NameKind kind = kind_of(channel.name);
   if (shm::Cell* gauge = gauge_of(who, kind)) gauge->sub();
+  for_each_watcher([&](ChannelWatcher& watcher) { watcher.left(channel, who); });
   if (!channel.members.empty() || !channel.subscribers.empty()) return;
   if (walk != walks_.end()) *walk = {};
   std::string name = channel.name;
@@ -143,6 +146,7 @@ void Hub::remove_member(Channel& channel, const ChannelMember& who, uint32_t pos
   filter_.lower(runtime_.slot, name);  // I1
   if (kind == NameKind::pattern && --patterns_ == 0) filter_.lower(runtime_.slot, kAnyPattern);
   if (kind == NameKind::channel) runtime_.stats.channels_local.sub();
+  for_each_watcher([&](ChannelWatcher& watcher) { watcher.last_left(name); });
 }
 
 size_t Hub::place_of(const ChannelMember& who, Channel& channel) {

@@ -27,6 +27,7 @@
 #include "shm/channel_filter.h"
 #include "worker/channels/member.h"
 #include "worker/channels/payload.h"
+#include "worker/channels/watcher.h"
 #include "worker/net/runtime.h"
 
 namespace holdfast {
@@ -96,6 +97,13 @@ class Hub {
  public:
   Hub(Runtime& runtime, shm::ChannelFilter filter) : runtime_(runtime), filter_(filter) {}
   ~Hub();
+
+  // From here on it is called. It outlives the hub, or nothing happens in it after its end.
+  void watch(ChannelWatcher& watcher) { watchers_.push_back(&watcher); }
+  template <class F>
+  void for_each_watcher(F&& f) const {
+    for (ChannelWatcher* watcher : watchers_) f(*watcher);
+  }
 
   enum class Joined : uint8_t { joined, already, too_many };
   Joined join(ChannelMember& who, std::string_view name, bool from_url = false);
@@ -183,6 +191,7 @@ class Hub {
   void remove_member(Channel& channel, const ChannelMember& who, uint32_t position);
 
   Runtime& runtime_;
+  std::vector<ChannelWatcher*> watchers_;
   std::vector<Walk> walks_;  // of the walk under way; few
   size_t walk_ = 0;          // the one that is being given out
   shm::ChannelFilter filter_;

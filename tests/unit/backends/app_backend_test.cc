@@ -1,4 +1,4 @@
-// Sessions of an application: a real FcgiBackend and its pool, a scripted FastCGI server, clients
+// Sessions of an application: a real AppBackend and its pool, a scripted FastCGI server, clients
 // on socket pairs.
 
 #include "worker/backends/app_backend.h"
@@ -8,6 +8,7 @@
 #include "tests/unit/backends/fcgi/fake_server.h"
 #include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
+#include "worker/backends/fcgi/carrier.h"
 
 namespace holdfast {
 namespace {
@@ -29,10 +30,13 @@ class AppTest : public ::testing::Test {
     room_.lines.idle_timeout_ms = 0;
     room_.web.idle_timeout_ms = 0;
   }
-  void start(fcgi::Pool::Share share = {4, 100}) {
-    backend_ = std::make_unique<FcgiBackend>(room_.runtime, conf_, share, room_.sessions,
-                                             room_.router, [] { return false; });
+  std::unique_ptr<AppBackend> make_backend(test::Room& room, fcgi::Pool::Share share) {
+    auto carrier =
+        std::make_unique<fcgi::Carrier>(room.runtime, conf_, share, [] { return false; });
+    return std::make_unique<AppBackend>(room.runtime, conf_, share.queue, room.sessions,
+                                        room.router, std::move(carrier));
   }
+  void start(fcgi::Pool::Share share = {4, 100}) { backend_ = make_backend(room_, share); }
   void TearDown() override {
     room_.connections.clear();
     room_.loop.bury();
@@ -93,7 +97,7 @@ class AppTest : public ::testing::Test {
   test::Room room_{instance_};
   FakeServer server_{room_.loop, FakeServer::Kind::unix};
   conf::Backend conf_;
-  std::unique_ptr<FcgiBackend> backend_;
+  std::unique_ptr<AppBackend> backend_;
   ReceivedRequest last_;
 };
 
@@ -746,9 +750,7 @@ class CrashTest : public AppTest {
   void adopt_what_is_left() {
     shm::clear_gauges(stats());
     heir_ = std::make_unique<test::Room>(instance_);
-    heirs_backend_ =
-        std::make_unique<FcgiBackend>(heir_->runtime, conf_, fcgi::Pool::Share{4, 100},
-                                      heir_->sessions, heir_->router, [] { return false; });
+    heirs_backend_ = make_backend(*heir_, {4, 100});
     for (const shm::SessionView& view : heir_->sessions.orphans()) {
       Session& session = heir_->sessions.adopt(view, heir_->lines, *heirs_backend_);
       heirs_backend_->adopt(session, view);
@@ -763,7 +765,7 @@ class CrashTest : public AppTest {
     AppTest::TearDown();
   }
   std::unique_ptr<test::Room> heir_;
-  std::unique_ptr<FcgiBackend> heirs_backend_;
+  std::unique_ptr<AppBackend> heirs_backend_;
 
   // Serves one request of the heir.
   std::string serve_heir() {

@@ -14,7 +14,7 @@ class ReplyActionsTest : public ::testing::Test {
   void SetUp() override { session_ = room_.session_of(peer_); }
   // Carries out an answer; what the sender has been sent afterwards.
   std::string answer(Headers headers, std::string body = {}) {
-    fcgi::Answer given{.outcome = fcgi::Outcome::answered, .status = 200};
+    AppAnswer given{.outcome = AppOutcome::answered, .status = 200};
     given.headers = std::move(headers);
     given.body = std::move(body);
     size_t before = peer_.received().size();
@@ -203,7 +203,7 @@ TEST_F(ReplyActionsTest, OfAnEndedSessionOnlyPublishHasAnEffect) {
   room_.hub.join(other, "room");
   Session ended;
   ended.phase = SessionPhase::ended;
-  fcgi::Answer given{.outcome = fcgi::Outcome::answered, .status = 200};
+  AppAnswer given{.outcome = AppOutcome::answered, .status = 200};
   given.headers = {{"Holdfast-User", "ann"},
                    {"Holdfast-Join", "room"},
                    {"Holdfast-Data", "a=1"},

@@ -294,7 +294,7 @@ TEST_F(PushCarrierTest, ARelayIsNotReadWhileItsMessageIsOnItsWayToMany) {
 TEST_F(PushCarrierTest, AnAnswerOfTheApplicationComesBehindWhatTheSessionPublished) {
   ReplyActions actions(here_.runtime, here_.sessions, here_.router);
   auto answer = [&](std::vector<std::pair<std::string, std::string>> headers, std::string body) {
-    fcgi::Answer given{.outcome = fcgi::Outcome::answered, .status = 200};
+    AppAnswer given{.outcome = AppOutcome::answered, .status = 200};
     given.headers = std::move(headers);
     given.body = std::move(body);
     EXPECT_TRUE(actions.before_close(*members_[0], given));

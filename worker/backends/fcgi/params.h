@@ -8,11 +8,10 @@
 #include <string_view>
 
 #include "conf/config.h"
+#include "worker/backends/app_request.h"
 #include "worker/sessions/backend.h"
 
 namespace holdfast {
-
-enum class AppEvent : uint8_t { message, connect, close };
 
 // REQUEST_METHOD, SCRIPT_*, DOCUMENT_ROOT, GATEWAY_INTERFACE, SERVER_SOFTWARE, HOLDFAST_NODE and the configured ones, which win.
 std::string backend_params(const conf::Backend& backend, uint16_t node);

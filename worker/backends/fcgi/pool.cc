@@ -66,14 +66,6 @@ bool is_error_page(int status, std::string_view body, uint8_t said) {
 
 }  // namespace
 
-std::string_view Answer::header(std::string_view name) const {
-  for (const auto& [key, value] : headers) {
-    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0)
-      return value;
-  }
-  return {};
-}
-
 Pool::Impl::Impl(Loop& loop, const conf::Backend& backend, Share share, shm::StatsBlock& stats,
                  std::function<bool()> others_waiting)
     : loop_(loop),

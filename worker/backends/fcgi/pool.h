@@ -98,43 +98,15 @@
 #include "base/fd.h"
 #include "conf/config.h"
 #include "shm/stats.h"
+#include "worker/backends/app_request.h"
 #include "worker/backends/fcgi/record.h"
 #include "worker/backends/lookups.h"
 
 namespace holdfast::fcgi {
 
-enum class Outcome : uint8_t {
-  answered,
-  overloaded,
-  no_server,
-  timed_out,
-  lost,
-  too_large,
-  error_page,
-  encoded
-};
-
-struct Answer {
-  Outcome outcome = Outcome::lost;
-  int status = 0;  // CgiHead::status; 0 unless answered or error_page
-  // As sent, "Status" left out.
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-  // False: certainly no server process has run the request, or will.
-  bool may_have_run = false;
-  // The first of that name, in whatever case, or "".
-  std::string_view header(std::string_view name) const;
-};
-
-// The party that waits for an answer. Alive until it gets it, or has called Pool::forget().
-class Caller {
- public:
-  // May call submit(), but does not destroy the pool.
-  virtual void on_answer(uint64_t ticket, Answer&& answer) = 0;
-
- protected:
-  ~Caller() = default;
-};
+using Outcome = AppOutcome;
+using Answer = AppAnswer;
+using Caller = AppCaller;
 
 struct Request {
   std::string params;  // encoded name-value pairs (codec.h: append_param)

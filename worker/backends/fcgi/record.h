@@ -38,7 +38,7 @@ void fields(Archive& a, ExchangeRecord& r) {
   a(9, counted);
 }
 
-// fcgi::Answer.
+// AppAnswer.
 struct AnswerRecord {
   uint8_t outcome = 0;
   int32_t status = 0;

@@ -1,0 +1,125 @@
+// AppBackend over a carrier that is no FastCGI: the seam for other kinds of application servers.
+
+#include "worker/backends/app_carrier.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "tests/unit/room.h"
+#include "worker/backends/app_backend.h"
+
+namespace holdfast {
+namespace {
+
+// Keeps requests until the test answers them.
+class FakeCarrier final : public AppCarrier {
+ public:
+  struct Taken {
+    AppEvent event;
+    std::string facts, body;
+    AppCaller* caller;
+    uint64_t ticket;
+  };
+  std::string session_facts(const Session& session, const Opening&) const override {
+    return "facts of " + session.id.hex();
+  }
+  std::string orphan_facts(const shm::SessionView&) const override { return "orphan"; }
+  void speak(std::string_view, std::string_view chosen, std::string& facts) const override {
+    facts += " speaks " + std::string(chosen);
+  }
+  size_t submit(AppRequest&& request) override {
+    if (full) return 0;
+    taken.push_back(
+        {request.event, request.facts, std::move(request.body), request.caller, request.ticket});
+    return 1;
+  }
+  size_t queued() const override { return taken.size(); }
+  void tick(uint64_t) override { ++ticks; }
+  void keep_no_connections() override { keeps = false; }
+  void requeue_unread() override {}
+  std::string save() const override { return "luggage"; }
+  std::vector<std::pair<std::string, int>> carried() const override { return {}; }
+  bool restore(std::string_view record, AppCaller&) override { return record == "luggage"; }
+  bool restore(std::string_view, UniqueFd, AppCaller&) override { return false; }
+
+  void answer(int status, std::string body = {}) {
+    Taken first = std::move(taken.front());
+    taken.pop_front();
+    first.caller->on_answer(first.ticket, {.outcome = AppOutcome::answered,
+                                           .status = status,
+                                           .headers = {},
+                                           .body = std::move(body),
+                                           .may_have_run = true});
+  }
+  std::deque<Taken> taken;
+  bool full = false, keeps = true;
+  int ticks = 0;
+};
+
+class AppOverAnyCarrier : public ::testing::Test {
+ protected:
+  AppOverAnyCarrier() {
+    conf_.name = "app";
+    auto carrier = std::make_unique<FakeCarrier>();
+    carrier_ = carrier.get();
+    backend_ = std::make_unique<AppBackend>(room_.runtime, conf_, 100, room_.sessions, room_.router,
+                                            std::move(carrier));
+  }
+  ~AppOverAnyCarrier() override {
+    room_.connections.clear();
+    room_.loop.bury();
+    backend_.reset();
+  }
+  test::Peer client() { return room_.connect(room_.lines, *backend_); }
+  void expect_next(AppEvent event, std::string_view body) {
+    ASSERT_TRUE(room_.turn_until([&] { return !carrier_->taken.empty(); }));
+    EXPECT_EQ(carrier_->taken.front().event, event);
+    EXPECT_EQ(carrier_->taken.front().body, body);
+    EXPECT_TRUE(carrier_->taken.front().facts.starts_with("facts of "));
+  }
+
+  test::Instance instance_;
+  test::Room room_{instance_};
+  conf::Backend conf_;
+  FakeCarrier* carrier_;
+  std::unique_ptr<AppBackend> backend_;
+};
+
+TEST_F(AppOverAnyCarrier, EventsAndMessagesGoInOrderAndAnswersComeBack) {
+  test::Peer peer = client();
+  peer.send("hello\n");
+  expect_next(AppEvent::connect, "");
+  carrier_->answer(200);
+  expect_next(AppEvent::message, "hello\n");
+  carrier_->answer(200, "welcome\n");
+  ASSERT_TRUE(room_.turn_until([&] { return peer.received() == "welcome\n"; }));
+  peer.close();
+  expect_next(AppEvent::close, "");
+  carrier_->answer(200);
+  EXPECT_EQ(room_.sessions.size(), 0u);
+}
+
+TEST_F(AppOverAnyCarrier, AFullCarrierRefusesANewcomer) {
+  carrier_->full = true;
+  test::Peer peer = client();
+  peer.send("hello\n");
+  ASSERT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  EXPECT_EQ(room_.runtime.stats.sessions_closed.get(), 0u);
+}
+
+TEST_F(AppOverAnyCarrier, ItsRecordTravels) {
+  std::string record = static_cast<const Backend&>(*backend_).save();
+  Backend& backend = *backend_;
+  auto none = [](const shm::SessionId&) -> Session* { return nullptr; };
+  EXPECT_TRUE(backend.restore(record, none));
+  backend.drain();
+  EXPECT_FALSE(carrier_->keeps);
+  backend.tick();
+  EXPECT_EQ(carrier_->ticks, 1);
+}
+
+}  // namespace
+}  // namespace holdfast
