@@ -251,6 +251,8 @@ void CommandLine::declare_control() {
   command("stop", "stop the instance", Verb::stop)
       ->add_flag("--graceful", options_.graceful, "let sessions end over the stop timeout");
   command("reopen-logs", "open log files anew", Verb::reopen_logs);
+  command("counters", "what each counter means", Verb::counters)
+      ->add_option("NAME", options_.names, "counters, or groups of them: push.send, push");
   command("check", "check a configuration file", Verb::check)
       ->add_option("FILE", options_.file, "the file; without it the one -c names");
 }

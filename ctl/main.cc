@@ -5,6 +5,7 @@
 
 #include "ctl/check.h"
 #include "ctl/control.h"
+#include "ctl/counters.h"
 #include "ctl/lists.h"
 #include "ctl/options.h"
 #include "ctl/push.h"
@@ -55,6 +56,8 @@ ExitCode run(const Options& options) {
     case Verb::stop:
     case Verb::reopen_logs:
       return run_control(options);
+    case Verb::counters:
+      return run_counters(options);
     case Verb::check:
       return run_check(options);
   }

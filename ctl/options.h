@@ -45,6 +45,7 @@ enum class Verb : uint8_t {
   stop,
   reopen_logs,
   // By itself.
+  counters,
   check,
 };
 
@@ -56,6 +57,8 @@ struct Options {
   std::string config_file;            // -c; "" = not given
   std::string instance = "holdfast";  // -i
   bool json = false;
+
+  std::vector<std::string> names;  // counters, or groups of them; empty = all
 
   bool watch = false;           // stats
   uint64_t interval_ms = 1000;  // stats --watch, top

@@ -14,19 +14,23 @@ namespace {
 
 using shm::StatInfo;
 using shm::StatKind;
-
-bool counts_bytes(std::string_view name) {
-  return name == "bytes.in" || name == "bytes.out" || name == "bytes.unsent" ||
-         name.ends_with("_bytes");
-}
+using shm::StatUnit;
 
 std::string amount(const StatInfo& info, uint64_t n) {
-  return counts_bytes(info.name) ? human_bytes(n) : human_count(n);
+  switch (info.unit) {
+    case StatUnit::bytes:
+      return human_bytes(n);
+    case StatUnit::microseconds:
+      return human_micros(n);
+    case StatUnit::count:
+      break;
+  }
+  return human_count(n);
 }
 
 std::string rate_text(const StatInfo& info, double per_second) {
   if (info.kind == StatKind::gauge) return "";
-  return counts_bytes(info.name) ? human_bytes(uint64_t(per_second)) : human_rate(per_second);
+  return info.unit == StatUnit::bytes ? human_bytes(uint64_t(per_second)) : human_rate(per_second);
 }
 
 std::string cells_text(const Snapshot& now, const Snapshot* before, const StatsStyle& style) {
@@ -40,7 +44,7 @@ std::string cells_text(const Snapshot& now, const Snapshot* before, const StatsS
     if (style.hide_zeros && now.cells[i] == 0) continue;
     std::vector<std::string> cells{std::string(stats[i].name), amount(stats[i], now.cells[i])};
     if (before != nullptr) cells.push_back(rate_text(stats[i], rate(*before, now, i)));
-    cells.emplace_back(stats[i].help);
+    cells.emplace_back(stats[i].sentence);
     table.row(std::move(cells));
   }
   return table.text(style.screen);
@@ -61,7 +65,7 @@ std::string histograms_text(const Snapshot& now, const Snapshot* before, const S
         before == nullptr ? now.histograms[i] : now.histograms[i].since(before->histograms[i]);
     table.row({std::string(stats[i].name), human_count(h.count), human_micros(h.mean()),
                human_micros(h.quantile(0.5)), human_micros(h.quantile(0.99)),
-               human_micros(h.quantile(0.999)), std::string(stats[i].help)});
+               human_micros(h.quantile(0.999)), std::string(stats[i].sentence)});
   }
   return table.empty() ? "" : table.text(style);
 }

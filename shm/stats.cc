@@ -10,14 +10,18 @@ namespace holdfast::shm {
 namespace {
 
 constexpr StatInfo kStats[] = {
-#define HF_COUNTER(ident, name, help) {StatKind::counter, name, help, offsetof(StatsFields, ident)},
-#define HF_GAUGE(ident, name, help) {StatKind::gauge, name, help, offsetof(StatsFields, ident)},
-#define HF_HISTOGRAM(ident, name, help) \
-  {StatKind::histogram, name, help, offsetof(StatsFields, ident)},
+#define HF_STAT(kind, ident, name, unit, sentence) \
+  {StatKind::kind, StatUnit::unit, name, sentence, offsetof(StatsFields, ident)},
+#define HF_COUNTER(ident, name, unit, sentence, paragraph) \
+  HF_STAT(counter, ident, name, unit, sentence)
+#define HF_GAUGE(ident, name, unit, sentence, paragraph) HF_STAT(gauge, ident, name, unit, sentence)
+#define HF_HISTOGRAM(ident, name, unit, sentence, paragraph) \
+  HF_STAT(histogram, ident, name, unit, sentence)
 #include "shm/counters.def"
 #undef HF_COUNTER
 #undef HF_GAUGE
 #undef HF_HISTOGRAM
+#undef HF_STAT
 };
 
 }  // namespace
@@ -57,9 +61,9 @@ const Histogram& histogram_of(const StatsBlock& block, const StatInfo& info) {
 }
 
 void clear_gauges(StatsBlock& block) {
-#define HF_COUNTER(ident, name, help)
-#define HF_GAUGE(ident, name, help) block.ident.set(0);
-#define HF_HISTOGRAM(ident, name, help)
+#define HF_COUNTER(...)
+#define HF_GAUGE(ident, ...) block.ident.set(0);
+#define HF_HISTOGRAM(...)
 #include "shm/counters.def"
 #undef HF_COUNTER
 #undef HF_GAUGE

@@ -1,5 +1,5 @@
-// shm/stats.h - the counters, as data: counters.def makes the struct, the tool's table, /metrics
-// and the man page.
+// shm/stats.h - the counters, as data: counters.def makes the struct, the tool's tables, /metrics
+// and the man page. The paragraphs that explain an entry are not in here: no worker needs them (ctl/counters.h).
 //
 // One block per slot. Writer: the worker that serves the slot, relaxed stores (it is alone, so no
 // atomic add is needed). Readers sum over all slots. Counters are never set back while the segment
@@ -50,9 +50,9 @@ struct StatsFields {
   // reads it.
   std::atomic<uint32_t> slab_high_water;
   char unused[kCacheLine - sizeof(uint32_t)];
-#define HF_COUNTER(ident, name, help) Cell ident;
-#define HF_GAUGE(ident, name, help) Cell ident;
-#define HF_HISTOGRAM(ident, name, help) Histogram ident;
+#define HF_COUNTER(ident, ...) Cell ident;
+#define HF_GAUGE(ident, ...) Cell ident;
+#define HF_HISTOGRAM(ident, ...) Histogram ident;
 #include "shm/counters.def"
 #undef HF_COUNTER
 #undef HF_GAUGE
@@ -68,11 +68,14 @@ struct alignas(kPage) StatsBlock : StatsFields {
 static_assert(sizeof(StatsBlock) == kStatsBytes);
 
 enum class StatKind : uint8_t { counter, gauge, histogram };
+// What one step of the value is; of a histogram, of what is recorded.
+enum class StatUnit : uint8_t { count, bytes, microseconds };
 struct StatInfo {
   StatKind kind;
-  std::string_view name;  // "sessions.online"
-  std::string_view help;  // one sentence
-  size_t offset;          // in StatsFields, of a Cell or a Histogram
+  StatUnit unit;
+  std::string_view name;      // "sessions.online"
+  std::string_view sentence;  // what is counted, without a stop
+  size_t offset;              // in StatsFields, of a Cell or a Histogram
 };
 // All of counters.def, in its order.
 std::span<const StatInfo> all_stats();

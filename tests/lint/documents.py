@@ -2,7 +2,8 @@
 """What the code has and somebody may meet is in the page where it belongs.
 
 Looks for words in the source (settings, commands, codes, reasons, events, headers, parameters) and for each of them in a manual
-page or openapi.json. Prints what is missing and exits 1 if anything is, or if a kind of word was not found at all.
+page or openapi.json; and for what the paragraphs of counters.def refer to, in the source. Prints what is missing and exits 1 if
+anything is, or if a kind of word was not found at all.
 """
 import json
 import pathlib
@@ -98,13 +99,46 @@ def ctl_commands():
     return found(r"\bcommand\(\"([a-z-]+)\"", text("ctl/command_line.cc"))
 
 
+def counter_entries():
+    return counters_page.entries(text("shm/counters.def"))
+
+
 def counters():
-    return {name for _, members in counters_page.rows(text("shm/counters.def")) for _, name, _ in members}
+    return {entry.name for entry in counter_entries()}
 
 
 def in_counters_page():
     page = counters_page.page(text("shm/counters.def"))
-    return lambda name: f".It Li {name}" in page
+    return lambda name: f".It Li {name} Pq" in page
+
+
+def counter_units():
+    return {entry.unit for entry in counter_entries()}
+
+
+def in_stat_unit():
+    units = re.search(r"enum class StatUnit : uint8_t \{([^}]*)\}", text("shm/stats.h")).group(1)
+    return lambda unit: unit in found(r"\w+", units)
+
+
+SECTIONS = {"server", "log", "limits"}  # of the configuration; tables of which there may be several are named otherwise
+
+
+def references_of_counters():
+    """Words "group.name" and "section.setting" in what is said of counters."""
+    said = "\n".join(f"{entry.sentence}\n{entry.paragraph}" for entry in counter_entries())
+    heads = SECTIONS | {entry.group for entry in counter_entries()}
+    return {word for word in found(r"[a-z_]+\.[a-z_0-9]+", said) if word.split(".")[0] in heads}
+
+
+def in_code():
+    known_counters, known_settings = counters(), settings()
+
+    def known(word):
+        section, key = word.split(".")
+        return word in known_counters or (section in SECTIONS and key in known_settings)
+
+    return known
 
 
 KINDS = [
@@ -122,6 +156,8 @@ KINDS = [
     ("RESP command", resp_commands, "holdfast-api(7)", in_page("man/holdfast-api.7")),
     ("command", ctl_commands, "holdfastctl(1)", in_page("man/holdfastctl.1")),
     ("counter", counters, "holdfast-counters(7)", in_counters_page()),
+    ("unit of a counter", counter_units, "shm/stats.h", in_stat_unit()),
+    ("word of counters.def", references_of_counters, "the source", in_code()),
 ]
 
 

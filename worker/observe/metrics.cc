@@ -137,14 +137,6 @@ std::string metric_name(const StatInfo& info) {
   return metric;
 }
 
-// Help texts of histograms speak of microseconds as the JSON does; the text format shows seconds.
-std::string metric_help(const StatInfo& info) {
-  std::string help(info.help);
-  if (info.kind == StatKind::histogram && help.starts_with("Microseconds"))
-    help.replace(0, 12, "Seconds");
-  return help;
-}
-
 std::string_view type_name(StatKind kind) {
   switch (kind) {
     case StatKind::counter:
@@ -186,7 +178,7 @@ void append_histogram(std::string& out, std::string_view metric, uint32_t slot,
 void append_series(std::string& out, const shm::Segment& segment, const StatInfo& info,
                    const std::vector<uint32_t>& slots) {
   std::string metric = metric_name(info);
-  append_head(out, metric, metric_help(info), type_name(info.kind));
+  append_head(out, metric, info.sentence, type_name(info.kind));
   for (uint32_t slot : slots) {
     const StatsBlock& block = segment.stats(slot);
     if (info.kind == StatKind::histogram)

@@ -184,6 +184,11 @@ TEST(CtlOptions, IntervalsHaveUnitsOrAreSeconds) {
   EXPECT_EQ(accepted({"stats", "--watch", "--interval", "0.5"}).interval_ms, 500u);
 }
 
+TEST(CtlOptions, CountersTakesAnyNumberOfNames) {
+  EXPECT_EQ(accepted({"counters"}).verb, Verb::counters);
+  EXPECT_EQ(accepted({"counters", "push", "pings.sent"}).names, (Strings{"push", "pings.sent"}));
+}
+
 TEST(CtlOptions, StopIsGracefulOnlyWhenAsked) {
   EXPECT_FALSE(accepted({"stop"}).graceful);
   EXPECT_TRUE(accepted({"stop", "--graceful"}).graceful);

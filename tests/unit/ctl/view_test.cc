@@ -47,6 +47,15 @@ TEST_F(View, HistogramsOfAWatchHoldOnlyWhatCameSince) {
   EXPECT_GE(now.histograms[index].quantile(0.99), 1'000'000u);
 }
 
+TEST_F(View, AmountsAreInTheUnitOfTheirCounter) {
+  master_->stats(0).ws_deflated_from.add(1536);
+  master_->stats(0).limits_waiting_bytes.add(2000);
+  std::string text =
+      stats_text(take_snapshot(*guest_), nullptr, {.screen = {}, .hide_zeros = true});
+  EXPECT_NE(text.find("1.5 KiB  Bytes of the messages"), std::string::npos) << text;
+  EXPECT_NE(text.find("2,000  Times reading"), std::string::npos) << text;
+}
+
 TEST_F(View, ADeadMasterIsSaid) {
   Snapshot snapshot = take_snapshot(*guest_);
   snapshot.master_alive = false;

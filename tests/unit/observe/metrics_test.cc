@@ -131,12 +131,17 @@ TEST_F(Metrics, PrometheusHistogramsAreCumulativeInSeconds) {
 TEST_F(Metrics, PrometheusNamesEachMetricOnceAndEverySeriesBelongsToTheMetricAboveIt) {
   std::istringstream lines(prometheus_text(segment));
   std::set<std::string> seen;
-  std::string current;
+  std::string current, explained;
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("# TYPE ")) {
-      current = line.substr(7, line.find(' ', 7) - 7);
+    std::string metric = line.substr(0, 2) == "# " ? line.substr(7, line.find(' ', 7) - 7) : "";
+    if (line.starts_with("# HELP ")) {
+      explained = metric;
+      EXPECT_GT(line.size(), 8 + metric.size()) << "no help: " << line;
+    } else if (line.starts_with("# TYPE ")) {
+      current = metric;
       EXPECT_TRUE(seen.insert(current).second) << current;
-    } else if (!line.starts_with("# HELP ")) {
+      EXPECT_EQ(explained, current) << "without a HELP";
+    } else {
       EXPECT_TRUE(line.starts_with(current)) << line;
     }
   }

@@ -27,9 +27,9 @@ const StatInfo& info_of(std::string_view name) {
 
 TEST(Stats, TableHasEveryLineOfTheListInItsOrder) {
   const char* kNames[] = {
-#define HF_COUNTER(ident, name, help) name,
-#define HF_GAUGE(ident, name, help) name,
-#define HF_HISTOGRAM(ident, name, help) name,
+#define HF_COUNTER(ident, name, ...) name,
+#define HF_GAUGE(ident, name, ...) name,
+#define HF_HISTOGRAM(ident, name, ...) name,
 #include "shm/counters.def"
 #undef HF_COUNTER
 #undef HF_GAUGE
@@ -58,8 +58,13 @@ TEST(Stats, NamesAreUniqueAndHaveAGroup) {
   for (const StatInfo& info : all_stats()) {
     EXPECT_TRUE(names.insert(info.name).second) << info.name;
     EXPECT_NE(info.name.find('.'), std::string_view::npos) << info.name;
-    EXPECT_FALSE(info.help.empty()) << info.name;
   }
+}
+
+// The exposition and the tool make seconds of microseconds, and of histograms only.
+TEST(Stats, HistogramsAloneAreMeasuredInTime) {
+  for (const StatInfo& info : all_stats())
+    EXPECT_EQ(info.unit == StatUnit::microseconds, info.kind == StatKind::histogram) << info.name;
 }
 
 TEST(Stats, TableFindsTheMemberOfTheBlock) {
