@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+#include "base/text.h"
 #include "worker/sessions/transport.h"
 
 namespace holdfast {
@@ -23,25 +25,36 @@ bool is_member(const Session& session, std::string_view channel) {
 }
 }  // namespace
 
+// Counted and logged as clients' refusals are (clients/refusal.h). `channel`: the one that is wrong, or "".
+void RelayBackend::refuse(const Session& session, const Opening& opening, int status,
+                          std::string_view text, std::string_view channel) {
+  runtime_.stats.handshakes_bad_channel.add();
+  if (uint64_t n = refused_gate_.pass())
+    log_warn("hand-shake refused peer={} status={} reason=\"{}\" channel=\"{}\" times={}",
+             opening.remote_address, status, text, shown(channel), n);
+  session.transport->refuse(status, text);
+}
+
 void RelayBackend::open(Session& session, const Opening& opening) {
   std::optional<std::vector<std::string>> named(std::in_place);
-  if (opening.request != nullptr) named = http::query_values(opening.request->query(), "channel");
-  if (!named) return session.transport->refuse(400, "malformed percent escape in ?channel=");
+  std::string_view query = opening.request != nullptr ? opening.request->query() : "";
+  if (opening.request != nullptr) named = http::query_values(query, "channel");
+  if (!named) return refuse(session, opening, 400, "malformed percent escape in ?channel=", query);
   bool from_url = !named->empty() || !session.memberships.empty();  // or by the token
   for (const std::string& channel : *named) {
     if (!valid_channel(channel))
-      return session.transport->refuse(
-          400, "a channel's name is 1 to 255 bytes without control characters");
-    // Where tokens say who may hear what, they say it alone.
+      return refuse(session, opening, 400,
+                    "a channel's name is 1 to 255 bytes without control characters", channel);
+    // If tokens name the channels of their clients, they alone do.
     if (session.listen->token && !is_member(session, channel))
-      return session.transport->refuse(403, "the token does not name this channel");
+      return refuse(session, opening, 403, "the token does not name this channel", channel);
     if (sessions_.join(session, channel, true) == Hub::Joined::too_many)
-      return session.transport->refuse(400, "too many channels");
+      return refuse(session, opening, 400, "too many channels", channel);
   }
   for (const std::string& channel : session.listen->channels)
     sessions_.join(session, channel, !from_url);
   if (session.memberships.empty())
-    return session.transport->refuse(400, "name a channel to relay to: ?channel=room1");
+    return refuse(session, opening, 400, "name a channel to relay to: ?channel=room1", {});
   session.transport->accept({});
 }
 

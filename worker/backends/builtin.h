@@ -1,6 +1,7 @@
 // worker/backends/builtin.h - backends that need nothing else installed: `echo` and `relay`.
 #pragma once
 
+#include "base/log.h"
 #include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
 #include "worker/routing/router.h"
@@ -44,7 +45,11 @@ class RelayBackend final : public BuiltinBackend {
   bool held_up() const override { return runtime_.budget.congested(); }
 
  private:
+  void refuse(const Session& session, const Opening& opening, int status, std::string_view text,
+              std::string_view channel);
+
   Router& router_;
+  LogGate refused_gate_;
 };
 
 }  // namespace holdfast
