@@ -466,7 +466,7 @@ bool Client::make_room(const BufferRef& framed, conf::SlowConsumer policy) {
 bool Client::before_flush() {
   if (!slow_) return true;
   slow_ = false;
-  close(1008, "slow consumer", EndReason::slow);
+  close(EndReason::slow);
   return true;
 }
 
@@ -492,7 +492,7 @@ void Client::shed() {
     return retire();
   }
   runtime_.stats.limits_shed.add();
-  close(1008, "slow consumer", EndReason::slow);
+  close(EndReason::slow);
 }
 
 // From here on nothing reaches the session by this client, nor this client by the session.
@@ -574,7 +574,7 @@ void Client::keep_alive_check() {
   if (!reading() || (over && has_unread())) heard();
   home_.sessions.publish_counts(*session_);
   if (listen.idle_timeout_ms != 0 && now >= last_in_ms_ + listen.idle_timeout_ms)
-    return close(1001, "idle timeout", EndReason::idle);
+    return close(EndReason::idle);
   if (pings() && now >= last_in_ms_ + pinged_after_ms_ + listen.ping_interval_ms) {
     runtime_.stats.pings_sent.add();
     send_frame(ws::Opcode::ping, {});
@@ -701,7 +701,7 @@ void Client::wind_up(WindUp what) {
       return refuse(503, "the server is stopping", EndReason::stop);
     case Phase::open:
     case Phase::half_closed:
-      if (what == WindUp::all) close(1001, "server stopping", EndReason::stop);
+      if (what == WindUp::all) close(EndReason::stop);
       return;
     case Phase::closing:
     case Phase::lingering:

@@ -118,6 +118,7 @@ class Client : public Transport,
   }
 
   bool deliver(Payload& message, Urgency urgency) override;
+  using Transport::close;
   void close(uint16_t code, std::string_view text, EndReason reason) override;
   void pause_reading(bool pause) override;
   void all_answered() override;

@@ -184,7 +184,7 @@ bool Client::on_ping(std::string_view payload) {
   // A client that pings and does not read would pile up pongs; past the bound it is a slow consumer.
   if (phase_ != Phase::open) return true;
   if (unsent() > home_.listen.send_queue) {
-    close(1008, "slow consumer", EndReason::slow);
+    close(EndReason::slow);
     return true;
   }
   send_frame(ws::Opcode::pong, payload);

@@ -12,64 +12,6 @@
 
 namespace holdfast {
 
-std::string_view end_reason_text(EndReason reason) {
-  switch (reason) {
-    case EndReason::client_closed:
-      return "client closed";
-    case EndReason::connection_lost:
-      return "connection lost";
-    case EndReason::idle:
-      return "idle timeout";
-    case EndReason::slow:
-      return "slow consumer";
-    case EndReason::kicked:
-      return "kicked";
-    case EndReason::protocol:
-      return "protocol error";
-    case EndReason::backend:
-      return "backend failed";
-    case EndReason::stop:
-      return "server stopping";
-    case EndReason::reload:
-      return "server reloading";
-    case EndReason::refused:
-      return "refused";
-    case EndReason::crashed:
-      return "worker crashed";
-    case EndReason::limit:
-      return "limit";
-    case EndReason::expired:
-      return "token expired";
-  }
-  return "unknown";
-}
-
-namespace {
-shm::Cell* counter_of(shm::StatsBlock& stats, EndReason reason) {
-  switch (reason) {
-    case EndReason::idle:
-      return &stats.sessions_closed_idle;
-    case EndReason::slow:
-      return &stats.sessions_closed_slow;
-    case EndReason::kicked:
-      return &stats.sessions_closed_kicked;
-    case EndReason::protocol:
-      return &stats.sessions_closed_protocol;
-    case EndReason::backend:
-      return &stats.sessions_closed_backend;
-    case EndReason::stop:
-    case EndReason::reload:
-      return &stats.sessions_closed_stop;
-    case EndReason::limit:
-      return &stats.limits_message_rate;
-    case EndReason::expired:
-      return &stats.tokens_expired;
-    default:
-      return nullptr;
-  }
-}
-}  // namespace
-
 Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
                    shm::Slab::Predecessor predecessor)
     : runtime_(runtime),
@@ -255,7 +197,7 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   if (session.phase == SessionPhase::open) {
     runtime_.stats.sessions_online.sub();
     runtime_.stats.sessions_closed.add();
-    if (shm::Cell* cell = counter_of(runtime_.stats, reason)) cell->add();
+    if (auto counter = facts_of(reason).counter) (runtime_.stats.*counter).add();
   }
   session.phase = SessionPhase::ended;
   session.ended_by = reason;
@@ -330,8 +272,7 @@ bool Sessions::end_expired(uint64_t now_wall_s) {
     if (next_to_expire_.empty() || next_to_expire_.begin()->first > now_wall_s) return false;
     Session& session = *by_index_[next_to_expire_.begin()->second];
     forget_expiry(session);
-    if (session.transport != nullptr)
-      session.transport->close(4401, "token expired", EndReason::expired);
+    if (session.transport != nullptr) session.transport->close(EndReason::expired);
   }
   return true;
 }
