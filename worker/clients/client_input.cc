@@ -10,17 +10,6 @@
 #include "worker/sessions/trace.h"
 
 namespace holdfast {
-namespace {
-
-// As one that is newly made.
-bool is_fresh(const ws::Decoder& decoder) {
-  return !decoder.mid_message() && !decoder.finished() && decoder.window_bytes() == 0;
-}
-bool is_fresh(const tcp::Framer& framer) {
-  return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
-}
-
-}  // namespace
 
 // ---- whose turn it is
 
@@ -107,7 +96,7 @@ size_t Client::decode(std::span<char> bytes) {
 
 // Most messages come whole, and between two of them a codec has nothing to remember.
 size_t Client::feed_and_keep(std::span<char> bytes) {
-  auto fresh = [](const auto& codec) { return is_fresh(codec); };
+  auto fresh = [](const auto& codec) { return codec.fresh(); };
   if (kept_) {
     size_t used = feed(kept_->codec, bytes);
     if (std::visit(fresh, kept_->codec)) kept_.reset();
@@ -124,8 +113,9 @@ size_t Client::feed(Codec& codec, std::span<char> bytes) {
     if (phase_ == Phase::closing) decoder->skip_messages();
     return decoder->feed(bytes, *this);
   }
-  size_t used = 0;
-  switch (std::get<tcp::Framer>(codec).feed({bytes.data(), bytes.size()}, *this, &used)) {
+  auto& framer = std::get<tcp::Framer>(codec);
+  size_t used = framer.feed(bytes, *this);
+  switch (framer.error()) {
     case tcp::FrameError::none:
       break;
     case tcp::FrameError::too_long:
@@ -230,8 +220,7 @@ void Client::save_input(handover::ClientRecord& r) const {
   if (const auto* decoder = std::get_if<ws::Decoder>(&codec)) {
     r.decoder = decoder->save();
   } else {
-    const auto& framer = std::get<tcp::Framer>(codec);
-    r.framer = {framer.partial(), uint8_t(framer.error()), framer.done()};
+    r.framer = std::get<tcp::Framer>(codec).save();
   }
   if (Undecoded* waiting = undecoded())
     r.undecoded.assign(waiting->rest().data(), waiting->rest().size());
@@ -243,12 +232,11 @@ bool Client::restore_input(handover::ClientRecord& r) {
   bool fresh = false;
   if (auto* decoder = std::get_if<ws::Decoder>(&codec)) {
     if (!r.decoder || !decoder->restore(std::move(*r.decoder))) return false;
-    fresh = is_fresh(*decoder);
+    fresh = decoder->fresh();
   } else {
-    if (!r.framer || r.framer->error > uint8_t(tcp::FrameError::bad_length)) return false;
     auto& framer = std::get<tcp::Framer>(codec);
-    framer.restore(std::move(r.framer->partial), tcp::FrameError(r.framer->error), r.framer->done);
-    fresh = is_fresh(framer);
+    if (!r.framer || !framer.restore(std::move(*r.framer))) return false;
+    fresh = framer.fresh();
   }
   if (!fresh) kept_ = std::make_unique<Kept>(Kept{std::move(codec)});
   held_back_ = r.held_back || (phase_ == Phase::open && !r.reading && r.undecoded.empty());
