@@ -69,9 +69,9 @@ def close_codes():
 
 
 def refusals():
-    code = text("worker/clients/client.cc", "worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
-                "wire/http/header_scan.h")
-    return found(r"(?:refuse|answer_and_linger)\(\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
+    code = source("worker/clients/*.cc") + text("worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
+                                                "wire/http/header_scan.h")
+    return found(r"(?:refuse\(|answer_and_linger\(|turn_down\(Refusal::\w+,)\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
 
 
 def end_reasons():
