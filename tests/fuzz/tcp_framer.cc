@@ -23,15 +23,14 @@ class Sink final : public tcp::MessageSink {
 Told run(const conf::Framing& framing, const fuzz::Pieces& pieces, bool moved = false) {
   Sink sink;
   auto framer = std::make_unique<tcp::Framer>(framing, kMaxMessage);
-  auto error = tcp::FrameError::none;
   for (std::string_view bytes : pieces) {
-    error = framer->feed(fuzz::Piece(bytes).view(), sink);
+    framer->feed(fuzz::Piece(bytes).view(), sink);
     if (!moved) continue;
     auto successor = std::make_unique<tcp::Framer>(framing, kMaxMessage);
-    successor->restore(framer->partial(), framer->error(), framer->done());
+    fuzz::expect(successor->restore(framer->save()), "a saved framer can be restored");
     framer = std::move(successor);
   }
-  sink.told.push_back("error " + std::to_string(int(error)));
+  sink.told.push_back("error " + std::to_string(int(framer->error())));
   if (framer->mid_message()) sink.told.push_back("in a message");
   return sink.told;
 }

@@ -58,20 +58,25 @@ def enum_of_trace():
     return set(json.loads(text("worker/api/http/openapi.json"))["components"]["schemas"]["TraceLine"]["properties"]["event"]["enum"])
 
 
+def end_reason_lines():
+    """Text and close code of each."""
+    return found(r"^HF_END_REASON\(\w+, \d+, \"([^\"]+)\", [\w&:]+, (\d+)\)$", text("worker/sessions/end_reason.def"), re.M)
+
+
 def close_codes():
     code = source("worker/*.cc") + source("worker/**/*.cc")
-    return found(r"close\(\s*([14]\d{3}),", code) | found(r"kDefaultKickCode = (\d{4})", source("worker/**/*.h"))
+    usual = {number for _, number in end_reason_lines()} - {"0", "1000"}  # a goodbye without a code is the client's
+    return found(r"close\(\s*([14]\d{3}),", code) | found(r"kDefaultKickCode = (\d{4})", source("worker/**/*.h")) | usual
 
 
 def refusals():
-    code = text("worker/clients/client.cc", "worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
-                "wire/http/header_scan.h")
-    return found(r"(?:refuse|answer_and_linger)\(\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
+    code = source("worker/clients/*.cc") + text("worker/backends/app_backend.cc", "wire/ws/handshake.cc", "wire/http/request.cc",
+                                                "wire/http/header_scan.h")
+    return found(r"(?:refuse\(|answer_and_linger\(|turn_down\(Refusal::\w+,)\s*([45]\d\d),", code) | found(r"\{([45]\d\d), ?\"", code)
 
 
 def end_reasons():
-    body = re.search(r"end_reason_text\(EndReason reason\) \{(.*?)\n\}", text("worker/sessions/table.cc"), re.S).group(1)
-    return found(r"return \"([^\"]+)\"", body) - {"unknown"}
+    return {reason for reason, _ in end_reason_lines()}
 
 
 def reply_headers():

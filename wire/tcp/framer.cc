@@ -1,6 +1,7 @@
 #include "wire/tcp/framer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bounded_append.h"
 #include "base/check.h"
@@ -49,18 +50,19 @@ size_t find_end(std::string_view before, std::string_view bytes, std::string_vie
 
 }  // namespace
 
-void Framer::restore(std::string partial, FrameError error, bool done) {
-  partial_ = std::move(partial);
-  error_ = error;
-  done_ = done;
+bool Framer::restore(FramerRecord&& record) {
+  if (record.error > uint8_t(FrameError::bad_length)) return false;
+  partial_ = std::move(record.partial);
+  error_ = FrameError(record.error);
+  done_ = record.done;
+  return true;
 }
 
-FrameError Framer::feed(std::string_view bytes, MessageSink& sink, size_t* used) {
-  std::string_view rest = bytes;
+size_t Framer::feed(std::span<const char> bytes, MessageSink& sink) {
+  std::string_view rest(bytes.data(), bytes.size());
   if (!done_ && framing_->kind == conf::FramingKind::length) feed_length(rest, sink);
   if (!done_ && framing_->kind == conf::FramingKind::delimiter) feed_delimiter(rest, sink);
-  if (used != nullptr) *used = done_ ? bytes.size() : bytes.size() - rest.size();  // I3
-  return error_;
+  return done_ ? bytes.size() : bytes.size() - rest.size();  // I3
 }
 
 // Behind a message.

@@ -9,15 +9,18 @@
 //       unfinished message, never more than max_message plus the header (length) or the delimiter,
 //       and only for bytes that have come. max_message bounds the sink's part: with strip the
 //       message, else the whole frame.
-//   I3  After an error the framer is done: it takes nothing and answers the same error. After a
+//   I3  After an error the framer is done: it takes everything, calls nothing and keeps the error. After a
 //       sink's `false` it is done too, without error.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "conf/config.h"
+#include "wire/codec.h"
 
 namespace holdfast::tcp {
 
@@ -38,19 +41,30 @@ class MessageSink {
   ~MessageSink() = default;
 };
 
+// All that a framer holds, to go on elsewhere by one of the same framing.
+struct FramerRecord {
+  std::string partial;
+  uint8_t error = 0;  // FrameError
+  bool done = false;
+};
+
 class Framer {
  public:
+  using Sink = MessageSink;
+  using Record = FramerRecord;
+
   Framer(const conf::Framing& framing, uint32_t max_message)
       : framing_(&framing), max_message_(max_message) {}
-  // A message that lies whole in `bytes` is passed on without a copy. `*used`: how many of them were taken, all if the sink
-  // never wanted to wait; the others are to be fed again.
-  FrameError feed(std::string_view bytes, MessageSink& sink, size_t* used = nullptr);
+  // Takes all of `bytes`, or those before the message at which the sink wants no more; returns how many. A message
+  // that lies whole in them is passed on without a copy. The caller looks at error() then.
+  size_t feed(std::span<const char> bytes, MessageSink& sink);
   bool mid_message() const { return !partial_.empty(); }
-  // All that a framer of the same framing needs to go on elsewhere.
-  const std::string& partial() const { return partial_; }
+  // As one that is newly made.
+  bool fresh() const { return !mid_message() && !done_ && error_ == FrameError::none; }
   FrameError error() const { return error_; }
-  bool done() const { return done_; }
-  void restore(std::string partial, FrameError error, bool done);
+  FramerRecord save() const { return {partial_, uint8_t(error_), done_}; }
+  // False: no framer can be in such a state.
+  bool restore(FramerRecord&& record);
   // Bytes allocated for the unfinished message.
   size_t held_bytes() const { return partial_.capacity(); }
 
@@ -74,6 +88,8 @@ class Framer {
   bool done_ = false;  // I3
   std::string partial_;
 };
+
+static_assert(Codec<Framer>);
 
 // Bytes to send for one message. With strip (length): length field, then the message. Without
 // strip: the message as it is (the application made the header). Delimiter: message, then the

@@ -1,18 +1,11 @@
 // wire/tcp/record.h - a framer in the middle of a message, as it travels to a successor.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "base/fields.h"
+#include "wire/tcp/framer.h"
 
-namespace holdfast::handover {
+namespace holdfast::tcp {
 
-struct FramerRecord {
-  std::string partial;
-  uint8_t error = 0;  // tcp::FrameError
-  bool done = false;
-};
 template <class Archive>
 void fields(Archive& a, FramerRecord& r) {
   auto& [partial, error, done] = r;
@@ -21,4 +14,4 @@ void fields(Archive& a, FramerRecord& r) {
   a(3, done);
 }
 
-}  // namespace holdfast::handover
+}  // namespace holdfast::tcp

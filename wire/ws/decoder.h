@@ -42,6 +42,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "wire/codec.h"
 #include "wire/ws/deflate.h"
 #include "wire/ws/mask.h"
 #include "wire/ws/utf8.h"
@@ -116,6 +117,9 @@ struct DecoderRecord {
 
 class Decoder {
  public:
+  using Sink = FrameSink;
+  using Record = DecoderRecord;
+
   // `inflater`: needed if messages may be deflated; used within feed() only.
   explicit Decoder(uint32_t max_message, DeflateTerms terms = {}, Inflater* inflater = nullptr)
       : max_message_(max_message), terms_(terms), inflater_(inflater) {}
@@ -128,6 +132,8 @@ class Decoder {
   bool mid_message() const {
     return !state_.finished && (state_.in_frame || state_.head_bytes > 0 || inside_message());
   }
+  // As one that is newly made.
+  bool fresh() const { return !mid_message() && !finished() && window_bytes() == 0; }
   // Bytes of earlier messages that are kept, because the client may refer back to them.
   size_t window_bytes() const { return window_ == nullptr ? 0 : window_->size(); }
   DecoderRecord save() const;
@@ -171,6 +177,7 @@ class Decoder {
   Inflater* inflater_;
 };
 static_assert(sizeof(Decoder) <= 64, "there is one for every connection");
+static_assert(Codec<Decoder>);
 
 // Is `code` one a peer may send (RFC 6455 7.4, IANA registry: 1000-1003, 1007-1014, 3000-4999)?
 bool valid_close_code(uint16_t code);

@@ -1,4 +1,8 @@
-// worker/clients/client.h - the connection of one client: hand-shake, codec, keep-alive, closing. WebSocket or framed TCP.
+// worker/clients/client.h - the connection of one client, from accept to the end: what is the same on every wire. A wire derives from it
+// (websocket.h, framed_tcp.h) and says what differs: how a session is asked for, framed, pinged, said goodbye to.
+//
+// Its members by theme: client.cc (phases, session), client_input.cc (what it sends), slow_consumer.cc (what it is sent), keep_alive.cc,
+// farewell.cc (how it ends), record.cc (handover). Before its session it has an Entrance (entrance.h).
 //
 //   phase       event                              -> phase        action
 //   proxied     PROXY header complete                 securing, handshake   (TCP: securing, connecting)
@@ -39,13 +43,12 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
+#include <string_view>
 
 #include "base/pooled.h"
-#include "wire/http/request.h"
-#include "wire/tcp/framer.h"
-#include "wire/ws/decoder.h"
 #include "worker/clients/admission.h"
+#include "worker/clients/entrance.h"
+#include "worker/clients/kept_input.h"
 #include "worker/clients/record.h"
 #include "worker/clients/refusal.h"
 #include "worker/net/connection.h"
@@ -53,14 +56,14 @@
 #include "worker/sessions/table.h"
 #include "worker/sessions/transport.h"
 
+namespace holdfast::http {
+struct Request;
+}
 namespace holdfast::tls {
 class Context;
 }
 namespace holdfast::token {
 struct Claims;
-}
-namespace holdfast::ws {
-struct HandshakeVerdict;
 }
 
 namespace holdfast {
@@ -77,18 +80,13 @@ struct ClientHome {
   const tls::Context* tls = nullptr;  // null: newcomers speak without TLS
 };
 
-class Client : public Transport,
-               public Pooled<Client>,
-               private ws::FrameSink,
-               private tcp::MessageSink {
+class Client : public Transport, public Pooled<Client> {
  public:
   using Home = const ClientHome;
   using Record = handover::ClientRecord;
 
-  // With TLS if the listener has it.
+  // Of the listener's wire, and with TLS if the listener has it.
   static std::unique_ptr<Client> make(const ClientHome& home, UniqueFd fd);
-  Client(const ClientHome& home, UniqueFd fd);
-  ~Client() override;
   void start(const shm::SessionOrigin& origin);
 
   // Handover: the record that travels beside the descriptor, and a client made of it. Null: the record
@@ -102,46 +100,19 @@ class Client : public Transport,
                                          handover::ClientRecord&& record, Session* session);
   void resume() override;
 
-  // Whether, and how, it takes deflated messages.
-  ws::DeflateTerms deflate() const { return deflate_; }
-
   // Transport
   void accept(std::string_view extra_headers) override;
   using Transport::refuse;
   void refuse(int status, std::string_view body, EndReason reason) override;
-  [[nodiscard]] bool speak(std::string_view subprotocol) override;
-  std::string_view subprotocol() const override {
-    return handshake_ ? std::string_view(handshake_->subprotocol) : std::string_view();
-  }
-  std::vector<std::string> offered() const override {
-    return handshake_ ? handshake_->offered : std::vector<std::string>();
-  }
-
   bool deliver(Payload& message, Urgency urgency) override;
+  using Transport::close;
   void close(uint16_t code, std::string_view text, EndReason reason) override;
   void pause_reading(bool pause) override;
-  void all_answered() override;
   void wind_up(WindUp what) override;
   void shed() override;
 
  protected:
-  void on_bytes(std::span<char> bytes) override;
-  void on_end_of_input() override;
-  bool before_flush() override;
-  void on_end() override;
-  // The first bytes of a newcomer, after a PROXY header if there was one; `early`: those that have come.
-  virtual void proceed(std::string_view early);
-  bool proxied() const { return phase_ == Phase::proxied; }
-  void secure() { phase_ = Phase::securing; }
-  // The address that a TLS hand-shake counts for; empty: a unix socket, or a proxy that names no client.
-  std::optional<in6_addr> newcomer() const;
-  // The connection has sealed or opened so many records that its keys must not go on.
-  void keys_used_up() { close(1012, "this connection's keys are used up", EndReason::limit); }
-  void on_retire() override;
-  const ClientHome& home() const { return home_; }
-
- private:
-  enum class Phase : uint8_t {
+  enum class Phase : uint8_t {  // the numbers travel
     handshake,
     connecting,
     open,
@@ -151,100 +122,109 @@ class Client : public Transport,
     proxied,
     securing
   };
-  // Before the session is open; of a TCP connection only if a PROXY header came first.
-  struct Handshake {
-    shm::SessionOrigin origin;
-    http::RequestReader reader;
-    std::string key = {};    // Sec-WebSocket-Key, once the request is whole
-    std::string early = {};  // proxied: the bytes so far; later: the bytes after the request
-    bool refused = false;    // answered that its address has too many connections
-    std::vector<std::string> offered = {};  // subprotocols
-    std::string subprotocol = {};           // of them, what the 101 will name; "": none
-  };
 
-  using Codec = std::variant<ws::Decoder, tcp::Framer>;
-  // A client's input between two reads.
-  struct Kept {
-    Codec codec;
-    std::unique_ptr<Undecoded> undecoded = {};  // not read while there is
-  };
+  Client(const ClientHome& home, UniqueFd fd, Phase first);
 
-  void on_drained() override;
-  void end_handshake();
-  void on_deadline() override;
+  // ---- what a wire says
 
-  std::unique_ptr<Handshake> make_handshake(const shm::SessionOrigin& origin) const;
-  void feed_proxy_header(std::string_view bytes);
-  void feed_handshake(std::string_view bytes);
-  void answer_request(const http::Request& request);
-  bool admit(shm::SessionOrigin& origin, bool can_tell,
-             Admission::Who who = Admission::Who::client);
-  void turn_away(Admission::Verdict why);
+  // Its client asks for a session by HTTP, and is told what becomes of that. Else every connection asks for one.
+  virtual bool has_request() const = 0;
+  virtual std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) = 0;
+  // The client's own bytes begin, after a PROXY header, if there was one, and TLS; `early`: those that have come.
+  virtual void proceed(std::string_view early) = 0;
+  virtual void take_request(std::string_view /*bytes*/) {}
+  // The session is accepted: what goes before all messages.
+  virtual void greet(std::string_view /*extra_headers*/) {}
+  // Empty: the message cannot be sent on this wire.
+  virtual const BufferRef& framed(Payload& message) = 0;
+  // Queued bytes that may go for later ones.
+  virtual bool is_message(const BufferRef& queued) const = 0;
+  // True: said so, and the other side's answer is awaited.
+  virtual bool say_goodbye(uint16_t code, std::string_view text) = 0;
+  virtual uint64_t ping_interval_ms() const { return 0; }  // 0: it has none
+  virtual void ping() {}
+  // Decodes; how many of the bytes are dealt with. What is kept, it keeps in kept_.
+  virtual size_t feed(std::span<char> bytes) = 0;
+  virtual std::unique_ptr<KeptInput> make_kept() const = 0;
+  // The codec, and what was agreed with the client. False: it makes no sense.
+  virtual void save_wire(handover::ClientRecord& record) const = 0;
+  virtual bool restore_wire(handover::ClientRecord& record) = 0;
+
+  // ---- what it gives a wire
+
+  const ClientHome& home() const { return home_; }
+  Phase phase() const { return phase_; }
+  void enter(Phase phase) { phase_ = phase; }
+  // What `origin` counts for passes to the session, if there is one.
   void begin_session(shm::SessionOrigin& origin, const http::Request* request,
                      const token::Claims* claims = nullptr);
-  void apply(const token::Claims& claims);
-  void turn_down(Refusal why, int status, std::string_view text, std::string_view values = {},
-                 std::string_view extra = {});
-  void turn_down(const http::Request& request, const ws::HandshakeVerdict& verdict);
-  bool judge_headers(const http::Request& request);
-  bool choose_subprotocol(const http::Request& request);
-  bool admit_named(const http::Request& request);
-  bool read_token(const http::Request& request, std::optional<token::Claims>* claims);
+  // A message for the back end. False: the wire is to decode no more.
+  bool received(bool binary, std::string_view data);
+  // After each message: may the next one be decoded in this turn?
+  bool goes_on();
   void answer_and_linger(int status, std::string_view type, std::string_view body,
                          std::string_view extra);
+  void end_session(EndReason reason, uint16_t code);
+  void linger();
+  void leave_entrance();
+
+  // ---- Connection, and TLS between it and a wire
+
+  void on_bytes(std::span<char> bytes) override;
+  void on_end_of_input() override;
+  bool before_flush() override;
+  void on_end() override;
+  void on_retire() override;
+  bool proxied() const { return phase_ == Phase::proxied; }
+  void secure() { phase_ = Phase::securing; }
+  // The address that a TLS hand-shake counts for; empty: a unix socket, or a proxy that names no client.
+  std::optional<in6_addr> newcomer() const;
+  // The connection has sealed or opened so many records that its keys must not go on.
+  void keys_used_up() { close(1012, "this connection's keys are used up", EndReason::limit); }
+
+  // Before the session is open; of a TCP connection only if a PROXY header or TLS comes first.
+  std::unique_ptr<Entrance> entrance_;
+  std::unique_ptr<KeptInput> kept_;
+  Session* session_ = nullptr;
+
+ private:
+  friend class Entrance;
+
+  // client.cc
+  void apply(const token::Claims& claims);
+  void on_deadline() override;
+  // Before its request: can it get an answer that refuses it?
+  bool tells() const { return has_request() && home_.tls == nullptr; }
+  bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
+  // input.cc
   void go_on() override;
   void take(std::span<char> bytes);
   bool takes_messages() const;
   bool may_decode() const;
+  size_t decode(std::span<char> bytes);
   Undecoded* undecoded() const { return kept_ ? kept_->undecoded.get() : nullptr; }
   void keep_undecoded(std::unique_ptr<Undecoded> rest);
   void drop_undecoded();
   void settle_input();
-  size_t decode(std::span<char> bytes);
-  size_t feed_and_keep(std::span<char> bytes);
-  size_t feed(Codec& codec, std::span<char> bytes);
-  void linger();
-  bool make_room(const BufferRef& framed, conf::SlowConsumer policy);
-  bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
-  void end_session(EndReason reason, uint16_t code);
+  // slow_consumer.cc
+  bool make_room(const BufferRef& message, conf::SlowConsumer policy);
+  // keep_alive.cc
   void keep_alive_check();
   void heard();
-  Codec make_codec() const;
-  size_t window_bytes() const;
   uint64_t next_check() const;
-  void save_input(handover::ClientRecord& record) const;
+  // farewell.cc
+  void on_drained() override;
+  // record.cc
+  bool restore_state(handover::ClientRecord& record, Session* session);
   bool restore_input(handover::ClientRecord& record);
-  void send_frame(ws::Opcode opcode, std::string_view payload);
-  bool received(bool binary, std::string_view data);
-
-  bool on_message(ws::Opcode opcode, std::string_view payload) override;
-  bool on_ping(std::string_view payload) override;
-  bool on_pong(std::string_view payload) override;
-  void on_close(uint16_t code, std::string_view reason) override;
-  void on_error(uint16_t close_code, std::string_view why) override;
-  void on_inflated(ws::Inflated outcome, size_t from, size_t to) override;
-  ws::Next next() override;
-  bool on_message(std::string_view message) override;  // tcp
-  bool wants_more() override;                          // tcp
-
-  bool pings() const { return websocket() && home_.listen.ping_interval_ms != 0; }
-  // Before its request: can it get an answer that refuses it?
-  bool tells() const { return websocket() && home_.tls == nullptr; }
-  bool websocket() const { return home_.listen.protocol == conf::Protocol::websocket; }
 
   const ClientHome& home_;
-  Session* session_ = nullptr;
-  std::unique_ptr<Handshake> handshake_;
-  // In the middle of a message, after the last one, while something is kept that the client may refer back to, and while
-  // something is left to decode.
-  std::unique_ptr<Kept> kept_;
   uint64_t last_in_ms_ = 0;
   uint32_t pinged_after_ms_ = 0;  // how long after it; 0: not since
   Phase phase_;
   bool slow_ : 1 = false;       // passed its bound: closed at the end of the turn
   bool shut_ : 1 = false;       // our direction is closed
   bool held_back_ : 1 = false;  // the backend takes no more messages
-  ws::DeflateTerms deflate_;
 };
 
 }  // namespace holdfast

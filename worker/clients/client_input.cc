@@ -1,30 +1,13 @@
-// What a client sends, once it may: from bytes to messages, one share of a turn at a time.
+// What a client sends, once it may: from bytes to messages, one share of a turn at a time. How bytes are decoded is its wire's.
 
-#include <algorithm>
-
-#include "simdjson.h"
-#include "wire/ws/encoder.h"
-#include "wire/ws/record.h"
 #include "worker/clients/client.h"
-#include "worker/clients/record.h"
 #include "worker/sessions/trace.h"
 
 namespace holdfast {
-namespace {
-
-// As one that is newly made.
-bool is_fresh(const ws::Decoder& decoder) {
-  return !decoder.mid_message() && !decoder.finished() && decoder.window_bytes() == 0;
-}
-bool is_fresh(const tcp::Framer& framer) {
-  return !framer.mid_message() && !framer.done() && framer.error() == tcp::FrameError::none;
-}
-
-}  // namespace
 
 // ---- whose turn it is
 
-// What has just been read, or came behind the hand-shake.
+// The bytes just read, or those after the hand-shake.
 void Client::take(std::span<char> bytes) {
   if (Undecoded* waiting = undecoded()) return waiting->append(bytes);
   runtime_.budget.begin_share(TurnBudget::kFirstShare);
@@ -56,7 +39,7 @@ bool Client::may_decode() const {
 }
 
 void Client::keep_undecoded(std::unique_ptr<Undecoded> rest) {
-  if (!kept_) kept_ = std::make_unique<Kept>(Kept{make_codec()});
+  if (!kept_) kept_ = make_kept();
   kept_->undecoded = std::move(rest);
 }
 
@@ -83,69 +66,14 @@ void Client::pause_reading(bool pause) {
 
 // ---- decoding
 
-Client::Codec Client::make_codec() const {
-  auto max = uint32_t(runtime_.config.limits.max_message_size);
-  if (websocket()) return Codec(std::in_place_type<ws::Decoder>, max, deflate_, &runtime_.inflater);
-  return Codec(std::in_place_type<tcp::Framer>, *home_.listen.framing, max);
-}
-
-size_t Client::window_bytes() const {
-  if (!deflate_.client_takeover() || !kept_) return 0;
-  return std::get<ws::Decoder>(kept_->codec).window_bytes();
-}
-
 // How many of the bytes are dealt with.
 size_t Client::decode(std::span<char> bytes) {
   runtime_.budget.spend(TurnBudget::kMessage);
-  if (!deflate_.client_takeover()) return feed_and_keep(bytes);
-  size_t before = window_bytes();
-  size_t used = feed_and_keep(bytes);
-  if (size_t after = window_bytes(); after != before)
-    runtime_.stats.ws_window_bytes.add(after - before);
-  return used;
+  return feed(bytes);
 }
 
-// Most messages come whole, and between two of them a codec has nothing to remember.
-size_t Client::feed_and_keep(std::span<char> bytes) {
-  auto fresh = [](const auto& codec) { return is_fresh(codec); };
-  if (kept_) {
-    size_t used = feed(kept_->codec, bytes);
-    if (std::visit(fresh, kept_->codec)) kept_.reset();
-    return used;
-  }
-  Codec codec = make_codec();
-  size_t used = feed(codec, bytes);
-  if (!std::visit(fresh, codec)) kept_ = std::make_unique<Kept>(Kept{std::move(codec)});
-  return used;
-}
-
-size_t Client::feed(Codec& codec, std::span<char> bytes) {
-  if (auto* decoder = std::get_if<ws::Decoder>(&codec)) {
-    if (phase_ == Phase::closing) decoder->skip_messages();
-    return decoder->feed(bytes, *this);
-  }
-  size_t used = 0;
-  switch (std::get<tcp::Framer>(codec).feed({bytes.data(), bytes.size()}, *this, &used)) {
-    case tcp::FrameError::none:
-      break;
-    case tcp::FrameError::too_long:
-      close(1009, "message too long", EndReason::protocol);
-      break;
-    case tcp::FrameError::bad_length:
-      close(1002, "bad length", EndReason::protocol);
-      break;
-  }
-  return used;
-}
-
-// Behind each frame but the last: what a fragment or a ping costs, too.
-ws::Next Client::next() {
-  runtime_.budget.spend(TurnBudget::kMessage);
-  if (runtime_.budget.share_spent() || !may_decode()) return ws::Next::stop;
-  return phase_ == Phase::closing ? ws::Next::skip : ws::Next::decode;
-}
-
-bool Client::wants_more() {
+// What a message costs, and what a fragment or a ping does, too.
+bool Client::goes_on() {
   runtime_.budget.spend(TurnBudget::kMessage);
   return !runtime_.budget.share_spent() && may_decode();
 }
@@ -162,101 +90,6 @@ bool Client::received(bool binary, std::string_view data) {
   trace(runtime_.tracer, {.event = "message", .session = session_, .bytes = data.size()});
   home_.backend.message(*session_, binary, data);
   return !retired();
-}
-
-bool Client::on_message(ws::Opcode opcode, std::string_view payload) {
-  return received(opcode == ws::Opcode::binary, payload);
-}
-
-// TCP has no opcodes: what is text by its bytes is passed on as text.
-bool Client::on_message(std::string_view message) {
-  if (phase_ != Phase::open) return false;
-  return received(!simdjson::validate_utf8(message.data(), message.size()), message);
-}
-
-void Client::send_frame(ws::Opcode opcode, std::string_view payload) {
-  char head[10];
-  size_t n = ws::write_header(head, opcode, payload.size());
-  enqueue(BufferRef::concat({head, n}, payload), Urgency::urgent);
-}
-
-bool Client::on_ping(std::string_view payload) {
-  // A client that pings and does not read would pile up pongs; past the bound it is a slow consumer.
-  if (phase_ != Phase::open) return true;
-  if (unsent() > home_.listen.send_queue) {
-    close(1008, "slow consumer", EndReason::slow);
-    return true;
-  }
-  send_frame(ws::Opcode::pong, payload);
-  return true;
-}
-
-bool Client::on_pong(std::string_view) {
-  runtime_.stats.pongs_received.add();
-  return true;
-}
-
-void Client::on_close(uint16_t code, std::string_view) {
-  if (phase_ == Phase::open) {
-    enqueue(BufferRef::concat(ws::encode_close(code == 1005 ? 0 : code, {})), Urgency::urgent);
-    end_session(EndReason::client_closed, code);
-  }
-  linger();
-}
-
-void Client::on_error(uint16_t close_code, std::string_view why) {
-  // The stream cannot be trusted any more, so the other side's close frame is not waited for (RFC 6455 section 7.1.7).
-  if (phase_ == Phase::open) close(close_code, why, EndReason::protocol);
-  linger();
-}
-
-void Client::on_inflated(ws::Inflated outcome, size_t from, size_t to) {
-  shm::StatsBlock& stats = runtime_.stats;
-  // Bytes alone do not tell: a message may be made of thousands of blocks that give nothing.
-  int64_t units = std::max(TurnBudget::inflated(from + to), int64_t(runtime_.inflater.took_us()));
-  runtime_.budget.spend(units);
-  if (outcome == ws::Inflated::broken) return stats.ws_inflate_failed.add();
-  if (outcome == ws::Inflated::too_long) return stats.ws_inflate_too_long.add();
-  stats.ws_inflated.add();
-  stats.ws_inflated_from.add(from);
-  stats.ws_inflated_to.add(to);
-}
-
-// ---- handover
-
-void Client::save_input(handover::ClientRecord& r) const {
-  Codec fresh = make_codec();
-  const Codec& codec = kept_ ? kept_->codec : fresh;
-  if (const auto* decoder = std::get_if<ws::Decoder>(&codec)) {
-    r.decoder = decoder->save();
-  } else {
-    const auto& framer = std::get<tcp::Framer>(codec);
-    r.framer = {framer.partial(), uint8_t(framer.error()), framer.done()};
-  }
-  if (Undecoded* waiting = undecoded())
-    r.undecoded.assign(waiting->rest().data(), waiting->rest().size());
-  r.held_back = held_back_;
-}
-
-bool Client::restore_input(handover::ClientRecord& r) {
-  Codec codec = make_codec();
-  bool fresh = false;
-  if (auto* decoder = std::get_if<ws::Decoder>(&codec)) {
-    if (!r.decoder || !decoder->restore(std::move(*r.decoder))) return false;
-    fresh = is_fresh(*decoder);
-  } else {
-    if (!r.framer || r.framer->error > uint8_t(tcp::FrameError::bad_length)) return false;
-    auto& framer = std::get<tcp::Framer>(codec);
-    framer.restore(std::move(r.framer->partial), tcp::FrameError(r.framer->error), r.framer->done);
-    fresh = is_fresh(framer);
-  }
-  if (!fresh) kept_ = std::make_unique<Kept>(Kept{std::move(codec)});
-  held_back_ = r.held_back || (phase_ == Phase::open && !r.reading && r.undecoded.empty());
-  if (r.undecoded.empty()) return true;
-  if (!takes_messages() || r.reading) return false;
-  keep_undecoded(std::make_unique<Undecoded>(home_.table.input(), *this, r.undecoded,
-                                             Undecoded::Gauge::counted));
-  return true;
 }
 
 }  // namespace holdfast

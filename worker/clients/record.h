@@ -40,7 +40,7 @@ struct ClientRecord {
   std::string key;        // of a hand-shake that is whole and waits for its answer
   std::string early;      // what came behind its request
   std::optional<ws::DecoderRecord> decoder;
-  std::optional<FramerRecord> framer;
+  std::optional<tcp::FramerRecord> framer;
   uint64_t last_in_ms = 0;
   uint64_t last_ping_ms = 0;
   uint64_t deadline_ms = 0;  // 0: none

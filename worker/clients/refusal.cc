@@ -1,7 +1,11 @@
 #include "worker/clients/refusal.h"
 
-#include <array>
+#include <unistd.h>
 
+#include <array>
+#include <random>
+
+#include "base/clock.h"
 #include "base/log.h"
 #include "worker/net/address_text.h"
 
@@ -37,6 +41,11 @@ void note_refusal(Runtime& runtime, Refusal why, const shm::SessionOrigin& from,
   if (uint64_t n = gates[size_t(why)].pass())
     log_warn("hand-shake refused peer={} status={} reason=\"{}\"{}{} times={}", peer_text(from),
              status, text, values.empty() ? "" : " ", values, n);
+}
+
+std::string retry_after() {
+  static std::minstd_rand seconds(uint32_t(monotonic_ms()) ^ uint32_t(getpid()));
+  return "Retry-After: " + std::to_string(1 + seconds() % 5) + "\r\n";
 }
 
 }  // namespace holdfast

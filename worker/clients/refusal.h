@@ -28,4 +28,7 @@ enum class Refusal : uint8_t {
 void note_refusal(Runtime& runtime, Refusal why, const shm::SessionOrigin& from, int status,
                   std::string_view text, std::string_view values);
 
+// A header line: another time for each, so that a crowd that is refused in one turn does not come back at one instant.
+std::string retry_after();
+
 }  // namespace holdfast

@@ -1,11 +1,13 @@
-// worker/clients/tls.h - a client that speaks TLS.
+// worker/clients/tls.h - clients that speak TLS, on each wire.
 #pragma once
 
-#include "worker/clients/client.h"
+#include "worker/clients/framed_tcp.h"
+#include "worker/clients/websocket.h"
 #include "worker/net/tls_connection.h"
 
 namespace holdfast {
 
-extern template class TlsConnection<Client>;
+extern template class TlsConnection<FramedTcp>;
+extern template class TlsConnection<WebSocket>;
 
 }  // namespace holdfast

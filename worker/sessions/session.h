@@ -22,29 +22,12 @@
 #include "conf/config.h"
 #include "shm/session_directory.h"
 #include "worker/channels/member.h"
+#include "worker/sessions/end_reason.h"
 
 namespace holdfast {
 
 class Backend;
 class Transport;
-
-// Why a session ended; the text is HOLDFAST_REASON of its close event.
-enum class EndReason : uint8_t {
-  client_closed,
-  connection_lost,
-  idle,
-  slow,
-  kicked,
-  protocol,
-  backend,
-  stop,
-  reload,
-  refused,
-  crashed,
-  limit,
-  expired,
-};
-std::string_view end_reason_text(EndReason reason);
 
 // A text that is mostly "", for the size of a pointer.
 class RareText {

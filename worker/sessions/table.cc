@@ -1,74 +1,15 @@
 #include "worker/sessions/table.h"
 
-#include <algorithm>
-#include <functional>
+#include <optional>
 #include <utility>
 
-#include "base/log.h"
+#include "base/check.h"
 #include "worker/net/memory_refused.h"
 #include "worker/sessions/backend.h"
 #include "worker/sessions/trace.h"
 #include "worker/sessions/transport.h"
 
 namespace holdfast {
-
-std::string_view end_reason_text(EndReason reason) {
-  switch (reason) {
-    case EndReason::client_closed:
-      return "client closed";
-    case EndReason::connection_lost:
-      return "connection lost";
-    case EndReason::idle:
-      return "idle timeout";
-    case EndReason::slow:
-      return "slow consumer";
-    case EndReason::kicked:
-      return "kicked";
-    case EndReason::protocol:
-      return "protocol error";
-    case EndReason::backend:
-      return "backend failed";
-    case EndReason::stop:
-      return "server stopping";
-    case EndReason::reload:
-      return "server reloading";
-    case EndReason::refused:
-      return "refused";
-    case EndReason::crashed:
-      return "worker crashed";
-    case EndReason::limit:
-      return "limit";
-    case EndReason::expired:
-      return "token expired";
-  }
-  return "unknown";
-}
-
-namespace {
-shm::Cell* counter_of(shm::StatsBlock& stats, EndReason reason) {
-  switch (reason) {
-    case EndReason::idle:
-      return &stats.sessions_closed_idle;
-    case EndReason::slow:
-      return &stats.sessions_closed_slow;
-    case EndReason::kicked:
-      return &stats.sessions_closed_kicked;
-    case EndReason::protocol:
-      return &stats.sessions_closed_protocol;
-    case EndReason::backend:
-      return &stats.sessions_closed_backend;
-    case EndReason::stop:
-    case EndReason::reload:
-      return &stats.sessions_closed_stop;
-    case EndReason::limit:
-      return &stats.limits_message_rate;
-    case EndReason::expired:
-      return &stats.tokens_expired;
-    default:
-      return nullptr;
-  }
-}
-}  // namespace
 
 Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
                    shm::Slab::Predecessor predecessor)
@@ -193,8 +134,7 @@ handover::SessionRecord Sessions::save(const Session& session) const {
   record.messages_in = session.messages_in;
   record.messages_out = session.messages_out;
   record.backend_state = session.backend->save(session);
-  if (auto it = expiries_.find(session.id.index() - first_index_); it != expiries_.end())
-    record.expires_wall_s = it->second;
+  record.expires_wall_s = expiry_.of(session.id.index());
   record.user = session.user.view();
   if (session.data) record.data.assign(session.data->begin(), session.data->end());
   record.memberships.reserve(session.memberships.size());
@@ -255,7 +195,7 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   if (session.phase == SessionPhase::open) {
     runtime_.stats.sessions_online.sub();
     runtime_.stats.sessions_closed.add();
-    if (shm::Cell* cell = counter_of(runtime_.stats, reason)) cell->add();
+    if (auto counter = facts_of(reason).counter) (runtime_.stats.*counter).add();
   }
   session.phase = SessionPhase::ended;
   session.ended_by = reason;
@@ -273,7 +213,7 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
 void Sessions::forget(Session& session) {
   HF_CHECK(session.phase == SessionPhase::ended);
   shm::SessionId id = session.id;
-  forget_expiry(session);
+  expiry_.forget(id.index());
   at(id).reset();
   slab_.release(id);
   --size_;
@@ -311,92 +251,17 @@ bool Sessions::leave(Session& session, std::string_view channel) {
 }
 
 void Sessions::set_expiry(const Session& session, uint64_t wall_s) {
-  if (wall_s == 0) return;
-  forget_expiry(session);
-  uint32_t index = session.id.index() - first_index_;
-  expiries_.emplace(index, wall_s);
-  next_to_expire_.emplace(wall_s, index);
-}
-
-void Sessions::forget_expiry(const Session& session) {
-  auto it = expiries_.find(session.id.index() - first_index_);
-  if (it == expiries_.end()) return;
-  next_to_expire_.erase({it->second, it->first});
-  expiries_.erase(it);
+  if (wall_s != 0) expiry_.set(session.id.index(), wall_s);
 }
 
 bool Sessions::end_expired(uint64_t now_wall_s) {
   for (size_t n = 0; n < kEndSlice; ++n) {
-    if (next_to_expire_.empty() || next_to_expire_.begin()->first > now_wall_s) return false;
-    Session& session = *by_index_[next_to_expire_.begin()->second];
-    forget_expiry(session);
-    if (session.transport != nullptr)
-      session.transport->close(4401, "token expired", EndReason::expired);
+    std::optional<uint32_t> index = expiry_.take_due(now_wall_s);
+    if (!index) return false;
+    Session& session = *by_index_[*index - first_index_];
+    if (session.transport != nullptr) session.transport->close(EndReason::expired);
   }
   return true;
-}
-
-void Sessions::set_user(Session& session, std::string_view user) {
-  if (session.user == user) return;
-  if (!session.user.empty()) {
-    trace(runtime_.tracer, {.event = "unbind", .session = &session});
-    hub_.leave(session, user_channel(session.user.view()));
-  }
-  session.user = user;
-  slab_.set_user(session.id, user);
-  if (session.user.empty()) return;
-  hub_.join(session, user_channel(session.user.view()));
-  trace(runtime_.tracer, {.event = "bind", .session = &session});
-}
-
-bool Sessions::set_data(Session& session,
-                        const std::vector<std::pair<std::string, std::string>>& pairs, bool merge) {
-  SessionData data;
-  if (merge && session.data) data = *session.data;
-  for (const auto& [key, value] : pairs) {
-    if (value.empty()) {
-      data.erase(key);
-    } else {
-      data.insert_or_assign(key, value);
-    }
-  }
-  size_t bytes = 0;
-  for (const auto& [key, value] : data) bytes += key.size() + value.size();
-  if (bytes > kMaxDataBytes) {
-    runtime_.stats.data_refused.add();
-    return false;
-  }
-  session.data = data.empty() ? nullptr : std::make_unique<SessionData>(std::move(data));
-  for (const auto& [key, value] : pairs)
-    trace(runtime_.tracer, {.event = "data", .session = &session, .detail = key});
-  return true;
-}
-
-size_t Sessions::merge_data(Session& session,
-                            const std::vector<std::pair<std::string, std::string>>& pairs) {
-  SessionData data;
-  if (session.data) data = *session.data;
-  size_t bytes = 0, refused = 0;
-  for (const auto& [key, value] : data) bytes += key.size() + value.size();
-  for (const auto& [key, value] : pairs) {
-    auto it = data.find(key);
-    size_t before = it == data.end() ? 0 : key.size() + it->second.size();
-    size_t after = value.empty() ? 0 : key.size() + value.size();
-    if (bytes - before + after > kMaxDataBytes) {
-      runtime_.stats.data_refused.add();
-      ++refused;
-      continue;
-    }
-    bytes += after - before;
-    if (after == 0) {
-      if (it != data.end()) data.erase(it);
-    } else {
-      data.insert_or_assign(key, value);
-    }
-    trace(runtime_.tracer, {.event = "data", .session = &session, .detail = key});
-  }
-  session.data = data.empty() ? nullptr : std::make_unique<SessionData>(std::move(data));
-  return refused;
 }
 
 void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswered) {

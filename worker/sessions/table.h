@@ -8,14 +8,15 @@
 #pragma once
 
 #include <memory>
-#include <set>
-#include <unordered_map>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "shm/segment.h"
 #include "worker/channels/hub.h"
 #include "worker/net/runtime.h"
+#include "worker/sessions/expiry.h"
 #include "worker/sessions/message_rate.h"
 #include "worker/sessions/record.h"
 #include "worker/sessions/session.h"
@@ -68,7 +69,7 @@ class Sessions {
   // Closes those whose time has come, at most kEndSlice; once a turn. True: there are more.
   static constexpr size_t kEndSlice = 256;  // about 1 ms
   bool end_expired(uint64_t now_wall_s);
-  // Binds to a user ("" unbinds); valid_user() or "".
+  // These three in data.cc. Binds to a user ("" unbinds); valid_user() or "".
   void set_user(Session& session, std::string_view user);
   // Sets keys of the session's data ("" takes one away); without `merge` all others go. False: it would be more than
   // kMaxDataBytes; then nothing is changed, and it is counted.
@@ -125,10 +126,8 @@ class Sessions {
   uint32_t first_index_;
   shm::AddressTable addresses_;
   MessageRate rate_;
-  void forget_expiry(const Session& session);
-  std::unordered_map<uint32_t, uint64_t> expiries_;         // wall seconds, by index in the slab
-  std::set<std::pair<uint64_t, uint32_t>> next_to_expire_;  // the same, by time
-  std::vector<std::unique_ptr<Session>> by_index_;          // by index in this slot's slab
+  Expiry expiry_;
+  std::vector<std::unique_ptr<Session>> by_index_;  // by index in this slot's slab
   // Of the walk under way: the next index, and the one after the last. A session created between them is a newcomer.
   size_t walk_at_ = 0, walk_end_ = 0;
   size_t size_ = 0;

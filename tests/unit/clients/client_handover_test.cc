@@ -8,6 +8,7 @@
 #include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
 #include "worker/clients/record.h"
+#include "worker/clients/websocket.h"
 #include "worker/net/address_text.h"
 #include "worker/net/tls/context.h"
 #include "worker/sessions/record.h"
@@ -178,7 +179,8 @@ TEST_F(ClientHandover, DeflatedConversationMovesAtEveryByte) {
       ASSERT_TRUE(room().turn_until([&] {
         return test::behind_101(peer) == std::string("\x8a\x04") + "beat";
       })) << peer.received();
-      ASSERT_EQ(peer.client->deflate(), ws::DeflateTerms(10, 12, takeover));
+      ASSERT_EQ(static_cast<WebSocket&>(*peer.client).deflate(),
+                ws::DeflateTerms(10, 12, takeover));
       std::string text(100, 'x');
       Payload payload(text, false);
       ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));

@@ -1,0 +1,67 @@
+// What a client is sent, and what happens if it does not read: the policies of send_queue.
+
+#include <algorithm>
+
+#include "worker/clients/client.h"
+
+namespace holdfast {
+
+bool Client::deliver(Payload& message, Urgency urgency) {
+  const BufferRef& bytes = framed(message);
+  if (!bytes) {
+    runtime_.stats.messages_dropped.add();
+    return false;
+  }
+  if (!has_session() && phase_ != Phase::connecting) return false;
+  conf::SlowConsumer policy = message.slow_consumer(home_.listen);
+  bool passes = unsent() + bytes.size() > home_.listen.send_queue;
+  if (slow_ || (passes && !make_room(bytes, policy))) {
+    runtime_.stats.messages_dropped.add();
+    return false;
+  }
+  enqueue(bytes, urgency);
+  return true;
+}
+
+// For a message that passes the bound. False: it is the one that goes.
+bool Client::make_room(const BufferRef& message, conf::SlowConsumer policy) {
+  size_t bytes = message.size(), bound = home_.listen.send_queue, most = 0;
+  switch (policy) {
+    case conf::SlowConsumer::close:
+      slow_ = true;
+      flush_soon();
+      return false;
+    case conf::SlowConsumer::drop_oldest:
+      most = bound - bound / 8 - std::min(bytes, bound - bound / 8);
+      break;
+    case conf::SlowConsumer::keep_latest:
+      break;
+    case conf::SlowConsumer::drop_newest:
+      runtime_.stats.messages_dropped_slow.add();
+      return false;
+  }
+  if (bytes <= bound)
+    drop_oldest_output(most, message.tag(), [this](const BufferRef& b) { return is_message(b); });
+  bool room = unsent() + bytes <= bound;
+  if (!room) runtime_.stats.messages_dropped_slow.add();
+  return room;
+}
+
+bool Client::before_flush() {
+  if (!slow_) return true;
+  slow_ = false;
+  close(EndReason::slow);
+  return true;
+}
+
+// Its session may be closed already; then what is left to be sent is given up.
+void Client::shed() {
+  if (!has_session() && phase_ != Phase::connecting) {
+    forget_output();
+    return retire();
+  }
+  runtime_.stats.limits_shed.add();
+  close(EndReason::slow);
+}
+
+}  // namespace holdfast

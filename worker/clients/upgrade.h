@@ -1,0 +1,71 @@
+// worker/clients/upgrade.h - the request by which a client asks for a WebSocket, or for the listener's page: read, judged, answered.
+// Each refusal is counted and logged by its reason (refusal.h).
+//
+//   the request                                      answer
+//   to the listener's path, good                     Client::begin_session(): the 101 is the WebSocket's, when the back end accepts
+//   to the listener's path, else                     400, 403, 405, 426: ws::judge(), headers, subprotocols
+//   its address has too many connections             429, by Forwarded or X-Forwarded-For if a proxy brings it
+//   its token is missing or no good                  401
+//   to / on a listener with a page                   200
+//   to any other path                                404
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/http/request.h"
+#include "worker/clients/entrance.h"
+#include "worker/clients/refusal.h"
+
+namespace holdfast::token {
+struct Claims;
+}
+namespace holdfast::ws {
+struct HandshakeVerdict;
+}
+
+namespace holdfast {
+
+class WebSocket;
+
+class Upgrade final : public Entrance {
+ public:
+  Upgrade(WebSocket& client, const shm::SessionOrigin& origin);
+
+  // The next bytes of the request.
+  void take(std::string_view bytes);
+  // Sec-WebSocket-Key, once the request is whole.
+  const std::string& key() const { return key_; }
+  const std::vector<std::string>& offered() const { return offered_; }  // subprotocols
+  const std::string& subprotocol() const { return subprotocol_; }       // that the 101 will name
+  // The subprotocol that is named instead; false: it was not offered.
+  bool speak(std::string_view subprotocol);
+
+  void save(handover::ClientRecord& record) const override;
+  void restore(handover::ClientRecord& record) override;
+
+ private:
+  WebSocket& websocket();
+  const conf::Listen& listen() const;
+  void answer(const http::Request& request);
+  void answer_upgrade(const http::Request& request);
+  void answer_page(const http::Request& request);
+  // These return false if the client has been refused.
+  bool judge_headers(const http::Request& request);
+  bool choose_subprotocol(const http::Request& request);
+  bool admit_named(const http::Request& request);
+  bool read_token(const http::Request& request, std::optional<token::Claims>* claims);
+  void note_unreadable(const http::Request& request);
+  void turn_down(Refusal why, int status, std::string_view text, std::string_view values = {},
+                 std::string_view extra = {});
+  void turn_down(const http::Request& request, const ws::HandshakeVerdict& verdict);
+
+  http::RequestReader reader_;
+  std::string key_;
+  std::vector<std::string> offered_;
+  std::string subprotocol_;
+};
+
+}  // namespace holdfast
