@@ -26,8 +26,8 @@
 
 #include "base/fd.h"
 #include "bench/load/sequence.h"
-#include "bench/load/ws_client.h"
 #include "conf/config.h"
+#include "wire/ws/client.h"
 
 namespace holdfast::bench {
 

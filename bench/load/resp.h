@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "bench/load/ws_client.h"
+#include "wire/ws/client.h"
 
 namespace holdfast::bench {
 

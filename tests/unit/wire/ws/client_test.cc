@@ -1,5 +1,5 @@
 // WebSocket from the client's side.
-#include "bench/load/ws_client.h"
+#include "wire/ws/client.h"
 
 #include <gtest/gtest.h>
 

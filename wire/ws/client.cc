@@ -1,4 +1,4 @@
-#include "bench/load/ws_client.h"
+#include "wire/ws/client.h"
 
 #include <openssl/evp.h>
 
