@@ -10,7 +10,8 @@
 #include <charconv>
 #include <iterator>
 
-#include "wire/http/response_head.h"
+#include "bench/load/http_head.h"
+#include "wire/resp/number.h"
 #include "wire/resp/request_writer.h"
 
 namespace holdfast::bench {
@@ -41,39 +42,52 @@ bool nothing_left_out(std::string_view body) {
   return true;
 }
 
+// An integer, which nearly every answer is: without the steps of a reply that may be anything.
+size_t read_count(std::string_view bytes, bool to_one, ApiAnswer* answer) {
+  size_t at = 1;
+  int64_t number = 0;
+  resp::NumberRead read = resp::read_number(bytes, &at, &number);
+  if (read == resp::NumberRead::need_more) return 0;
+  answer->readable = read == resp::NumberRead::whole;
+  if (!answer->readable) return 1;
+  bool counted = number >= 0;
+  answer->delivered = counted ? uint64_t(number) : 0;
+  answer->whole = counted && (!to_one || number == 1);
+  if (!answer->whole) answer->trouble = counted ? "no such session" : "a negative number";
+  return at;
+}
+
 }  // namespace
 
-// A view of the answer, where ResponseReader would copy it: an answer for every message that is measured.
 size_t read_http_answer(std::string_view bytes, ApiAnswer* answer) {
   size_t end = bytes.find("\r\n\r\n");
   if (end == std::string_view::npos) return 0;
-  size_t head_bytes = end + 4;
-  http::ResponseHead head;
-  answer->readable = http::read_response_head(bytes.substr(0, head_bytes), &head).empty() &&
-                     head.body == http::ResponseHead::Body::length &&
-                     head.length <= kMaxAnswerBytes;
-  if (!answer->readable) return head_bytes;
-  if (bytes.size() < head_bytes + head.length) return 0;
-  std::string_view body = bytes.substr(head_bytes, head.length);
+  std::string_view head = bytes.substr(0, end);
+  uint64_t length = 0;
+  int status = status_of_head(head);
+  answer->readable = status != 0 && read_number(field_of_head(head, "Content-Length"), &length) &&
+                     length <= kMaxAnswerBytes;
+  if (!answer->readable) return end + 4;
+  if (bytes.size() < end + 4 + length) return 0;
+  std::string_view body = bytes.substr(end + 4, length);
   answer->delivered = delivered_of(body);
-  answer->whole = head.status / 100 == 2 && nothing_left_out(body);
-  if (!answer->whole) answer->trouble = fmt::format("status {}", head.status);
-  return head_bytes + head.length;
+  answer->whole = status / 100 == 2 && nothing_left_out(body);
+  if (!answer->whole) answer->trouble = fmt::format("status {}", status);
+  return end + 4 + length;
 }
 
 size_t read_resp_answer(resp::ReplyReader& reader, std::string_view bytes, bool to_one,
                         ApiAnswer* answer) {
+  if (bytes.starts_with(':')) return read_count(bytes, to_one, answer);
   using Status = resp::ReplyReader::Status;
   Status status = reader.read(bytes);
   if (status == Status::need_more) return 0;
   answer->readable = status == Status::complete && reader.elements().size() == 1;
   if (!answer->readable) return 1;
-  const resp::ReplyElement& reply = reader.elements()[0];
   size_t used = reader.used();
-  bool counted = reply.kind == resp::ReplyKind::integer && reply.number >= 0;
-  answer->delivered = counted ? uint64_t(reply.number) : 0;
-  answer->whole = counted && (!to_one || reply.number == 1);
-  if (!answer->whole) answer->trouble = counted ? "no such session" : std::string(reply.text);
+  answer->delivered = 0;
+  answer->whole = false;
+  answer->trouble = reader.elements()[0].text;
   reader.next();
   return used;
 }
