@@ -1,11 +1,10 @@
 #include "ctl/http_client.h"
 
 #include <fmt/format.h>
-#include <strings.h>
-
-#include <charconv>
 
 #include "ctl/unix_socket.h"
+#include "wire/http/request.h"
+#include "wire/http/request_writer.h"
 
 namespace holdfast::ctl {
 namespace {
@@ -14,104 +13,36 @@ Error unreadable(std::string_view why) {
   return {Errc::bad_input, 0, fmt::format("the answer is not one of the API: {}", why)};
 }
 
-bool read_number(std::string_view text, size_t* number) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-  return error == std::errc{} && end == text.data() + text.size();
-}
-
-// "HTTP/1.1 200 OK" -> 200; 0 for anything else.
-int status_of(std::string_view line) {
-  size_t status = 0;
-  if (line.size() < 12 || !line.starts_with("HTTP/1.") || line[8] != ' ') return 0;
-  if (!read_number(line.substr(9, 3), &status) || status < 200 || status > 599) return 0;
-  return int(status);
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
-std::string_view trimmed(std::string_view text) {
-  size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-// One header line into `head`; "" or what is wrong.
-std::string_view read_header(std::string_view line, HttpHead& head) {
-  size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return "bad header";
-  std::string_view name = line.substr(0, colon), value = trimmed(line.substr(colon + 1));
-  if (same_name(name, "Transfer-Encoding")) {
-    head.chunked = same_name(value, "chunked");
-    return head.chunked ? "" : "transfer encoding";
-  }
-  if (!same_name(name, "Content-Length")) return "";
-  size_t length = 0;
-  if (!read_number(value, &length)) return "bad length";
-  head.content_length = length;
-  return "";
-}
+constexpr http::ResponseLimits kLimits{.max_head_bytes = 64 * 1024, .max_body = kMaxAnswerBytes};
 
 }  // namespace
 
-std::string percent_encoded(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 c == '-' || c == '.' || c == '_' || c == '~';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 std::string make_request(std::string_view path, std::string_view json_body, KeepAlive keep) {
-  std::string out =
-      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: holdfastctl/{}\r\n",
-                  json_body.empty() ? "GET" : "POST", path, HOLDFAST_VERSION);
-  if (keep == KeepAlive::no) out += "Connection: close\r\n";
-  if (!json_body.empty())
-    out +=
-        fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", json_body.size());
-  out += "\r\n";
-  out += json_body;
-  return out;
+  std::string extra = http::header_line("User-Agent", "holdfastctl/" HOLDFAST_VERSION);
+  if (keep == KeepAlive::no) extra += "Connection: close\r\n";
+  return http::make_request({.method = json_body.empty() ? "GET" : "POST",
+                             .target = path,
+                             .host = "localhost",
+                             .content_type = json_body.empty() ? "" : "application/json",
+                             .extra_headers = extra},
+                            json_body);
 }
 
-Result<std::optional<HttpHead>> parse_head(std::string_view bytes) {
-  size_t end = bytes.find("\r\n\r\n");
-  if (end == std::string_view::npos && bytes.size() > kMaxHeadBytes)
-    return unreadable("too long a head");
-  if (end == std::string_view::npos) return std::optional<HttpHead>{};
-  HttpHead head;
-  head.bytes = end + 4;
-  std::string_view lines = bytes.substr(0, end);
-  head.status = status_of(lines.substr(0, lines.find("\r\n")));
-  if (head.status == 0) return unreadable("bad status line");
-  for (size_t at = lines.find("\r\n"); at != std::string_view::npos;) {
-    size_t next = lines.find("\r\n", at + 2);
-    size_t size = next == std::string_view::npos ? next : next - at - 2;
-    std::string_view wrong = read_header(lines.substr(at + 2, size), head);
-    if (!wrong.empty()) return unreadable(wrong);
-    at = next;
-  }
-  return std::optional(head);
+AnswerReader::AnswerReader() : reader_(kLimits) {}
+
+Result<bool> AnswerReader::feed(std::string_view bytes) {
+  size_t consumed = 0;
+  return judge(reader_.feed(bytes, &consumed));
 }
 
-Result<std::optional<HttpAnswer>> parse_answer(std::string_view bytes, bool at_end) {
-  Result<std::optional<HttpHead>> parsed = parse_head(bytes);
-  if (!parsed) return parsed.error();
-  if (!*parsed && at_end) return unreadable("it ended early");
-  if (!*parsed) return std::optional<HttpAnswer>{};
-  const HttpHead& head = **parsed;
-  if (head.chunked) return unreadable("transfer encoding");
-  std::string_view body = bytes.substr(head.bytes);
-  size_t length = head.content_length.value_or(body.size());
-  if (length > kMaxAnswerBytes) return unreadable("too long");
-  bool whole = head.content_length ? body.size() >= length : at_end;
-  if (!whole && at_end) return unreadable("it ended early");
-  if (!whole) return std::optional<HttpAnswer>{};
-  return std::optional(HttpAnswer{head.status, std::string(body.substr(0, length))});
+Result<bool> AnswerReader::end() {
+  return judge(reader_.end());
+}
+
+Result<bool> AnswerReader::judge(http::ResponseReader::Status status) const {
+  if (status == http::ResponseReader::Status::failed) return unreadable(reader_.error_text());
+  if (reader_.has_head() && this->status() < 200) return unreadable("bad status");
+  return status == http::ResponseReader::Status::complete;
 }
 
 Result<HttpAnswer> call_api(const std::string& socket_path, std::string_view path,
@@ -123,14 +54,14 @@ Result<HttpAnswer> call_api(const std::string& socket_path, std::string_view pat
   // for the answer.
   Result<void> written = socket->write(make_request(path, json_body), deadline);
   if (!written && written.error().code != Errc::gone) return written.error();
-  std::string bytes;
+  AnswerReader reader;
   for (;;) {
+    std::string bytes;
     Result<bool> more = socket->read(bytes, deadline);
     if (!more) return more.error();
-    Result<std::optional<HttpAnswer>> answer = parse_answer(bytes, !*more);
-    if (!answer) return answer.error();
-    if (*answer) return std::move(**answer);
-    if (bytes.size() > kMaxAnswerBytes + kMaxHeadBytes) return unreadable("too long");
+    Result<bool> whole = *more ? reader.feed(bytes) : reader.end();
+    if (!whole) return whole.error();
+    if (*whole) return reader.answer();
   }
 }
 

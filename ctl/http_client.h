@@ -2,22 +2,20 @@
 //
 // Blocking and bounded: the whole exchange ends by the deadline, an answer is at most
 // kMaxAnswerBytes. One request a connection (`Connection: close`). Not a general client: it speaks
-// to worker/api only and refuses anything that this does not send. The one answer in chunks, of a trace, is
-// read by trace.cc with the parts of this file.
+// to worker/api only. The answer of a trace, which has no end, is read by trace.cc with the parts of this file.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "wire/http/response_reader.h"
 
 namespace holdfast::ctl {
 
 inline constexpr size_t kMaxAnswerBytes = 32 * 1024 * 1024;
-inline constexpr size_t kMaxHeadBytes = 64 * 1024;
 inline constexpr uint64_t kApiTimeoutMs = 10'000;
 
 struct HttpAnswer {
@@ -25,25 +23,35 @@ struct HttpAnswer {
   std::string body;
 };
 
-struct HttpHead {
-  int status = 0;
-  size_t bytes = 0;  // of the head, with the empty line
-  std::optional<size_t> content_length;
-  bool chunked = false;
-};
-
 enum class KeepAlive : uint8_t { no, yes };
 
-// `text` in a path or a query.
-std::string percent_encoded(std::string_view text);
 // A POST if there is a body, else a GET.
 std::string make_request(std::string_view path, std::string_view json_body,
                          KeepAlive keep = KeepAlive::no);
-// The head of an answer that begins with `bytes`; nothing as long as it is not whole.
-Result<std::optional<HttpHead>> parse_head(std::string_view bytes);
-// The meaning of `bytes`: an answer, nothing yet, or Errc::bad_input. `at_end`: no more bytes will
-// come.
-Result<std::optional<HttpAnswer>> parse_answer(std::string_view bytes, bool at_end);
+
+// One answer from bytes, in any pieces; what follows it is passed over.
+class AnswerReader {
+ public:
+  AnswerReader();
+  // True: the answer is whole. Errc::bad_input: no answer of the API; nothing can be read after that.
+  Result<bool> feed(std::string_view bytes);
+  // No more bytes will come.
+  Result<bool> end();
+
+  // 0 until the head is there.
+  int status() const { return reader_.has_head() ? reader_.response().head.status : 0; }
+  bool in_chunks() const {
+    return reader_.response().head.body == http::ResponseHead::Body::chunks;
+  }
+  // What has come of the body, which is forgotten here.
+  std::string take_body() { return reader_.take_body(); }
+  HttpAnswer answer() { return {status(), take_body()}; }
+
+ private:
+  Result<bool> judge(http::ResponseReader::Status status) const;
+
+  http::ResponseReader reader_;
+};
 
 Result<HttpAnswer> call_api(const std::string& socket_path, std::string_view path,
                             std::string_view json_body, uint64_t timeout_ms = kApiTimeoutMs);

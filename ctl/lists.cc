@@ -9,6 +9,7 @@
 #include "ctl/json_read.h"
 #include "ctl/table.h"
 #include "ctl/units.h"
+#include "wire/http/request_writer.h"
 
 namespace holdfast::ctl {
 namespace {
@@ -138,10 +139,10 @@ ListQuery query_of(const Options& options) {
     case Verb::channels:
       return {"/v1/channels", "channels", kNamesInAPage, options.prefix, options.limit};
     case Verb::user:
-      return {"/v1/users/" + percent_encoded(options.users.front()), "sessions", kMembersInAPage,
-              "", options.limit};
+      return {"/v1/users/" + http::percent_encode(options.users.front()), "sessions",
+              kMembersInAPage, "", options.limit};
     default:
-      return {"/v1/channels/" + percent_encoded(options.channels.front()), "sessions",
+      return {"/v1/channels/" + http::percent_encode(options.channels.front()), "sessions",
               kMembersInAPage, "", options.limit};
   }
 }

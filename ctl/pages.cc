@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ctl/json_read.h"
+#include "wire/http/request_writer.h"
 
 namespace holdfast::ctl {
 
@@ -14,8 +15,8 @@ std::string Pages::path_of_next() const {
   uint64_t items = query_.page_items;
   if (query_.limit != 0) items = std::min(items, query_.limit - seen_);
   std::string path = fmt::format("{}?limit={}", query_.path, items);
-  if (!query_.prefix.empty()) path += "&prefix=" + percent_encoded(query_.prefix);
-  if (!cursor_.empty()) path += "&cursor=" + percent_encoded(cursor_);
+  if (!query_.prefix.empty()) path += "&prefix=" + http::percent_encode(query_.prefix);
+  if (!cursor_.empty()) path += "&cursor=" + http::percent_encode(cursor_);
   return path;
 }
 

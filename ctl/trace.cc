@@ -14,6 +14,7 @@
 #include "ctl/push_answer.h"
 #include "ctl/units.h"
 #include "ctl/unix_socket.h"
+#include "wire/http/request_writer.h"
 
 namespace holdfast::ctl {
 namespace {
@@ -92,38 +93,35 @@ class Tracing {
         socket->write(make_request(trace_path(options_), "", KeepAlive::yes), connecting);
     if (!asked) return {Followed::How::lost, asked.error()};
     TraceReader reader;
-    std::string head;  // and what came with it
     for (;;) {
       Ending::Woke woke = ending_.wait(socket->fd(), left_ms());
       if (woke != Ending::Woke::ready) return {Followed::How::enough};
       std::string bytes, lines;
       Result<bool> more = socket->read(bytes, Deadline(0));
       if (!more) return {Followed::How::lost, more.error()};
-      if (reader.status() == 0) head += bytes;
       Result<void> read = reader.feed(bytes, lines);
       if (!read) return {Followed::How::failed, read.error()};
-      if (reader.status() > 200) return refused(*socket, std::move(head));
+      if (reader.status() > 200) return refused(*socket, reader);
       if (Followed shown = show(lines); shown.how == Followed::How::failed) return shown;
       if (!*more || reader.at_end())
         return {Followed::How::lost, Error{Errc::gone, 0, "the trace ended at once, every time"}};
     }
   }
 
-  // `bytes`: of an answer that is none of lines; the rest of it is read here.
-  Followed refused(UnixSocket& socket, std::string bytes) {
+  // An answer that is none of lines; the rest of it is read here.
+  Followed refused(UnixSocket& socket, TraceReader& reader) {
     Deadline deadline(kApiTimeoutMs);
-    for (bool more = true;;) {
-      Result<std::optional<HttpAnswer>> answer = parse_answer(bytes, !more);
-      if (!answer) return {Followed::How::failed, answer.error()};
-      if (*answer) {
-        Result<Outcome> outcome = judge_answer({options_}, (*answer)->status, (*answer)->body);
-        if (!outcome) return {Followed::How::failed, outcome.error()};
-        return {Followed::How::failed, Error{Errc::bad_input, 0, outcome->trouble}};
-      }
-      Result<bool> read = socket.read(bytes, deadline);
+    while (!reader.at_end()) {
+      std::string bytes, lines;
+      Result<bool> more = socket.read(bytes, deadline);
+      if (!more) return {Followed::How::failed, more.error()};
+      Result<void> read = *more ? reader.feed(bytes, lines) : reader.end();
       if (!read) return {Followed::How::failed, read.error()};
-      more = *read;
     }
+    HttpAnswer answer = reader.answer();
+    Result<Outcome> outcome = judge_answer({options_}, answer.status, answer.body);
+    if (!outcome) return {Followed::How::failed, outcome.error()};
+    return {Followed::How::failed, Error{Errc::bad_input, 0, outcome->trouble}};
   }
 
   Followed show(const std::string& lines) {
@@ -153,13 +151,13 @@ class Tracing {
 std::string trace_path(const Options& options) {
   switch (options.subject) {
     case Subject::session:
-      return "/v1/trace?session=" + percent_encoded(options.sessions.front());
+      return "/v1/trace?session=" + http::percent_encode(options.sessions.front());
     case Subject::user:
-      return "/v1/trace?user=" + percent_encoded(options.users.front());
+      return "/v1/trace?user=" + http::percent_encode(options.users.front());
     case Subject::channel:
       break;
   }
-  return "/v1/trace?channel=" + percent_encoded(options.channels.front());
+  return "/v1/trace?channel=" + http::percent_encode(options.channels.front());
 }
 
 Result<std::string> trace_text(std::string_view line, bool session_known) {
@@ -181,24 +179,26 @@ Result<std::string> trace_text(std::string_view line, bool session_known) {
 }
 
 Result<void> TraceReader::feed(std::string_view bytes, std::string& lines) {
-  if (!head_) {
-    bytes_ += bytes;
-    Result<std::optional<HttpHead>> head = parse_head(bytes_);
-    if (!head) return head.error();
-    if (!*head) return {};
-    head_ = **head;
-    if (head_->status == 200 && !head_->chunked)
-      return Error{Errc::bad_input, 0, "the answer is not one of the API: no trace"};
-    bytes = std::string_view(bytes_).substr(head_->bytes);
-  }
-  if (head_->status != 200) return {};
-  if (Result<void> read = chunks_.feed(bytes, tail_); !read) return read;
+  Result<bool> whole = reader_.feed(bytes);
+  if (!whole) return whole.error();
+  at_end_ = *whole;
+  if (status() != 200) return {};
+  if (!reader_.in_chunks())
+    return Error{Errc::bad_input, 0, "the answer is not one of the API: no trace"};
+  tail_ += reader_.take_body();
   size_t end = tail_.rfind('\n');
   if (end != std::string::npos) {
     lines += tail_.substr(0, end + 1);
     tail_.erase(0, end + 1);
   }
   if (tail_.size() > kMaxTraceLine) return Error{Errc::limit, 0, "a line of the trace is too long"};
+  return {};
+}
+
+Result<void> TraceReader::end() {
+  Result<bool> whole = reader_.end();
+  if (!whole) return whole.error();
+  at_end_ = *whole;
   return {};
 }
 

@@ -12,7 +12,6 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "ctl/chunked.h"
 #include "ctl/http_client.h"
 #include "ctl/options.h"
 
@@ -31,15 +30,18 @@ class TraceReader {
  public:
   // Appends to `lines` those that are whole, each with its line end.
   Result<void> feed(std::string_view bytes, std::string& lines);
+  // No more bytes will come.
+  Result<void> end();
   // 0 until the head is there.
-  int status() const { return head_ ? head_->status : 0; }
-  bool at_end() const { return chunks_.at_end(); }
+  int status() const { return reader_.status(); }
+  bool at_end() const { return at_end_; }
+  // After at_end(), of an answer that is none of lines.
+  HttpAnswer answer() { return reader_.answer(); }
 
  private:
-  std::optional<HttpHead> head_;
-  ChunkedReader chunks_;
-  std::string bytes_;  // of the head, until it is whole
-  std::string tail_;   // of the content: the beginning of a line
+  AnswerReader reader_;
+  bool at_end_ = false;
+  std::string tail_;  // the beginning of a line
 };
 
 ExitCode run_trace(const Options& options);

@@ -11,7 +11,8 @@
 #include <iterator>
 
 #include "bench/load/http_head.h"
-#include "bench/load/resp.h"
+#include "wire/resp/number.h"
+#include "wire/resp/request_writer.h"
 
 namespace holdfast::bench {
 namespace {
@@ -41,6 +42,21 @@ bool nothing_left_out(std::string_view body) {
   return true;
 }
 
+// An integer, which nearly every answer is: without the steps of a reply that may be anything.
+size_t read_count(std::string_view bytes, bool to_one, ApiAnswer* answer) {
+  size_t at = 1;
+  int64_t number = 0;
+  resp::NumberRead read = resp::read_number(bytes, &at, &number);
+  if (read == resp::NumberRead::need_more) return 0;
+  answer->readable = read == resp::NumberRead::whole;
+  if (!answer->readable) return 1;
+  bool counted = number >= 0;
+  answer->delivered = counted ? uint64_t(number) : 0;
+  answer->whole = counted && (!to_one || number == 1);
+  if (!answer->whole) answer->trouble = counted ? "no such session" : "a negative number";
+  return at;
+}
+
 }  // namespace
 
 size_t read_http_answer(std::string_view bytes, ApiAnswer* answer) {
@@ -60,23 +76,27 @@ size_t read_http_answer(std::string_view bytes, ApiAnswer* answer) {
   return end + 4 + length;
 }
 
-size_t read_resp_answer(std::string_view bytes, bool to_one, ApiAnswer* answer) {
-  Reply reply = read_reply(bytes);
-  answer->readable = !reply.broken;
-  if (reply.broken) return std::max(reply.bytes, size_t{1});
-  if (reply.bytes == 0) return 0;
-  bool counted = !reply.error && bytes[0] == ':' && reply.number >= 0;
-  answer->delivered = counted ? uint64_t(reply.number) : 0;
-  answer->whole = counted && (!to_one || reply.number == 1);
-  if (!answer->whole) answer->trouble = counted ? "no such session" : std::string(reply.text);
-  return reply.bytes;
+size_t read_resp_answer(resp::ReplyReader& reader, std::string_view bytes, bool to_one,
+                        ApiAnswer* answer) {
+  if (bytes.starts_with(':')) return read_count(bytes, to_one, answer);
+  using Status = resp::ReplyReader::Status;
+  Status status = reader.read(bytes);
+  if (status == Status::need_more) return 0;
+  answer->readable = status == Status::complete && reader.elements().size() == 1;
+  if (!answer->readable) return 1;
+  size_t used = reader.used();
+  answer->delivered = 0;
+  answer->whole = false;
+  answer->trouble = reader.elements()[0].text;
+  reader.next();
+  return used;
 }
 
 ApiClient::ApiClient(UniqueFd fd, const Options& options)
     : fd_(std::move(fd)), protocol_(options.push_protocol) {
   if (protocol_ == PushProtocol::resp) {
     auth_waits_ = !options.token.empty();
-    if (auth_waits_) append_command(out_, {"AUTH", options.token});
+    if (auth_waits_) resp::append_request(out_, {"AUTH", options.token});
     return;
   }
   head_ = fmt::format("Host: {}\r\nContent-Type: application/json\r\n",
@@ -109,7 +129,7 @@ void ApiClient::queue_http(std::string_view path, std::string_view list, std::st
 void ApiClient::queue_publish(std::string_view to, std::string_view payload, uint64_t now_ns) {
   switch (protocol_) {
     case PushProtocol::resp:
-      append_command(out_, {"PUBLISH", to, payload});
+      resp::append_request(out_, {"PUBLISH", to, payload});
       break;
     case PushProtocol::http:
       queue_http("/v1/publish", "channels", to, payload);
@@ -126,7 +146,7 @@ void ApiClient::queue_publish(std::string_view to, std::string_view payload, uin
 void ApiClient::queue_send(std::string_view to, std::string_view payload, uint64_t now_ns) {
   sends_ = true;
   if (protocol_ == PushProtocol::resp) {
-    append_command(out_, {"HF.SEND", to, payload});
+    resp::append_request(out_, {"HF.SEND", to, payload});
   } else {
     queue_http("/v1/send", "sessions", to, payload);
   }
@@ -157,19 +177,33 @@ Result<void> ApiClient::read() {
   return {};
 }
 
-size_t ApiClient::read_answer(std::string_view bytes, ApiAnswer* answer) const {
-  return protocol_ == PushProtocol::resp ? read_resp_answer(bytes, sends_, answer)
+size_t ApiClient::read_answer(std::string_view bytes, ApiAnswer* answer) {
+  return protocol_ == PushProtocol::resp ? read_resp_answer(replies_, bytes, sends_, answer)
                                          : read_http_answer(bytes, answer);
+}
+
+// False: it has not come.
+Result<bool> ApiClient::take_auth() {
+  using Status = resp::ReplyReader::Status;
+  Status status = replies_.read(std::string_view(in_).substr(taken_));
+  if (status == Status::need_more) return false;
+  bool refused = status == Status::error || replies_.elements()[0].kind == resp::ReplyKind::error;
+  if (refused)
+    return Error{Errc::bad_input, 0,
+                 "AUTH was answered with: " + std::string(status == Status::error
+                                                              ? replies_.error_text()
+                                                              : replies_.elements()[0].text)};
+  auth_waits_ = false;
+  taken_ += replies_.used();
+  replies_.next();
+  return true;
 }
 
 Result<std::optional<ApiAnswer>> ApiClient::take(uint64_t now_ns) {
   if (auth_waits_) {
-    Reply reply = read_reply(std::string_view(in_).substr(taken_));
-    if (reply.bytes == 0 && !reply.broken) return std::optional<ApiAnswer>{};
-    if (reply.broken || reply.error)
-      return Error{Errc::bad_input, 0, "AUTH was answered with: " + std::string(reply.text)};
-    auth_waits_ = false;
-    taken_ += reply.bytes;
+    Result<bool> taken = take_auth();
+    if (!taken) return taken.error();
+    if (!*taken) return std::optional<ApiAnswer>{};
   }
   ApiAnswer answer;
   size_t bytes = read_answer(std::string_view(in_).substr(taken_), &answer);

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "bench/load/options.h"
 #include "conf/config.h"
+#include "wire/resp/reply_reader.h"
 
 namespace holdfast::bench {
 
@@ -44,7 +45,8 @@ class ApiClient {
   ApiClient(UniqueFd fd, const Options& options);
   void queue_http(std::string_view path, std::string_view list, std::string_view to,
                   std::string_view payload);
-  size_t read_answer(std::string_view bytes, ApiAnswer* answer) const;
+  size_t read_answer(std::string_view bytes, ApiAnswer* answer);
+  Result<bool> take_auth();
 
   UniqueFd fd_;
   PushProtocol protocol_;
@@ -55,12 +57,14 @@ class ApiClient {
   size_t written_ = 0;
   std::string in_;
   size_t taken_ = 0;
+  resp::ReplyReader replies_;     // RESP: where it is in in_ behind taken_
   std::deque<uint64_t> waiting_;  // when each was queued
 };
 
 // The answer at the start of `bytes` and how many bytes it has; 0: not whole yet.
 size_t read_http_answer(std::string_view bytes, ApiAnswer* answer);
-// `to_one`: it is for HF.SEND, which must have reached its session.
-size_t read_resp_answer(std::string_view bytes, bool to_one, ApiAnswer* answer);
+// `reader`: of the connection; it is left at the beginning of the next answer. `to_one`: it is for HF.SEND, which must have reached its session.
+size_t read_resp_answer(resp::ReplyReader& reader, std::string_view bytes, bool to_one,
+                        ApiAnswer* answer);
 
 }  // namespace holdfast::bench

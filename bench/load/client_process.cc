@@ -185,7 +185,7 @@ void ClientProcess::send_one(Connection& connection, uint64_t due_ns) {
   append_payload(message_, stamp, options_.payload_bytes);
   arena_.published(stamp.addressee).set(connection.sent);
   block_.sent.add();
-  connection.send(where_, Opcode::text, message_);
+  connection.send(where_, ws::Opcode::text, message_);
 }
 
 void ClientProcess::on_message(Connection& connection, std::string_view payload) {

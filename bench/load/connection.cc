@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "bench/load/resp.h"
+#include "wire/http/response_head.h"
+#include "wire/resp/request_writer.h"
 
 namespace holdfast::bench {
 namespace {
@@ -38,7 +40,7 @@ uint64_t mixed(uint64_t x) {
 }  // namespace
 
 std::string Connection::key() const {
-  return make_key(mixed(began_ns_), mixed(place_));
+  return ws::make_key(mixed(began_ns_), mixed(place_));
 }
 
 bool Connection::open_socket(const Endpoint& where) {
@@ -65,7 +67,7 @@ Started Connection::start(const Endpoint& where, std::string_view target, uint32
   if (got == -1 && errno != EINPROGRESS) return Started::failed;
   state_ = State::connecting;
   out_ = where.resp ? subscribe_request(where.token, target)
-                    : handshake_request(where.host, target, key());
+                    : ws::handshake_request(where.host, target, key());
   epoll_event event{.events = EPOLLIN | EPOLLOUT, .data = {.u32 = place_}};
   watching_out_ = true;
   return epoll_ctl(where.epoll, EPOLL_CTL_ADD, fd_.get(), &event) == 0 ? Started::under_way
@@ -119,63 +121,67 @@ void Connection::on_readable(const Endpoint& where, std::span<char> scratch, Con
 
 size_t Connection::take_handshake(const Endpoint& where, std::string_view bytes,
                                   ConnectionSink& sink) {
-  HandshakeAnswer answer =
-      where.resp ? read_subscribed(bytes, !where.token.empty()) : read_handshake(bytes, key());
-  if (answer.state == HandshakeState::need_more) return 0;
-  if (answer.state == HandshakeState::refused) {
+  ws::HandshakeAnswer answer =
+      where.resp ? read_subscribed(bytes, !where.token.empty()) : ws::read_handshake(bytes, key());
+  if (answer.state == ws::HandshakeState::need_more) return 0;
+  if (answer.state == ws::HandshakeState::refused) {
     refusal_status_ = answer.status;
     end(End::refused, sink);
     return 0;
   }
   state_ = State::open;
   was_open = true;
-  sink.on_open(*this, answer.session);
-  return answer.head_bytes;
+  std::optional<std::string_view> session;
+  if (!where.resp) session = http::header_of(answer.head, "Holdfast-Session");
+  sink.on_open(*this, session.value_or(std::string_view()));
+  return answer.head.size();
 }
 
 size_t Connection::take_frames(const Endpoint& where, std::string_view bytes,
                                ConnectionSink& sink) {
   size_t used = 0;
   for (;;) {
-    Frame frame = where.resp ? read_push(bytes.substr(used)) : read_frame(bytes.substr(used));
-    if (frame.state == FrameState::broken) end(End::broken, sink);
-    if (frame.state != FrameState::whole) return used;
+    ws::Frame frame = where.resp ? read_push(bytes.substr(used))
+                                 : ws::read_server_frame(bytes.substr(used), kMaxFrameBytes);
+    if (frame.state == ws::FrameState::broken) end(End::broken, sink);
+    if (frame.state != ws::FrameState::whole) return used;
     used += frame.frame_bytes;
     if (!take_frame(where, frame, sink)) return used;
   }
 }
 
 // False: the connection has ended.
-bool Connection::take_frame(const Endpoint& where, const Frame& frame, ConnectionSink& sink) {
+bool Connection::take_frame(const Endpoint& where, const ws::Frame& frame, ConnectionSink& sink) {
   switch (frame.opcode) {
-    case Opcode::text:
-    case Opcode::binary:
+    case ws::Opcode::text:
+    case ws::Opcode::binary:
       sink.on_message(*this, frame.payload);
       break;
-    case Opcode::ping:
-      send(where, Opcode::pong, frame.payload);
+    case ws::Opcode::ping:
+      send(where, ws::Opcode::pong, frame.payload);
       break;
-    case Opcode::pong:
+    case ws::Opcode::pong:
+    case ws::Opcode::continuation:  // read_server_frame() has none
       break;
-    case Opcode::close:
+    case ws::Opcode::close:
       if (state_ == State::open) end(End::closed, sink);
       break;  // leaving: the answer to ours; the end of the stream follows
   }
   return state_ != State::ended;
 }
 
-void Connection::send(const Endpoint& where, Opcode opcode, std::string_view payload) {
-  append_frame(out_, opcode, payload, uint32_t(mixed(began_ns_ + sent)));
+void Connection::send(const Endpoint& where, ws::Opcode opcode, std::string_view payload) {
+  ws::append_client_frame(out_, opcode, payload, uint32_t(mixed(began_ns_ + sent)));
   if (!watching_out_) flush(where);
 }
 
 void Connection::goodbye(const Endpoint& where) {
   state_ = State::leaving;
   if (where.resp) {
-    append_command(out_, {"QUIT"});
+    resp::append_request(out_, {"QUIT"});
     return flush(where);
   }
-  send(where, Opcode::close, std::string_view("\x03\xe8", 2));  // 1000
+  send(where, ws::Opcode::close, std::string_view("\x03\xe8", 2));  // 1000
 }
 
 void Connection::flush(const Endpoint& where) {

@@ -26,8 +26,8 @@
 
 #include "base/fd.h"
 #include "bench/load/sequence.h"
-#include "bench/load/ws_client.h"
 #include "conf/config.h"
+#include "wire/ws/client.h"
 
 namespace holdfast::bench {
 
@@ -68,7 +68,7 @@ class Connection {
   void on_ready(const Endpoint& where, uint32_t events, std::span<char> scratch,
                 ConnectionSink& sink);
   // WebSocket only.
-  void send(const Endpoint& where, Opcode opcode, std::string_view payload);
+  void send(const Endpoint& where, ws::Opcode opcode, std::string_view payload);
   // A close frame or QUIT; the server closes. Only while open.
   void goodbye(const Endpoint& where);
   void end(End why, ConnectionSink& sink);
@@ -91,7 +91,7 @@ class Connection {
   void on_readable(const Endpoint& where, std::span<char> scratch, ConnectionSink& sink);
   size_t take_handshake(const Endpoint& where, std::string_view bytes, ConnectionSink& sink);
   size_t take_frames(const Endpoint& where, std::string_view bytes, ConnectionSink& sink);
-  bool take_frame(const Endpoint& where, const Frame& frame, ConnectionSink& sink);
+  bool take_frame(const Endpoint& where, const ws::Frame& frame, ConnectionSink& sink);
   void flush(const Endpoint& where);
   void watch(const Endpoint& where, uint32_t events);
   std::string key() const;

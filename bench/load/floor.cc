@@ -30,8 +30,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/fd.h"
-#include "bench/load/http_head.h"
-#include "bench/load/ws_client.h"
+#include "wire/ws/encoder.h"
 #include "wire/ws/mask.h"
 
 namespace holdfast::bench {
@@ -70,17 +69,10 @@ void send_whole(int fd, std::string_view bytes) {
   HF_CHECK(left || sent == ssize_t(bytes.size()));
 }
 
-// The head of an unmasked text frame.
+// The head of a text frame.
 std::string frame_head(size_t bytes) {
-  std::string head("\x81", 1);
-  if (bytes < 126) return head += char(bytes);
-  char size[8];
-  if (bytes < 65'536) {
-    store_be16(size, uint16_t(bytes));
-    return head.append("\x7e").append(size, 2);
-  }
-  store_be64(size, bytes);
-  return head.append("\x7f").append(size, 8);
+  char head[10];
+  return {head, ws::write_header(head, ws::Opcode::text, bytes)};
 }
 
 // Base64 of the SHA-1 of key and GUID (RFC 6455, 4.2.2).
@@ -169,7 +161,11 @@ class Floor {
 
   // holdfast-bench sends its hand-shake with one call, and nothing behind it before the answer.
   void shake_hands(int fd, std::string_view bytes) {
-    std::string accept = accept_of(field_of_head(bytes, "Sec-WebSocket-Key"));
+    constexpr std::string_view kField = "Sec-WebSocket-Key: ";
+    constexpr size_t kKeyBytes = 24;
+    size_t key = bytes.find(kField);
+    HF_CHECK(key != std::string_view::npos);
+    std::string accept = accept_of(bytes.substr(key + kField.size(), kKeyBytes));
     send_whole(fd, fmt::format("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                                "Connection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n"
                                "Holdfast-Session: {:032}\r\n\r\n",

@@ -1,14 +1,14 @@
 #include "bench/load/resp.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <charconv>
-#include <iterator>
+#include <span>
+
+#include "wire/resp/reply_reader.h"
+#include "wire/resp/request_writer.h"
 
 namespace holdfast::bench {
 namespace {
-
-constexpr size_t kMaxLineBytes = 16 * 1024;
 
 enum class Taken : uint8_t { whole, need_more, broken };
 
@@ -44,69 +44,67 @@ Taken take_bulk(std::string_view& bytes, std::string_view* text) {
   return take(bytes, "\r\n");
 }
 
-}  // namespace
+using Elements = std::span<const resp::ReplyElement>;
 
-void append_command(std::string& out, std::initializer_list<std::string_view> words) {
-  fmt::format_to(std::back_inserter(out), "*{}\r\n", words.size());
-  for (std::string_view word : words)
-    fmt::format_to(std::back_inserter(out), "${}\r\n{}\r\n", word.size(), word);
+bool is_ok(Elements elements) {
+  return elements.size() == 1 && elements[0].kind == resp::ReplyKind::status &&
+         elements[0].text == "OK";
 }
+
+bool is_subscribed(Elements elements) {
+  return elements.size() == 4 && elements[0].kind == resp::ReplyKind::array &&
+         elements[1].text == "subscribe" && elements[2].kind == resp::ReplyKind::bulk &&
+         elements[3].kind == resp::ReplyKind::integer && elements[3].number == 1;
+}
+
+}  // namespace
 
 std::string subscribe_request(std::string_view token, std::string_view channel) {
   std::string out;
-  if (!token.empty()) append_command(out, {"AUTH", token});
-  append_command(out, {"SUBSCRIBE", channel});
+  if (!token.empty()) resp::append_request(out, {"AUTH", token});
+  resp::append_request(out, {"SUBSCRIBE", channel});
   return out;
 }
 
-HandshakeAnswer read_subscribed(std::string_view bytes, bool with_auth) {
-  HandshakeAnswer answer;
-  std::string_view rest = bytes, channel;
-  Taken taken = with_auth ? take(rest, "+OK\r\n") : Taken::whole;
-  if (taken == Taken::whole) taken = take(rest, "*3\r\n$9\r\nsubscribe\r\n");
-  if (taken == Taken::whole) taken = take_bulk(rest, &channel);
-  if (taken == Taken::whole) taken = take(rest, ":1\r\n");
-  if (taken == Taken::broken) answer.state = HandshakeState::refused;
-  if (taken != Taken::whole) return answer;
-  answer.state = HandshakeState::accepted;
-  answer.head_bytes = bytes.size() - rest.size();
+ws::HandshakeAnswer read_subscribed(std::string_view bytes, bool with_auth) {
+  ws::HandshakeAnswer answer;
+  std::string_view rest = bytes;
+  resp::ReplyReader reader;
+  for (bool auth : {true, false}) {
+    if (auth && !with_auth) continue;
+    auto status = reader.read(rest);
+    if (status == resp::ReplyReader::Status::need_more) return answer;
+    bool good = status == resp::ReplyReader::Status::complete &&
+                (auth ? is_ok(reader.elements()) : is_subscribed(reader.elements()));
+    if (!good) {
+      answer.state = ws::HandshakeState::refused;
+      return answer;
+    }
+    rest.remove_prefix(reader.used());
+    reader.next();
+  }
+  answer.state = ws::HandshakeState::accepted;
+  answer.head = bytes.substr(0, bytes.size() - rest.size());
   return answer;
 }
 
-Frame read_push(std::string_view bytes) {
-  Frame frame;
+ws::Frame read_push(std::string_view bytes) {
+  ws::Frame frame;
   std::string_view rest = bytes, channel;
   Taken taken;
   if (bytes.starts_with('+')) {
-    frame.opcode = Opcode::close;
+    frame.opcode = ws::Opcode::close;
     taken = take(rest, "+OK\r\n");
   } else {
     taken = take(rest, "*3\r\n$7\r\nmessage\r\n");
     if (taken == Taken::whole) taken = take_bulk(rest, &channel);
     if (taken == Taken::whole) taken = take_bulk(rest, &frame.payload);
   }
-  if (taken == Taken::broken) frame.state = FrameState::broken;
+  if (taken == Taken::broken) frame.state = ws::FrameState::broken;
   if (taken != Taken::whole) return frame;
-  frame.state = FrameState::whole;
+  frame.state = ws::FrameState::whole;
   frame.frame_bytes = bytes.size() - rest.size();
   return frame;
-}
-
-Reply read_reply(std::string_view bytes) {
-  Reply reply;
-  if (bytes.empty()) return reply;
-  size_t end = bytes.substr(0, kMaxLineBytes).find("\r\n");
-  char kind = bytes[0];
-  reply.broken = (kind != '+' && kind != '-' && kind != ':') ||
-                 (end == std::string_view::npos && bytes.size() >= kMaxLineBytes);
-  if (end == std::string_view::npos || reply.broken) return reply;
-  reply.bytes = end + 2;
-  reply.error = kind == '-';
-  reply.text = bytes.substr(1, end - 1);
-  if (kind != ':') return reply;
-  auto [stop, error] = std::from_chars(bytes.data() + 1, bytes.data() + end, reply.number);
-  reply.broken = error != std::errc{} || stop != bytes.data() + end;
-  return reply;
 }
 
 }  // namespace holdfast::bench

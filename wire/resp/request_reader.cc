@@ -3,38 +3,24 @@
 #include <algorithm>
 
 #include "wire/resp/line_words.h"
+#include "wire/resp/number.h"
 
 namespace holdfast::resp {
 namespace {
 
 using Status = RequestReader::Status;
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-// A number as Redis writes it: no plus, no zero before another digit, no minus zero; then CR LF. It is
-// judged byte by byte, so a line that will never be one is not waited for.
-Status read_number(std::string_view bytes, size_t* at, int64_t* value) {
-  constexpr size_t kMaxDigits = 18;  // fits; what is longer is above every bound
-  size_t i = *at;
-  bool negative = i < bytes.size() && bytes[i] == '-';
-  if (negative) ++i;
-  size_t first = i;
-  int64_t number = 0;
-  for (; i < bytes.size() && is_digit(bytes[i]); ++i) {
-    if (i - first == kMaxDigits) return Status::error;
-    if (i > first && bytes[first] == '0') return Status::error;
-    number = number * 10 + (bytes[i] - '0');
+// As a status: whole is complete, wrong is error.
+Status take_number(std::string_view bytes, size_t* at, int64_t* value) {
+  switch (read_number(bytes, at, value)) {
+    case NumberRead::need_more:
+      return Status::need_more;
+    case NumberRead::whole:
+      return Status::complete;
+    case NumberRead::wrong:
+      break;
   }
-  if (negative && i > first && number == 0) return Status::error;
-  if (i == bytes.size()) return Status::need_more;
-  if (i == first || bytes[i] != '\r') return Status::error;
-  if (i + 1 == bytes.size()) return Status::need_more;
-  if (bytes[i + 1] != '\n') return Status::error;
-  *at = i + 2;
-  *value = negative ? -number : number;
-  return Status::complete;
+  return Status::error;
 }
 
 }  // namespace
@@ -97,7 +83,7 @@ Status RequestReader::read_array(std::string_view bytes, const Bounds& bounds) {
 Status RequestReader::read_count(std::string_view bytes, const Bounds& bounds) {
   size_t at = 1;
   int64_t count = 0;
-  Status status = read_number(bytes, &at, &count);
+  Status status = take_number(bytes, &at, &count);
   if (status == Status::error) return fail("invalid multibulk length");
   if (status == Status::need_more) return status;
   if (count > int64_t{kMaxSkippedArguments})
@@ -118,7 +104,7 @@ Status RequestReader::read_bulk_length(std::string_view bytes, const Bounds& bou
   if (bytes[at_] != '$') return fail(std::string("expected '$', got '") + bytes[at_] + '\'');
   size_t at = at_ + 1;
   int64_t length = 0;
-  Status status = read_number(bytes, &at, &length);
+  Status status = take_number(bytes, &at, &length);
   if (status == Status::need_more) return status;
   if (status == Status::error || length < 0) return fail("invalid bulk length");
   if (bounds.stranger && length > int64_t{kMaxStrangerBulkBytes})
@@ -182,7 +168,7 @@ Status RequestReader::skip_length(std::string_view bytes) {
   if (bytes[at_] != '$') return fail(std::string("expected '$', got '") + bytes[at_] + '\'');
   size_t at = at_ + 1;
   int64_t length = 0;
-  Status status = read_number(bytes, &at, &length);
+  Status status = take_number(bytes, &at, &length);
   if (status == Status::need_more) return status;
   if (status == Status::error || length < 0) return fail("invalid bulk length");
   skip_.bytes += at - at_;

@@ -93,8 +93,8 @@ TEST_F(AppOverAnyCarrier, EventsAndMessagesGoInOrderAndAnswersComeBack) {
   peer.send("hello\n");
   expect_next(AppEvent::connect, "");
   carrier_->answer(200);
-  expect_next(AppEvent::message, "hello\n");
-  carrier_->answer(200, "welcome\n");
+  expect_next(AppEvent::message, "hello");
+  carrier_->answer(200, "welcome");
   ASSERT_TRUE(room_.turn_until([&] { return peer.received() == "welcome\n"; }));
   peer.close();
   expect_next(AppEvent::close, "");

@@ -2,6 +2,7 @@
 #include "worker/backends/resolver.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <functional>
@@ -25,8 +26,10 @@ struct Asker final : fcgi::Lookups::Asker {
   std::vector<conf::Address> addresses;
 };
 
+// A process with a resolver does not wait for it; other tests do wait for their children.
 class ResolverTest : public ::testing::Test {
  protected:
+  ~ResolverTest() override { signal(SIGCHLD, SIG_DFL); }
   bool turn_until(const std::function<bool()>& done) { return fcgi::turn_until(loop_, done); }
   Loop loop_;
   std::unique_ptr<shm::StatsBlock> stats_ = std::make_unique<shm::StatsBlock>();

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "wire/ws/handshake.h"
+
 namespace holdfast::bench {
 namespace {
 
@@ -62,7 +64,7 @@ class BenchConnection : public testing::Test {
   }
   std::string accepting_answer(const std::string& request) {
     size_t at = request.find("Sec-WebSocket-Key: ") + 19;
-    return "HTTP/1.1 101 X\r\nSec-WebSocket-Accept: " + accept_value(request.substr(at, 24)) +
+    return "HTTP/1.1 101 X\r\nSec-WebSocket-Accept: " + ws::accept_value(request.substr(at, 24)) +
            "\r\nHoldfast-Session: s1\r\n\r\n";
   }
   void open() {

@@ -29,29 +29,31 @@ TEST(RespClient, SubscriptionWaitsForItsLastByte) {
   for (bool with_auth : {false, true}) {
     std::string whole = (with_auth ? "+OK\r\n" : "") + std::string(kConfirmed);
     for (size_t n = 0; n < whole.size(); ++n)
-      EXPECT_EQ(read_subscribed(whole.substr(0, n), with_auth).state, HandshakeState::need_more);
-    HandshakeAnswer answer = read_subscribed(whole + "*3", with_auth);
-    EXPECT_EQ(answer.state, HandshakeState::accepted);
-    EXPECT_EQ(answer.head_bytes, whole.size());
+      EXPECT_EQ(read_subscribed(whole.substr(0, n), with_auth).state,
+                ws::HandshakeState::need_more);
+    std::string followed = whole + "*3";
+    ws::HandshakeAnswer answer = read_subscribed(followed, with_auth);
+    EXPECT_EQ(answer.state, ws::HandshakeState::accepted);
+    EXPECT_EQ(answer.head, whole);
   }
 }
 
 TEST(RespClient, SubscriptionThatFailsIsRefused) {
-  for (std::string_view bytes :
-       {"-NOAUTH Authentication required.\r\n", "+OK\r\n", ":1\r\n",
-        "*3\r\n$9\r\nsubscribe\r\n$5\r\nbench\r\n:2\r\n", "*3\r\n$9\r\nsubscribe\r\n$-1\r\n"})
-    EXPECT_EQ(read_subscribed(bytes, false).state, HandshakeState::refused) << bytes;
-  EXPECT_EQ(read_subscribed("-ERR invalid password\r\n", true).state, HandshakeState::refused);
+  for (std::string_view bytes : {"-NOAUTH Authentication required.\r\n", "+OK\r\n", ":1\r\n",
+                                 "*3\r\n$9\r\nsubscribe\r\n$5\r\nbench\r\n:2\r\n",
+                                 "*3\r\n$9\r\nsubscribe\r\n$-1\r\n:1\r\n", "HTTP/1.1 400"})
+    EXPECT_EQ(read_subscribed(bytes, false).state, ws::HandshakeState::refused) << bytes;
+  EXPECT_EQ(read_subscribed("-ERR invalid password\r\n", true).state, ws::HandshakeState::refused);
 }
 
 TEST(RespClient, MessageWaitsForItsLastByte) {
   std::string whole(kMessage);
   for (size_t n = 0; n < whole.size(); ++n)
-    EXPECT_EQ(read_push(whole.substr(0, n)).state, FrameState::need_more) << n;
+    EXPECT_EQ(read_push(whole.substr(0, n)).state, ws::FrameState::need_more) << n;
   std::string more = whole + whole;
-  Frame frame = read_push(more);
-  EXPECT_EQ(frame.state, FrameState::whole);
-  EXPECT_EQ(frame.opcode, Opcode::text);
+  ws::Frame frame = read_push(more);
+  EXPECT_EQ(frame.state, ws::FrameState::whole);
+  EXPECT_EQ(frame.opcode, ws::Opcode::text);
   EXPECT_EQ(frame.payload, "\r\n:1");
   EXPECT_EQ(frame.frame_bytes, whole.size());
 }
@@ -61,23 +63,13 @@ TEST(RespClient, WhatNoServerMaySendIsBroken) {
        {"*4", "*3\r\n$8", "*3\r\n$7\r\nmessagx", "*3\r\n$7\r\nmessage\r\n:1",
         "*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$x\r\n", "*3\r\n$7\r\nmessage\r\n$1\r\nbc\r\n",
         "*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$99999999999\r\n", "+PONG\r\n", "-ERR x\r\n", ">3\r\n"})
-    EXPECT_EQ(read_push(bytes).state, FrameState::broken) << bytes;
-}
-
-TEST(RespClient, RepliesAreNumbersErrorsAndStrings) {
-  EXPECT_EQ(read_reply(":12\r").bytes, 0u);
-  EXPECT_EQ(read_reply(":12\r\n:3").number, 12);
-  EXPECT_EQ(read_reply(":12\r\n:3").bytes, 5u);
-  EXPECT_TRUE(read_reply("-ERR no\r\n").error);
-  EXPECT_EQ(read_reply("-ERR no\r\n").text, "ERR no");
-  for (std::string_view bytes : {"$3", "*1", ":x\r\n", ":\r\n", "HTTP/1.1 400"})
-    EXPECT_TRUE(read_reply(bytes).broken) << bytes;
-  EXPECT_TRUE(read_reply(std::string(20'000, '+')).broken);
+    EXPECT_EQ(read_push(bytes).state, ws::FrameState::broken) << bytes;
 }
 
 ApiAnswer judged(std::string_view bytes, bool to_one) {
   ApiAnswer answer;
-  read_resp_answer(bytes, to_one, &answer);
+  resp::ReplyReader reader;
+  read_resp_answer(reader, bytes, to_one, &answer);
   return answer;
 }
 
@@ -89,7 +81,21 @@ TEST(RespClient, PublishMayReachNobodyASendMustReachOne) {
   EXPECT_FALSE(judged("-NOPERM\r\n", false).whole);
   EXPECT_EQ(judged("-NOPERM\r\n", false).trouble, "NOPERM");
   EXPECT_FALSE(judged("+OK\r\n", false).whole);
-  EXPECT_FALSE(judged("$1", false).readable);
+  for (std::string_view bytes : {"*1\r\n:1\r\n", ":x\r\n", "HTTP/1.1 400"})
+    EXPECT_FALSE(judged(bytes, false).readable) << bytes;
+}
+
+TEST(RespClient, PipelinedAnswersAreTakenOneByOne) {
+  std::string_view all = ":12\r\n-ERR no\r\n:3";
+  resp::ReplyReader reader;
+  ApiAnswer answer;
+  for (size_t n = 0; n < 5; ++n)
+    EXPECT_EQ(read_resp_answer(reader, all.substr(0, n), false, &answer), 0u) << n;
+  EXPECT_EQ(read_resp_answer(reader, all, false, &answer), 5u);
+  EXPECT_EQ(answer.delivered, 12u);
+  EXPECT_EQ(read_resp_answer(reader, all.substr(5), false, &answer), 9u);
+  EXPECT_EQ(answer.trouble, "ERR no");
+  EXPECT_EQ(read_resp_answer(reader, all.substr(14), false, &answer), 0u);
 }
 
 class Noting final : public ConnectionSink {

@@ -135,7 +135,7 @@ TEST(CtlLists, FailureBeforeAnythingIsAnErrorObject) {
     return Error{Errc::gone, 0, "nobody\nlistens"};
   };
   Printed json = print_captured(list_of(Verb::users, true), gone);
-  EXPECT_EQ(json.out, "{\"error\":{\"code\":\"gone\",\"message\":\"nobody\\u000alistens\"}}\n");
+  EXPECT_EQ(json.out, "{\"error\":{\"code\":\"gone\",\"message\":\"nobody\\nlistens\"}}\n");
   Printed text = print_captured(list_of(Verb::users), gone);
   EXPECT_EQ(text.code, kFailure);
   EXPECT_EQ(text.out, "");

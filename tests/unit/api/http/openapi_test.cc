@@ -85,9 +85,9 @@ TEST_F(OpenApi, DescribesEveryCall) {
     EXPECT_TRUE(routes.contains(fmt::format("POST /v1/{}", shape.name))) << shape.name;
 }
 
-// A route has its path in http_api.cc: whatever looks like one there is asked for.
+// A route has its path in routes.cc: whatever looks like one there is asked for.
 TEST_F(OpenApi, DescribesEveryRouteOfTheServer) {
-  std::ifstream file(HOLDFAST_SOURCE_ROOT "/worker/api/http_api.cc");
+  std::ifstream file(HOLDFAST_SOURCE_ROOT "/worker/api/http/routes.cc");
   std::stringstream source;
   source << file.rdbuf();
   std::set<std::string> templates;

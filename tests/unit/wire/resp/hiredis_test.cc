@@ -6,9 +6,11 @@
 
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "wire/resp/reply_reader.h"
 #include "wire/resp/reply_writer.h"
 #include "wire/resp/request_reader.h"
 
@@ -139,6 +141,73 @@ TEST(RespHiredis, ReadsWhatIsWrittenWithTheRightTypes) {
   EXPECT_STREQ(replies[5]->str, "# Server");
   EXPECT_EQ(replies[6]->elements, 2u);
   EXPECT_EQ(replies[8]->element[1]->type, REDIS_REPLY_NIL);
+}
+
+// A reply of version 2, with up to `depth` aggregates in one another.
+void write_random(ReplyWriter& out, std::minstd_rand& random, int depth) {
+  switch (random() % (depth > 0 ? 6 : 5)) {
+    case 0:
+      out.status(std::string(random() % 5, 's'));
+      return;
+    case 1:
+      out.error("ERR " + std::string(random() % 5, 'e'));
+      return;
+    case 2:
+      out.integer(int64_t(random()) - int64_t(random()));
+      return;
+    case 3:
+      out.bulk(std::string("\r\n:1\r\n\0", 7).substr(random() % 7));
+      return;
+    case 4:
+      out.null();
+      return;
+    default:
+      size_t size = random() % 4;
+      out.array(size);
+      for (size_t i = 0; i < size; ++i) write_random(out, random, depth - 1);
+  }
+}
+
+void flatten(const redisReply& reply, Words& words) {
+  bool text = reply.type == REDIS_REPLY_STATUS || reply.type == REDIS_REPLY_ERROR ||
+              reply.type == REDIS_REPLY_STRING;
+  words.push_back(reply.type == REDIS_REPLY_INTEGER ? std::to_string(reply.integer)
+                  : reply.type == REDIS_REPLY_ARRAY ? "array " + std::to_string(reply.elements)
+                  : text                            ? std::string(reply.str, reply.len)
+                                                    : "null");
+  for (size_t i = 0; i < reply.elements; ++i) flatten(*reply.element[i], words);
+}
+
+Words words_of(std::span<const ReplyElement> elements) {
+  Words words;
+  for (const ReplyElement& element : elements)
+    words.push_back(element.kind == ReplyKind::integer ? std::to_string(element.number)
+                    : element.kind == ReplyKind::array ? "array " + std::to_string(element.number)
+                    : element.kind == ReplyKind::null  ? "null"
+                                                       : std::string(element.text));
+  return words;
+}
+
+TEST(RespHiredis, RepliesAreReadAsItReadsThemAtEverySplit) {
+  std::minstd_rand random(3);
+  for (int round = 0; round < 500; ++round) {
+    ReplyWriter out(2);
+    write_random(out, random, 4);
+    std::string_view bytes = out.bytes();
+    bool failed = false;
+    auto theirs = read_replies({bytes}, &failed);
+    ASSERT_FALSE(failed);
+    ASSERT_EQ(theirs.size(), 1u);
+    Words expected;
+    flatten(*theirs[0], expected);
+    for (size_t at = 0; at < bytes.size(); ++at) {
+      ReplyReader ours;
+      ASSERT_EQ(ours.read(bytes.substr(0, at)), ReplyReader::Status::need_more) << at;
+      ASSERT_EQ(ours.read(bytes), ReplyReader::Status::complete);
+      ASSERT_EQ(ours.used(), bytes.size());
+      ASSERT_EQ(words_of(ours.elements()), expected);
+    }
+  }
 }
 
 }  // namespace
