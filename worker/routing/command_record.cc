@@ -1,4 +1,4 @@
-// worker/routing/command.cc - names that may be used, and a Command as bytes for another worker.
+// worker/routing/command_record.cc - names that may be used, and a Command as bytes for another worker.
 //
 // Encoded, native byte order (ByteWriter):
 //   op u8 | flags u8 (1 binary, 2 merge, 4 sharded) | code u16 | sessions: u32 n, n x 16 | exclude: likewise |
