@@ -48,7 +48,8 @@ inline std::map<std::string, Told> told_of(const std::string& app_log) {
 
 class CrowdTest : public testing::Test {
  protected:
-  CrowdTest() : gw_(options_) {}
+  // `start`: only its environment and binary are looked at.
+  explicit CrowdTest(const GatewayOptions& start = {}) : gw_(with(start)) {}
 
   // About 100 times `scale` connections.
   CrowdOptions everybody(unsigned scale) {
@@ -105,6 +106,12 @@ class CrowdTest : public testing::Test {
       gw_.segment().filter().for_each("room" + std::to_string(room), [&](uint32_t slot) {
         ADD_FAILURE() << "room" << room << " still routed to " << slot;
       });
+  }
+
+  const GatewayOptions& with(const GatewayOptions& start) {
+    options_.environment = start.environment;
+    options_.holdfastd = start.holdfastd;
+    return options_;
   }
 
   size_t in_directory() const {

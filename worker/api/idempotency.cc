@@ -11,6 +11,7 @@
 #include "shm/receipts.h"
 #include "wire/http/chars.h"
 #include "worker/net/memory_refused.h"
+#include "worker/routing/command_record.h"
 
 namespace holdfast::api {
 namespace {
@@ -31,9 +32,8 @@ shm::ReceiptKey receipt_key(std::string_view id) {
   return {words[0], words[1]};
 }
 
-// Of what is asked: the operation is the first byte of an encoded command.
 uint64_t fingerprint_of(const Command& command) {
-  return sha256(command.encode())[0];
+  return sha256(comparable(command))[0];
 }
 
 Refusal refusal_of(const ApiContext& context, Verdict verdict) {

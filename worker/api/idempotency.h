@@ -5,6 +5,10 @@
 //                           -> Repeat     the first answer; nothing is done
 //                           -> Refusal    nothing is done
 //
+// Two requests with one key are the same if operation and fields are (comparable() of
+// routing/command_record.h), at a binary of any version: receipts stand in the segment, which
+// outlives an upgrade, and those of commit 64a7ea7 are known again.
+//
 // A key is given back if nothing was done: a failed check, an unknown session, full mailboxes. A
 // batch has a key for each command ("id"), and none as a whole.
 #pragma once

@@ -46,6 +46,7 @@ class Receiver {
   Result<void> take_request(std::string_view bytes, UniqueFd fd);
   Result<void> take_end(std::string_view bytes);
   Result<void> take_buffer(std::string_view bytes);
+  Result<void> take_unknown(Kind kind);
   Result<void> wait_for_commit();
   void refuse(const Error& why);
   Session* session_by_id(const shm::SessionId& id) { return estate_.sessions.find_any(id); }
@@ -54,8 +55,9 @@ class Receiver {
   Channel& channel_;
   Shelf shelf_;
   EndRecord taken_;
-  std::string parts_;     // of a record that is longer than a frame
-  uint64_t forgone_ = 0;  // api connections whose listener is gone
+  std::string parts_;         // of a record that is longer than a frame
+  uint64_t forgone_ = 0;      // api connections whose listener is gone
+  uint64_t passed_over_ = 0;  // parcels of unknown kinds
   bool has_slot_ = false;
   bool complete_ = false;
 };
@@ -124,7 +126,15 @@ Result<void> Receiver::take_whole(Parcel& parcel) {
     case Kind::part:
       break;
   }
-  return senseless("a kind of parcel");
+  return take_unknown(parcel.kind);
+}
+
+Result<void> Receiver::take_unknown(Kind kind) {
+  if (!may_be_passed_over(kind)) return senseless("a kind of parcel");
+  if (passed_over_++ == 0)
+    log_info("parcels of a later version are passed over slot={} first_kind={}",
+             estate_.heritage.slot, unsigned(kind));
+  return {};
 }
 
 Result<void> Receiver::take_slot(std::string_view bytes) {

@@ -39,8 +39,9 @@ std::string lost_line(uint64_t lines, uint16_t slot) {
 Tracer::Tracer(Runtime& runtime, PushRouter& router)
     : runtime_(runtime), post_(router.post()), slots_(router.slots()) {
   runtime.tracer = this;
-  router.read_with(kWatch, [this](uint16_t from, std::string_view body) { on_watch(from, body); });
-  router.read_with(kLine, [this](uint16_t, std::string_view body) { on_line(body); });
+  post_.read_with(RecordKind::watch,
+                  [this](uint16_t from, std::string_view body) { on_watch(from, body); });
+  post_.read_with(RecordKind::line, [this](uint16_t, std::string_view body) { on_line(body); });
 }
 
 void Tracer::watched() {
@@ -85,7 +86,7 @@ void Tracer::send(Watch& watch, std::string_view line) {
   body += line;
   if (watch.asker == runtime_.slot) {
     on_line(body);
-  } else if (!post_.send(watch.asker, kLine, body)) {  // I3
+  } else if (!post_.send(watch.asker, RecordKind::line, body)) {  // I3
     ++watch.lost;
     runtime_.stats.trace_dropped.add();
     return;
@@ -196,7 +197,7 @@ void Tracer::renew() {
     out.put_string(asked.subject.name);
     for (uint16_t slot = 0; slot < slots_; ++slot)
       if (slot != runtime_.slot && post_.served(slot))
-        (void)post_.send(slot, kWatch, body);  // again in a second
+        (void)post_.send(slot, RecordKind::watch, body);  // again in a second
   }
 }
 

@@ -43,8 +43,6 @@ class Tracer final : public TraceSink {
   static constexpr size_t kMaxTraces = 16, kMaxWatches = 64;
   static constexpr uint64_t kLeaseMs = 3'000, kRenewMs = 1'000;
   static constexpr uint32_t kTurnLines = 500;
-  // Kinds of records.
-  static constexpr uint32_t kWatch = 3, kLine = 4;
 
   // It is told of events from here on, and gets its records from the router.
   Tracer(Runtime& runtime, PushRouter& router);

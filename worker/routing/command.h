@@ -1,7 +1,7 @@
 // worker/routing/command.h - one push operation, however it came: HTTP, a reply header, a relay, another worker.
 //
 // Faces (api/*, backend replies) build a Command and give it to Router::execute(). The part that concerns sessions
-// of another worker travels to it as the same Command, encoded (native byte order: it stays on this host).
+// of another worker travels to it as the same Command, encoded (command_record.h).
 #pragma once
 
 #include <cstdint>
@@ -21,24 +21,26 @@ bool valid_channel(std::string_view name);
 // 1..shm::kMaxUserBytes bytes of UTF-8 without control characters.
 bool valid_user(std::string_view name);
 
+// The numbers are those of records between workers: never changed, never used again (records.h R1).
 enum class Op : uint8_t {
   // Pushes: many of them may be under way at a time.
-  send = 1,   // sessions, data
-  send_user,  // users, data, exclude
-  send_all,   // data, exclude
-  publish,    // channels, data, exclude
+  send = 1,       // sessions, data
+  send_user = 2,  // users, data, exclude
+  send_all = 3,   // data, exclude
+  publish = 4,    // channels, data, exclude
   // Changes: a face carries out later requests only when the answer to one is in (changes_state()).
-  join,    // sessions or users; channels; exclude
-  leave,   // likewise
-  bind,    // sessions[0], users[0]
-  unbind,  // sessions[0]
-  kick,    // sessions, users or channels; code, reason, exclude
-  data,    // sessions[0]; pairs, merge
+  join = 5,    // sessions or users; channels; exclude
+  leave = 6,   // likewise
+  bind = 7,    // sessions[0], users[0]
+  unbind = 8,  // sessions[0]
+  kick = 9,    // sessions, users or channels; code, reason, exclude
+  data = 10,   // sessions[0]; pairs, merge
   // Questions.
-  get_session,    // sessions[0] -> CommandResult::session
-  list_members,   // channels[0] or users[0]; page -> members, subscribers, listed, more
-  list_channels,  // page -> names, more; channels[0]: not channels, but names of its kind (hub.h)
-  list_users,     // page -> names, more
+  get_session = 11,   // sessions[0] -> CommandResult::session
+  list_members = 12,  // channels[0] or users[0]; page -> members, subscribers, listed, more
+  list_channels =
+      13,           // page -> names, more; channels[0]: not channels, but names of its kind (hub.h)
+  list_users = 14,  // page -> names, more
 };
 inline constexpr Op kLastOp = Op::list_users;
 

@@ -1,16 +1,18 @@
 #include "worker/routing/post.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "worker/net/memory_refused.h"
 #include "worker/routing/letter_record.h"
 
 namespace holdfast {
 
-Post::Post(Runtime& runtime, const Heritage& heritage, Reader& reader)
+Post::Post(Runtime& runtime, const Heritage& heritage, const Intake& intake)
     : runtime_(runtime),
       heritage_(heritage),
       segment_(*heritage.segment),
-      reader_(reader),
+      intake_(intake),
       max_body_(shm::MailboxRing::max_body(segment_.capacities().mailbox_bytes)),
       slots_(uint16_t(segment_.capacities().max_workers)),
       begun_(slots_),
@@ -23,6 +25,10 @@ Post::Post(Runtime& runtime, const Heritage& heritage, Reader& reader)
     if (!heritage.standby && begun(s)) out_.back().set_waiting(false);
   }
   doorbell_.watch(kRead);
+}
+
+void Post::read_with(RecordKind kind, OnRecord on_record) {
+  readers_[size_t(kind)] = std::move(on_record);
 }
 
 bool Post::served(uint16_t slot) const {
@@ -48,7 +54,8 @@ bool Post::begun(uint16_t slot) const {
   return begun_[slot];
 }
 
-bool Post::send(uint16_t to, uint32_t kind, std::string_view body) {
+bool Post::send(uint16_t to, RecordKind record_kind, std::string_view body) {
+  auto kind = uint32_t(record_kind);
   if (!served(to)) return false;
   Outbox& box = outboxes_[to];
   if (body.size() <= max_body_ && box.waiting.empty()) {
@@ -144,7 +151,7 @@ void Post::receive_leftovers() {
 }
 
 void Post::receive_from(uint16_t from) {
-  for (unsigned n = 0; n < kTurnRecords && reader_.takes_from(from); ++n)
+  for (unsigned n = 0; n < kTurnRecords && intake_.takes_from(from); ++n)
     if (!receive_one(from)) return;
 }
 
@@ -159,7 +166,7 @@ bool Post::receive_one(uint16_t from) {
   if (!record) return false;
   if (ring.begin_use()) {
     runtime_.stats.push_received.add();
-    reader_.on_record(from, record->kind, record->body);
+    read(from, record->kind, record->body);
   } else {
     log_error("record left out: workers have died of it slot={} from={} kind={} bytes={}",
               runtime_.slot, from, record->kind, record->body.size());
@@ -167,6 +174,11 @@ bool Post::receive_one(uint16_t from) {
   }
   ring.pop();
   return true;
+}
+
+void Post::read(uint16_t from, uint32_t kind, std::string_view body) {
+  if (kind >= readers_.size() || !readers_[kind]) return runtime_.stats.push_bad_record.add();
+  readers_[kind](from, body);
 }
 
 void Post::receive() {

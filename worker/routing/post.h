@@ -1,4 +1,4 @@
-// worker/routing/post.h - records to and from the other workers: rings, overflow, doorbells.
+// worker/routing/post.h - records to and from the other workers: rings, overflow, doorbells, a reader for each kind.
 //
 // Invariants
 //   I1  Records to one slot leave in the order of send(): once one waits in the overflow, all later ones do.
@@ -10,8 +10,10 @@
 //   I6  No ring of a slot that nobody has ever served is touched: its pages are not there.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,29 +22,32 @@
 #include "worker/net/heritage.h"
 #include "worker/net/runtime.h"
 #include "worker/routing/letter_record.h"
+#include "worker/routing/records.h"
 
 namespace holdfast {
 
 class Post {
  public:
-  // The reader of the records.
-  class Reader {
+  class Intake {
    public:
-    virtual void on_record(uint16_t from, uint32_t kind, std::string_view body) = 0;
-    // False: that worker's records stay in its ring for now, and it sees that the ring is full.
-    virtual bool takes_from(uint16_t /*from*/) const { return true; }
+    // False: what that worker has written stays in its ring for now, and it sees that the ring is full.
+    virtual bool takes_from(uint16_t from) const = 0;
 
    protected:
-    ~Reader() = default;
+    ~Intake() = default;
   };
 
-  Post(Runtime& runtime, const Heritage& heritage, Reader& reader);
+  Post(Runtime& runtime, const Heritage& heritage, const Intake& intake);
+
+  // From now on records of this kind go to `on_record`; one of a kind that nobody reads is counted push.bad_record.
+  using OnRecord = std::function<void(uint16_t from, std::string_view body)>;
+  void read_with(RecordKind kind, OnRecord on_record);
 
   // Largest body that fits a record; a face must not accept a command that cannot be forwarded.
   size_t max_body() const { return max_body_; }
   // False: the slot's ring and overflow are full (counted push.queue_full), there is no memory for the ring (counted
   // memory.refused), or nobody serves the slot.
-  bool send(uint16_t to, uint32_t kind, std::string_view body);
+  bool send(uint16_t to, RecordKind kind, std::string_view body);
   bool served(
       uint16_t slot) const;  // by a process that reads its mail, or will once it is restarted
 
@@ -52,7 +57,7 @@ class Post {
 
   // Reads all that was written for a predecessor that died, before anybody connects: its senders get their answers.  // I5
   void receive_leftovers();
-  // Reads up to kTurnRecords from each other worker, as long as the reader takes them.
+  // Reads up to kTurnRecords from each other worker, as long as they are taken (Intake).
   void receive();
   bool has_mail() const;
   // End of turn: overflow into rings, then doorbells.
@@ -74,6 +79,7 @@ class Post {
   };
   void on_doorbell(short);
   void receive_from(uint16_t from);
+  void read(uint16_t from, uint32_t kind, std::string_view body);
   // False: it has no record that makes sense.
   bool receive_one(uint16_t from);
   void wake_producer(uint16_t from);
@@ -85,7 +91,8 @@ class Post {
   Runtime& runtime_;
   const Heritage& heritage_;
   shm::Segment& segment_;
-  Reader& reader_;
+  const Intake& intake_;
+  std::array<OnRecord, kRecordKinds> readers_;  // by kind
   size_t max_body_;
   uint16_t slots_;
   std::vector<shm::MailboxRing> in_, out_;  // by the other slot

@@ -54,9 +54,10 @@ class PushCarrier {
   static constexpr size_t kChange = 8;  // a join, kick ... costs as much as so many deliveries
   static constexpr uint32_t kMaxPage = 10'000;  // entries of one page
 
-  // The receiver of a result: token 0: nobody.
+  // The receiver of a result: token 0: nobody. `version`: of the record that asks, so of its reply.
   struct Asker {
     uint16_t slot = 0;
+    uint8_t version = 0;
     uint64_t token = 0;
   };
   class Owner {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "base/clock.h"
 #include "worker/routing/result_record.h"
 #include "worker/sessions/transport.h"
@@ -47,11 +46,10 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       carrier_(runtime, sessions, hub, *this),
       directory_(segment_.directory()),
       filter_(segment_.filter()),
-      next_token_(monotonic_ns()) {}
-
-void PushRouter::read_with(uint32_t kind, OnRecord on_record) {
-  HF_CHECK(kind != kCommand && kind != kReply);
-  readers_[kind] = std::move(on_record);
+      next_token_(monotonic_ns()) {
+  post_.read_with(RecordKind::command,
+                  [this](uint16_t from, std::string_view body) { on_command(from, body); });
+  post_.read_with(RecordKind::reply, [this](uint16_t, std::string_view body) { on_reply(body); });
 }
 
 // ---- dividing
@@ -124,7 +122,7 @@ bool PushRouter::post_part(uint16_t slot, uint64_t token, const Command& part,
   body.reserve(sizeof token + part.encoded_bytes() + data.size());
   ByteWriter(body).put(token);
   part.encode_to(body, data);
-  return post_.send(slot, kCommand, body);
+  return post_.send(slot, RecordKind::command, body);
 }
 
 void PushRouter::count(const Command& command) {
@@ -183,7 +181,7 @@ void PushRouter::execute(const Command& command, CommandDone done) {
 PushRouter::Given PushRouter::carry(const Command& part, std::string_view data, uint64_t source,
                                     uint64_t token, CommandResult& result) {
   CommandResult own;
-  Given given = carrier_.take(part, data, source, {runtime_.slot, token}, &own);
+  Given given = carrier_.take(part, data, source, {.slot = runtime_.slot, .token = token}, &own);
   if (given == Given::done) merge_own(std::move(own), result);
   return given;
 }
@@ -195,7 +193,8 @@ void PushRouter::execute_send(const Command& command, const CommandDone& done) {
   if (!owner) {
     result.unknown = command.sessions;
   } else if (*owner == runtime_.slot) {
-    Given given = carrier_.take(command, command.data, command.source, {runtime_.slot, 0}, &result);
+    Given given =
+        carrier_.take(command, command.data, command.source, {.slot = runtime_.slot}, &result);
     if (given == Given::later) result.delivered = 1;
     if (given == Given::refused) {
       result.workers_failed = 1;
@@ -212,10 +211,11 @@ void PushRouter::execute_send(const Command& command, const CommandDone& done) {
 
 // ---- answers
 
-void PushRouter::reply(uint16_t to, uint64_t token, const CommandResult& result) {
+void PushRouter::reply(const PushCarrier::Asker& to, const CommandResult& result) {
   // Half a ring at most, so that two fit. A failure is counted there; the asker answers `partial`.
-  for (const std::string& record : result_records(token, result, post_.max_body() / 2))
-    if (!post_.send(to, kReply, record)) return;
+  for (const std::string& record :
+       result_records(to.token, result, post_.max_body() / 2, to.version))
+    if (!post_.send(to.slot, RecordKind::reply, record)) return;
 }
 
 void PushRouter::on_reply(std::string_view body) {
@@ -242,7 +242,7 @@ void PushRouter::one_less(Answers::iterator it) {
 }
 
 void PushRouter::carried(const PushCarrier::Asker& asker, CommandResult&& result) {
-  if (asker.slot != runtime_.slot) return reply(asker.slot, asker.token, result);
+  if (asker.slot != runtime_.slot) return reply(asker, result);
   auto it = pending_.find(asker.token);
   if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
   merge_own(std::move(result), it->second.result);
@@ -287,30 +287,18 @@ void PushRouter::tick() {
   }
 }
 
-void PushRouter::on_record(uint16_t from, uint32_t kind, std::string_view body) {
-  switch (kind) {
-    case kCommand:
-      return on_command(from, body);
-    case kReply:
-      return on_reply(body);
-    default:
-      break;
-  }
-  auto reader = readers_.find(kind);
-  if (reader == readers_.end()) return runtime_.stats.push_bad_record.add();
-  reader->second(from, body);
-}
-
 void PushRouter::on_command(uint16_t from, std::string_view body) {
   ByteReader reader(body);
   auto token = reader.get<uint64_t>();
   std::optional<Command> part;
   if (reader.ok()) part = Command::decode(body.substr(sizeof token));
   if (!part) return runtime_.stats.push_bad_record.add();
+  PushCarrier::Asker asker{
+      .slot = from, .version = record_version(body.substr(sizeof token)), .token = token};
   CommandResult result;
   Given given =
-      carrier_.take(*part, part->data, PushCarrier::source_of_worker(from), {from, token}, &result);
-  if (given == Given::done && token != 0) reply(from, token, result);
+      carrier_.take(*part, part->data, PushCarrier::source_of_worker(from), asker, &result);
+  if (given == Given::done && token != 0) reply(asker, result);
 }
 
 }  // namespace holdfast

@@ -4,8 +4,8 @@
 //   execute(command)
 //     sessions named    directory -> owner slot of each; an unknown one is reported at once
 //     users, channels   filter -> slots that may have one; all: every served slot
-//     own part          PushCarrier, now or in slices other parts   one record each (kind `command`)
-//     answer wanted     the record carries a token; the other worker answers with kind `reply` (in pieces if long)
+//     own part          PushCarrier, now or in slices other parts   one record each (RecordKind::command)
+//     answer wanted     the record carries a token; the other worker answers with RecordKind::reply (in pieces if long)
 //     a list            every worker concerned answers with its first page.limit entries; the first page.limit of all of them
 //                       are complete, because the entries that a worker left out come after all that it named
 //
@@ -29,7 +29,7 @@
 
 namespace holdfast {
 
-class PushRouter final : public Router, public Post::Reader, private PushCarrier::Owner {
+class PushRouter final : public Router, private Post::Intake, private PushCarrier::Owner {
  public:
   static constexpr uint64_t kReplyDeadlineMs = 2'000;
   static constexpr size_t kMaxPending = 10'000;
@@ -49,14 +49,10 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
   PushCarrier& carrier() { return carrier_; }
   Post& post() { return post_; }
   uint16_t slots() const { return uint16_t(segment_.capacities().max_workers); }
-  // Records of a kind that is not the router's own.
-  using OnRecord = std::function<void(uint16_t from, std::string_view body)>;
-  void read_with(uint32_t kind, OnRecord on_record);
   // Deadlines of commands that wait for answers; every tick.
   void tick();
 
  private:
-  enum Kind : uint32_t { kCommand = 1, kReply = 2 };
   struct Pending {
     CommandResult result;
     CommandDone done;
@@ -79,10 +75,9 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
               CommandResult& result);
 
   bool takes_from(uint16_t from) const override { return carrier_.takes_from(from); }
-  void on_record(uint16_t from, uint32_t kind, std::string_view body) override;
   void on_command(uint16_t from, std::string_view body);
   void on_reply(std::string_view body);
-  void reply(uint16_t to, uint64_t token, const CommandResult& result);
+  void reply(const PushCarrier::Asker& to, const CommandResult& result);
 
   void count(const Command& command);
   void execute_send(const Command& command, const CommandDone& done);  // to one session
@@ -96,7 +91,6 @@ class PushRouter final : public Router, public Post::Reader, private PushCarrier
   Sessions& sessions_;
   Post post_;
   PushCarrier carrier_;
-  std::unordered_map<uint32_t, OnRecord> readers_;  // by kind
   shm::SessionDirectory directory_;
   shm::ChannelFilter filter_;
   Answers pending_;

@@ -1,27 +1,46 @@
 #include "worker/routing/result_record.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 #include "base/bytes.h"
+#include "worker/routing/records.h"
 
 namespace holdfast {
 namespace {
 
 constexpr unsigned kPartial = 1, kMore = 2, kSession = 4;
+constexpr unsigned kFlags = kPartial | kMore | kSession;
 enum Tag : uint8_t { kName = 1, kMember = 2, kChannel = 3, kPair = 4, kUnknown = 5 };
+
+// What a record says before its items.
+struct Opening {
+  bool last = false;
+  unsigned flags = 0;
+  uint64_t delivered = 0, refused = 0, members = 0, subscribers = 0;
+};
 
 // Collects items and begins a new record where the last one is full.
 class Records {
  public:
-  Records(uint64_t token, size_t max_bytes) : token_(token), max_bytes_(max_bytes) { begin(); }
+  Records(uint64_t token, size_t max_bytes, uint8_t version)
+      : token_(token), max_bytes_(max_bytes), version_(version) {
+    begin();
+  }
 
   template <class Put>
   void item(Tag tag, Put&& put) {
     item_.clear();
     ByteWriter out(item_);
     out.put(uint8_t(tag));
+    size_t at = item_.size();
+    if (version_ != 0) out.put(uint32_t{0});
     put(out);
+    if (version_ != 0) {
+      auto bytes = uint32_t(item_.size() - at - sizeof(uint32_t));
+      std::memcpy(item_.data() + at, &bytes, sizeof bytes);
+    }
     if (has_items_ && records_.back().size() + item_.size() > max_bytes_) begin();
     records_.back() += item_;
     has_items_ = true;
@@ -29,39 +48,55 @@ class Records {
 
   std::vector<std::string> finish(const CommandResult& result) {
     std::string& last = records_.back();
-    std::string items = last.substr(kHeadBytes);
+    std::string items = last.substr(opening_bytes_);
     last.clear();
-    ByteWriter out(last);
-    out.put(token_);
-    out.put(uint8_t{1});
-    out.put(uint8_t((result.partial ? kPartial : 0u) | (result.more ? kMore : 0u) |
-                    (result.session ? kSession : 0u)));
-    for (uint64_t number : {result.delivered, result.refused, result.members, result.subscribers})
-      out.put(number);
+    put_opening({.last = true,
+                 .flags = (result.partial ? kPartial : 0u) | (result.more ? kMore : 0u) |
+                          (result.session ? kSession : 0u),
+                 .delivered = result.delivered,
+                 .refused = result.refused,
+                 .members = result.members,
+                 .subscribers = result.subscribers});
     last += items;
     return std::move(records_);
   }
 
  private:
-  static constexpr size_t kHeadBytes = 8 + 1 + 1 + 4 * 8;
   void begin() {
-    ByteWriter out(records_.emplace_back());
-    out.put(token_);
-    out.put(uint8_t{0});
-    out.put(uint8_t{0});
-    for (int i = 0; i < 4; ++i) out.put(uint64_t{0});
+    records_.emplace_back();
+    put_opening({});
+    opening_bytes_ = records_.back().size();
     has_items_ = false;
+  }
+  void put_opening(const Opening& opening) {
+    ByteWriter out(records_.back());
+    out.put(token_);
+    if (version_ == 0) {
+      out.put(uint8_t(opening.last));
+      out.put(uint8_t(opening.flags));
+    } else {
+      out.put(RecordHead{.op = uint8_t(opening.last), .flags = uint16_t(opening.flags)});
+    }
+    for (uint64_t number :
+         {opening.delivered, opening.refused, opening.members, opening.subscribers})
+      out.put(number);
   }
 
   uint64_t token_;
   size_t max_bytes_;
+  uint8_t version_;
+  size_t opening_bytes_ = 0;
   std::vector<std::string> records_;
   std::string item_;
   bool has_items_ = false;
 };
 
-bool read_item(ByteReader& in, CommandResult& result) {
-  switch (in.get<uint8_t>()) {
+bool is_known(uint8_t tag) {
+  return tag >= kName && tag <= kUnknown;
+}
+
+bool read_item(uint8_t tag, ByteReader& in, CommandResult& result) {
+  switch (tag) {
     case kName: {
       NameCount count;
       count.name = in.get_string();
@@ -107,6 +142,39 @@ bool read_item(ByteReader& in, CommandResult& result) {
   }
 }
 
+bool read_items_0(ByteReader& in, CommandResult& result) {
+  while (!in.at_end())
+    if (!read_item(in.get<uint8_t>(), in, result)) return false;
+  return true;
+}
+
+bool read_items(ByteReader& in, CommandResult& result) {
+  while (!in.at_end()) {
+    auto tag = in.get<uint8_t>();
+    ByteReader item(in.get_string());
+    if (!in.ok()) return false;
+    if (is_known(tag) ? !read_item(tag, item, result) : (tag & kNeededItem) != 0) return false;
+  }
+  return true;
+}
+
+// False: of a version or with a needed flag that is not known here, or cut short.
+bool read_opening(ByteReader& in, uint8_t version, Opening* opening) {
+  if (version == 0) {
+    opening->last = in.get<uint8_t>() != 0;
+    opening->flags = in.get<uint8_t>();
+  } else {
+    auto head = in.get<RecordHead>();
+    if (!understood(head, kFlags)) return false;
+    opening->last = head.op != 0;
+    opening->flags = head.flags;
+  }
+  for (uint64_t* number :
+       {&opening->delivered, &opening->refused, &opening->members, &opening->subscribers})
+    *number = in.get<uint64_t>();
+  return in.ok();
+}
+
 template <class T>
 void append(std::vector<T>& to, std::vector<T>&& from) {
   if (to.empty()) {
@@ -138,8 +206,8 @@ void sum_names(std::vector<NameCount>& names) {
 }  // namespace
 
 std::vector<std::string> result_records(uint64_t token, const CommandResult& result,
-                                        size_t max_bytes) {
-  Records records(token, max_bytes);
+                                        size_t max_bytes, uint8_t version) {
+  Records records(token, max_bytes, version);
   for (const NameCount& n : result.names)
     records.item(kName, [&](ByteWriter& out) {
       out.put_string(n.name);
@@ -174,25 +242,22 @@ bool read_record_token(std::string_view bytes, uint64_t* token) {
 }
 
 bool merge_record(std::string_view bytes, CommandResult& result, bool* last) {
+  *last = false;
   ByteReader in(bytes);
   in.get<uint64_t>();  // the token
-  *last = in.get<uint8_t>() != 0;
-  unsigned flags = in.get<uint8_t>();
-  auto delivered = in.get<uint64_t>();
-  auto refused = in.get<uint64_t>();
-  auto members = in.get<uint64_t>();
-  auto subscribers = in.get<uint64_t>();
   if (!in.ok()) return false;
-  result.delivered += delivered;
-  result.refused += refused;
-  result.members += members;
-  result.subscribers += subscribers;
-  result.partial |= (flags & kPartial) != 0;
-  result.more |= (flags & kMore) != 0;
-  if ((flags & kSession) != 0 && !result.session) result.session.emplace();
-  while (!in.at_end())
-    if (!read_item(in, result)) return false;
-  return true;
+  uint8_t version = record_version(bytes.substr(sizeof(uint64_t)));
+  Opening opening;
+  if (!read_opening(in, version, &opening)) return false;
+  *last = opening.last;
+  result.delivered += opening.delivered;
+  result.refused += opening.refused;
+  result.members += opening.members;
+  result.subscribers += opening.subscribers;
+  result.partial |= (opening.flags & kPartial) != 0;
+  result.more |= (opening.flags & kMore) != 0;
+  if ((opening.flags & kSession) != 0 && !result.session) result.session.emplace();
+  return version == 0 ? read_items_0(in, result) : read_items(in, result);
 }
 
 void merge_own(CommandResult&& own, CommandResult& result) {

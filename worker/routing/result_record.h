@@ -1,9 +1,15 @@
 // worker/routing/result_record.h - the answer of one worker to another: a CommandResult as records for the ring, and many of them
 // put together into one.
 //
-// A record (native byte order, ByteWriter):
+// Version 0 (records.h), the layout of commit 64a7ea7:
 //   token u64 | last u8 | flags u8 (1 partial, 2 more, 4 session known) | delivered u64 | refused u64 | members u64 |
-//   subscribers u64 | items: u8 tag and fields, until the end
+//   subscribers u64 | items: tag u8 and fields, until the end
+// Version 1:
+//   token u64 | head (op: last; the same flags) | the same four numbers | items: tag u8 | bytes u32 | fields
+// In version 1 a reader passes over items that it does not know, and over what an item has behind the fields that it knows.
+// Tags, the same in both: 1 name, 2 member, 3 channel, 4 pair, 5 unknown session; with kNeededItem for those without which the
+// rest is wrong. A reply has the version of its command.
+//
 // Numbers and flags stand in the last record only; items are spread over as many as they need.
 #pragma once
 
@@ -18,7 +24,7 @@ namespace holdfast {
 
 // At least one; none has more than `max_bytes`, unless a single item does (then the sender fails and counts).
 std::vector<std::string> result_records(uint64_t token, const CommandResult& result,
-                                        size_t max_bytes);
+                                        size_t max_bytes, uint8_t version = 0);
 
 // Whose answer it is. False: too short to have it.
 bool read_record_token(std::string_view bytes, uint64_t* token);

@@ -1,5 +1,7 @@
 #include "worker/api/idempotency.h"
 
+#include "base/clock.h"
+#include "shm/receipts.h"
 #include "tests/unit/api/api_harness.h"
 
 namespace holdfast::api {
@@ -91,6 +93,33 @@ TEST_F(Idempotency, KeyOfAProcessThatDiedUnderWayIsNeverCarriedOutAgain) {
   EXPECT_EQ(error_code(answer), "outcome_unknown");
   EXPECT_EQ(router.seen.size(), 1u);
   router.release({});
+}
+
+// Key and fingerprints as commit 64a7ea7 has left them in the segment.
+TEST_F(Idempotency, ReceiptsOf64a7ea7AreKnownAgain) {
+  struct Left {
+    std::string key;
+    shm::ReceiptKey hashed;
+    std::string target, body;
+    uint64_t fingerprint;
+  };
+  const Left all[] = {
+      {"k", {0xf65028a929c35482, 0xee16486f37dd39d5}, "/v1/send-all", kAll, 0x551913a66a02f10d},
+      {"l",
+       {0x90ca09e6c086acac, 0xb2ccac2d0e2b636f},
+       "/v1/kick",
+       fmt::format(R"({{"sessions":["{}"],"code":4001,"reason":"bye"}})", kA),
+       0x3518d791da5b3ea5}};
+  shm::ReceiptTable table = segment.receipts();
+  for (const Left& left : all) {
+    auto claim = table.claim(left.hashed, left.fingerprint, 1, monotonic_ms());
+    ASSERT_EQ(claim.verdict, shm::ReceiptTable::Verdict::fresh);
+    table.complete(claim, 200, R"({"delivered":7})");
+    HttpAnswer answer = answer_to(keyed(left.target, left.key, left.body));
+    EXPECT_EQ(answer.body, R"({"delivered":7})") << left.target;
+    EXPECT_TRUE(repeated(answer)) << left.target;
+  }
+  EXPECT_EQ(router.seen.size(), 0u);
 }
 
 // ---- Nothing was done

@@ -127,8 +127,8 @@ TEST_F(TracerTest, OneTooManyIsRefused) {  // I1
 }
 
 TEST_F(TracerTest, RecordsThatMakeNoSenseAreCounted) {
-  there_.router.post().send(0, Tracer::kWatch, "short");
-  there_.router.post().send(0, Tracer::kLine, "short");
+  there_.router.post().send(0, RecordKind::watch, "short");
+  there_.router.post().send(0, RecordKind::line, "short");
   EXPECT_TRUE(both_turn_until([&] { return stats().push_bad_record.get() == 2; }));
 }
 

@@ -133,7 +133,7 @@ TEST_F(RouterTest, ReplyToADeadPredecessorIsLate) {
     writer.put(uint8_t{1});
     writer.put(uint8_t{0});
     for (uint64_t number : {1000, 0, 0, 0}) writer.put(number);
-    there_.router.post().send(0, 2, stale);
+    there_.router.post().send(0, RecordKind::reply, stale);
   }
   ASSERT_TRUE(answered());
   EXPECT_EQ(result_->delivered, 1u);
@@ -184,7 +184,7 @@ TEST_F(RouterTest, WhatWaitsForADeadWorkerIsNotForItsSuccessor) {
 // What is in the ring is answered before anybody connects.  // Post I5
 TEST_F(RouterTest, LeftoversAreReceivedAllAtOnce) {
   Post& post = there_.router.post();
-  for (int i = 0; i < 500; ++i) ASSERT_TRUE(post.send(0, 9, "unknown kind"));
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(post.send(0, RecordKind(9), "unknown kind"));
   here_.router.post().receive_leftovers();
   EXPECT_EQ(stats().push_received.get(), 500u);
   EXPECT_FALSE(here_.router.post().has_mail());
@@ -192,8 +192,8 @@ TEST_F(RouterTest, LeftoversAreReceivedAllAtOnce) {
 
 TEST_F(RouterTest, ARecordThatTwoProcessesDiedOfIsLeftOutAndTheNextIsNot) {
   Post& post = there_.router.post();
-  ASSERT_TRUE(post.send(0, 9, "the deadly one"));
-  ASSERT_TRUE(post.send(0, 9, "another"));
+  ASSERT_TRUE(post.send(0, RecordKind(9), "the deadly one"));
+  ASSERT_TRUE(post.send(0, RecordKind(9), "another"));
   for (uint32_t death = 0; death < shm::kMostUses; ++death)
     ASSERT_TRUE(instance_.segment.ring(1, 0).begin_use());
   here_.turn();
@@ -203,13 +203,13 @@ TEST_F(RouterTest, ARecordThatTwoProcessesDiedOfIsLeftOutAndTheNextIsNot) {
 
 TEST_F(RouterTest, RecordsThatMakeNoSenseAreCountedAndLeftOut) {
   Post& post = there_.router.post();
-  post.send(0, 1, "short");
-  post.send(0, 1, std::string(8, '\0') + "no command");
-  post.send(0, 9, "unknown kind");
+  post.send(0, RecordKind::command, "short");
+  post.send(0, RecordKind::command, std::string(8, '\0') + "no command");
+  post.send(0, RecordKind(9), "unknown kind");
   EXPECT_TRUE(both_turn_until([&] { return stats().push_bad_record.get() == 3; }));
   Session& near = here_.open_session();
   Command bind{.op = Op::bind, .sessions = {near.id}};  // to nobody
-  post.send(0, 1, std::string(8, '\0') + bind.encode());
+  post.send(0, RecordKind::command, std::string(8, '\0') + bind.encode());
   EXPECT_TRUE(both_turn_until([&] { return stats().push_received.get() == 4; }));
   EXPECT_EQ(near.user, "");
 }
