@@ -8,10 +8,10 @@
 #include "tests/unit/wire/ws/client_frames.h"
 #include "worker/api/http/face.h"
 #include "worker/api/record.h"
-#include "worker/net/address_text.h"
-#include "worker/net/half_open.h"
 #include "worker/api/tls.h"
 #include "worker/clients/tls.h"
+#include "worker/net/address_text.h"
+#include "worker/net/half_open.h"
 
 namespace holdfast {
 namespace {
