@@ -47,12 +47,11 @@ class HeaderScan {
   }
 
  private:
-  // Protocols meant for another port, by their first byte. (The last one: PROXY's second version, which begins like empty lines.)
+  // Protocols meant for another port, by their first byte.
   static Failure other_protocol(char c) {
     if (c == '\x16') return {400, "this is TLS, and the listener speaks plain HTTP: it has no tls"};
     if (c == '*' || c == '$')
       return {400, "this is RESP (a Redis client), and the listener speaks HTTP"};
-    if (c == '\0') return {400, "this is a PROXY header, and the listener expects none"};
     return {};
   }
   Failure end_line(Found* found) {

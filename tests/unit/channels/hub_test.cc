@@ -197,8 +197,10 @@ class HubLimitTest : public HubTest {
 TEST_F(HubLimitTest, RefusesOneChannelTooManyAndCountsIt) {
   Session a;
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(hub().join(a, name), Joined::joined);
-  EXPECT_EQ(hub().join(a, "d"), Joined::too_many);
-  EXPECT_FALSE(in_filter("d"));
+  std::string one_more = "d";
+  while (in_filter(one_more)) one_more += "d";  // with a key of its own, each segment has other neighbours
+  EXPECT_EQ(hub().join(a, one_more), Joined::too_many);
+  EXPECT_FALSE(in_filter(one_more));
   EXPECT_EQ(hub().join(a, "b"), Joined::already);
   EXPECT_EQ(room_.runtime.stats.channels_refused.get(), 1u);
   hub().leave(a, "a");

@@ -114,7 +114,7 @@ TEST_F(TracerTest, LinesBeyondTheBoundAreCountedAndSaid) {  // I2
   for (size_t i = 0; i < many; ++i) here_.sessions.set_data(near, {{"k", "v"}}, true);
   EXPECT_EQ(lines_.size(), size_t{Tracer::kTurnLines});
   EXPECT_EQ(stats().trace_dropped.get(), 7u);
-  here_.router.tick();
+  here_.tracer.tick();
   EXPECT_EQ(lines_with(R"("event":"lost","lines":7)"), 1u);
   here_.sessions.set_data(near, {{"k", "v"}}, true);
   EXPECT_EQ(lines_.size(), Tracer::kTurnLines + 2u);
