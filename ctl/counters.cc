@@ -128,8 +128,8 @@ std::string counters_explained(const std::vector<size_t>& which, const Style& st
   std::string out;
   for (size_t i : which) {
     const StatInfo& info = shm::all_stats()[i];
-    std::string name(info.name);
-    if (style.colour) name = "\033[1m" + name + "\033[0m";
+    std::string name =
+        style.colour ? fmt::format("\033[1m{}\033[0m", info.name) : std::string(info.name);
     out += fmt::format("{}{} ({}, {})\n", out.empty() ? "" : "\n", name, kind_text(info.kind),
                        unit_text(info.unit));
     out += wrapped(std::string(info.sentence) + ".", width);

@@ -53,7 +53,7 @@ void RespTransaction::restore(bool spoilt, std::vector<Queued>&& queued) {
   spoilt_ = spoilt;
   queued_ = std::move(queued);
   for (const Queued& request : queued_)
-    for (const std::string& argument : request) bytes_ += argument.size() + sizeof argument;
+    for (const std::string& argument : request) bytes_ += argument.size() + sizeof(std::string);
 }
 
 void RespTransaction::exec(const RespCall& call) {
