@@ -198,7 +198,8 @@ TEST_F(HubLimitTest, RefusesOneChannelTooManyAndCountsIt) {
   Session a;
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(hub().join(a, name), Joined::joined);
   std::string one_more = "d";
-  while (in_filter(one_more)) one_more += "d";  // with a key of its own, each segment has other neighbours
+  while (in_filter(one_more))
+    one_more += "d";  // with a key of its own, each segment has other neighbours
   EXPECT_EQ(hub().join(a, one_more), Joined::too_many);
   EXPECT_FALSE(in_filter(one_more));
   EXPECT_EQ(hub().join(a, "b"), Joined::already);
