@@ -27,10 +27,12 @@ bool read_server_address(Table& table, Address& out) {
   if (!table.has("address")) table.missing("address", std::string(kAllowed));
   if (!table.text("address", text)) return false;
   std::optional<Address> address = parse_server_address(text);
-  if (address) out = *std::move(address);
-  if (!address)
+  if (!address) {
     table.wrong("address", "not an address" + address_hint(text, true), std::string(kAllowed));
-  return address.has_value();
+    return false;
+  }
+  out = *std::move(address);
+  return true;
 }
 
 void read_one_server(Table& table, Table& backend, Backend& out) {
