@@ -2,7 +2,7 @@
 """What the code has and somebody may meet is in the page where it belongs.
 
 Looks for words in the source (settings, commands, codes, reasons, events, headers, parameters) and for each of them in a manual
-page or openapi.json; and for what the paragraphs of counters.def refer to, in the source. Prints what is missing and exits 1 if
+page or openapi.json; and for what the paragraphs of counters.def and comments refer to, in the source. Prints what is missing and exits 1 if
 anything is, or if a kind of word was not found at all.
 """
 import json
@@ -146,6 +146,31 @@ def in_code():
     return known
 
 
+ROOMS = ("base", "conf", "shm", "wire", "worker", "master", "ctl", "bench", "tests")
+NOT_OURS = {"zlib.h"}
+
+
+def files():
+    return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*")) if path.is_file() and "node_modules" not in path.parts]
+
+
+def files_named():
+    """Sources that comments and READMEs refer to, as "pool.h" or "fcgi/pool.h"."""
+    said = []
+    for path in files():
+        if path.suffix in (".h", ".cc", ".def"):
+            said += [line.split("//", 1)[1] for line in path.read_text().splitlines() if "//" in line]
+        elif path.suffix == ".md":
+            said.append(path.read_text())
+    return found(r"(?<![\w./-])([a-z][a-z_0-9]*(?:/[a-z_0-9]+)*\.(?:h|cc))\b", "\n".join(said)) - NOT_OURS
+
+
+def in_tree():
+    names = {"/" + path.relative_to(ROOT).as_posix() for path in files()}
+    ends = {name[i:] for name in names for i, c in enumerate(name) if c == "/"}
+    return lambda name: "/" + name in ends
+
+
 KINDS = [
     ("setting", settings, "holdfast.toml(5)", in_page("man/holdfast.toml.5", lambda word: f"[{word}]")),
     ("event of a trace", trace_events, "holdfast-api(7)", in_page("man/holdfast-api.7")),
@@ -163,6 +188,7 @@ KINDS = [
     ("counter", counters, "holdfast-counters(7)", in_counters_page()),
     ("unit of a counter", counter_units, "shm/stats.h", in_stat_unit()),
     ("word of counters.def", references_of_counters, "the source", in_code()),
+    ("file", files_named, "the tree", in_tree()),
 ]
 
 

@@ -1,6 +1,6 @@
 // worker/api/face.h - one protocol of the push API, as an API connection sees it: bytes in,
-// requests carried out, answers in order. HTTP (http_face.h), RESP (resp_face.h), router wire
-// (router_face.h).
+// requests carried out, answers in order. HTTP (http/face.h), RESP (resp/face.h), router wire
+// (router/face.h).
 //
 // A face knows no socket and no loop. It is made for one connection and keeps that connection's
 // state (half a request, AUTH, HELLO 3, subscriptions). The meaning of a request is in Command and

@@ -196,7 +196,7 @@ class Client : public Transport, public Pooled<Client> {
   // Before its request: can it get an answer that refuses it?
   bool tells() const { return has_request() && home_.tls == nullptr; }
   bool has_session() const { return phase_ == Phase::open || phase_ == Phase::half_closed; }
-  // input.cc
+  // client_input.cc
   void go_on() override;
   void take(std::span<char> bytes);
   bool takes_messages() const;

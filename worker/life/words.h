@@ -11,7 +11,7 @@
 //                      kTaken   a standby: it serves the slot now
 //                      kKept    the slot was not handed over; it is served as before, the log says why
 // kHandOver and kTakeOver carry one descriptor (SCM_RIGHTS): an end of a stream socket pair, the channel of
-// handover/channel.h. Two binaries may talk here (an upgrade), so no word ever changes its meaning.
+// handover/parcels.h. Two binaries may talk here (an upgrade), so no word ever changes its meaning.
 // End of file at the worker: the master died; accept what still waits in the queues, close the listeners, drain as
 // for kDrain; a standby just ends. Exit status 0: asked to go, or the slot was handed over; anything else is a crash.
 #pragma once

@@ -1,5 +1,5 @@
 // worker/net/connection.h - a socket of this worker: reading, queued writing, deadline. The meaning of the bytes is the derived
-// class's business (client.h, api_connection.h).
+// class's business (clients/client.h, api/connection.h).
 //
 // Owner: ConnectionTable, by descriptor. Ends by ConnectionTable::retire(), which destroys it after the turn, so a
 // callback may retire its own object; the descriptor stays open until then and cannot be reused meanwhile.

@@ -1,5 +1,5 @@
 // worker/api/http/face.h - HTTP/1.1 requests of one connection, in and out: the reading, the order,
-// the end. Their meaning is in http_api.h.
+// the end. Their meaning is in routes.h.
 //
 //   in hand                                    step() says
 //   half a request                             need_more

@@ -15,7 +15,7 @@
 //
 // A request is judged in the order of a Redis server: does the command exist, is the number of
 // arguments right, is the connection authenticated, does its token allow it, and is it allowed on a
-// RESP2 connection that has subscribed. After MULTI a good one is queued (resp_transaction.h). The commands stand in resp_commands.h.
+// RESP2 connection that has subscribed. After MULTI a good one is queued (transaction.h). The commands stand in commands.h.
 #pragma once
 
 #include "wire/resp/request_reader.h"

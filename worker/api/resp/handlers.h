@@ -1,4 +1,4 @@
-// worker/api/resp/handlers.h - the effect of each RESP command. The table (resp_commands.cc) has checked
+// worker/api/resp/handlers.h - the effect of each RESP command. The table (commands.cc) has checked
 // the number of its arguments and its scopes; everything else is checked here, before the first effect.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace holdfast::api::run {
 
-// resp_connection_commands.cc: commands that concern the connection alone
+// connection_commands.cc: commands that concern the connection alone
 void auth(const RespCall& call);
 void client_getname(const RespCall& call);
 void client_id(const RespCall& call);
@@ -19,7 +19,7 @@ void quit(const RespCall& call);
 void reset(const RespCall& call);
 void select(const RespCall& call);
 
-// resp_subscribe_commands.cc
+// subscribe_commands.cc
 void psubscribe(const RespCall& call);
 void punsubscribe(const RespCall& call);
 void ssubscribe(const RespCall& call);
@@ -27,14 +27,14 @@ void subscribe(const RespCall& call);
 void sunsubscribe(const RespCall& call);
 void unsubscribe(const RespCall& call);
 
-// resp_transaction.cc
+// transaction.cc
 void discard(const RespCall& call);
 void exec(const RespCall& call);
 void multi(const RespCall& call);
 void unwatch(const RespCall& call);
 void watch(const RespCall& call);
 
-// resp_commands.cc: the list of commands
+// commands.cc: the list of commands
 void command(const RespCall& call);
 void command_count(const RespCall& call);
 void command_docs(const RespCall& call);
@@ -42,7 +42,7 @@ void command_info(const RespCall& call);
 void command_list(const RespCall& call);
 void help(const RespCall& call);
 
-// resp_push_commands.cc: one Command each, answered with a number
+// push_commands.cc: one Command each, answered with a number
 void bind(const RespCall& call);
 void data(const RespCall& call);
 void join(const RespCall& call);
@@ -59,7 +59,7 @@ void send_all(const RespCall& call);
 void send_user(const RespCall& call);
 void unbind(const RespCall& call);
 
-// resp_query_commands.cc
+// query_commands.cc
 void channel(const RespCall& call);
 void channels(const RespCall& call);
 void pubsub_channels(const RespCall& call);
@@ -72,7 +72,7 @@ void sessions(const RespCall& call);
 void user(const RespCall& call);
 void users(const RespCall& call);
 
-// resp_info.cc
+// info.cc
 void info(const RespCall& call);
 void stats(const RespCall& call);
 

@@ -1,5 +1,5 @@
 // worker/api/router/face.h - a program that pushes as it did through the fooking gateway's router
-// (router_wire.h).
+// (wire/router/messages.h).
 //
 //   in hand                                   step() says
 //   a part of a message                       need_more

@@ -109,7 +109,7 @@ using Answer = AppAnswer;
 using Caller = AppCaller;
 
 struct Request {
-  std::string params;  // encoded name-value pairs (codec.h: append_param)
+  std::string params;  // encoded name-value pairs (wire/fcgi/records.h: append_param)
   std::string body;
   std::string session;       // for log lines
   Caller* caller = nullptr;  // null: nobody wants the answer
