@@ -9,6 +9,9 @@ php_packages=(php8.2-fpm php8.2-cli php8.2-sqlite3)
 test_packages=(libgtest-dev libbenchmark-dev libhiredis-dev redis-tools php8.2-redis nginx mandoc chromium nodejs npm
   clang-format-14 clang-tidy-14 python3 python3-jsonschema valgrind)
 
+# How what tests run against is built, in build/test: optimized as for users, without debug information, for it is run once.
+test_options=(--buildtype=plain -Doptimization=2 -Ddebug=false -Dtests=true -Dbench=true)
+
 say() { printf '%s\n' "$*" >&2; }
 
 as_root() {
