@@ -10,7 +10,7 @@ test_packages=(libgtest-dev libbenchmark-dev libhiredis-dev redis-tools php8.2-r
   clang-format-14 clang-tidy-14 python3 python3-jsonschema valgrind)
 
 # How what tests run against is built, in build/test: optimized as for users, without debug information, for it is run once.
-test_options=(--buildtype=plain -Doptimization=2 -Ddebug=false -Dtests=true -Dbench=true)
+test_options=(-Doptimization=2 -Ddebug=false -Dtests=true -Dbench=true)
 
 say() { printf '%s\n' "$*" >&2; }
 
