@@ -80,6 +80,8 @@ class Worker final : private TurnHook {
   Admission admission_;
   ConnectionTable connections_;
   tls::Contexts contexts_;
+  handover::ConfigRecord
+      former_config_;  // of the predecessor: what is still used of it is referred to
   Backends backends_;
   ClientHomes client_homes_;
   ApiHomes api_homes_;
@@ -113,7 +115,7 @@ Worker::Worker(const Heritage& heritage)
       backends_(runtime_, heritage, sessions_, router_),
       client_homes_(runtime_, sessions_, connections_, backends_, admission_, contexts_),
       api_homes_(runtime_, heritage, hub_, router_, tracer_, connections_, contexts_),
-      former_(config_, backends_, client_homes_),
+      former_(config_, former_config_, backends_, client_homes_),
       control_(loop_, heritage.control, *this, Call<&Worker::on_control>{}),
       term_(loop_, SIGTERM, *this, Call<&Worker::on_signal>{}),
       quit_(loop_, SIGQUIT, *this, Call<&Worker::on_signal>{}),

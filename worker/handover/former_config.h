@@ -19,8 +19,10 @@ namespace holdfast::handover {
 
 class FormerConfig {
  public:
-  FormerConfig(const conf::Config& config, Backends& backends, ClientHomes& clients)
-      : config_(config), backends_(backends), clients_(clients) {}
+  // `former`: the room for what move_in() brings; it outlives backends and clients, which refer to it.
+  FormerConfig(const conf::Config& config, ConfigRecord& former, Backends& backends,
+               ClientHomes& clients)
+      : config_(config), former_(former), backends_(backends), clients_(clients) {}
 
   // Listeners and backends for a successor, those of earlier generations that are still in use included.
   // Clients' records name a listener by its index in it.
@@ -37,9 +39,9 @@ class FormerConfig {
 
  private:
   const conf::Config& config_;
+  ConfigRecord& former_;
   Backends& backends_;
   ClientHomes& clients_;
-  ConfigRecord former_;                  // what is still used of it is referred to
   std::vector<ClientHome*> by_former_;   // by the predecessor's index
   std::vector<ClientHome*> kept_homes_;  // whose listeners our configuration lacks
 };

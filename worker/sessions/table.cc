@@ -119,7 +119,7 @@ Session* Sessions::find(const shm::SessionId& id) {
   return session != nullptr && session->phase != SessionPhase::ended ? session : nullptr;
 }
 
-// Whoever adds a member to Session carries it here or says why not: `client` is found by its own record
+// Whoever adds a member to Session carries it here or says why not: `transport` is found by its own record
 // (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases, and no walk is under way (newcomer).
 static_assert(sizeof(Session) == 120);
 
