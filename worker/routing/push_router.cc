@@ -227,8 +227,8 @@ void PushRouter::on_reply(std::string_view body) {
   bool last = false;
   if (!merge_record(body, pending.result, &last)) {
     runtime_.stats.push_bad_record.add();
-    pending.result.partial = true;
-    last = true;
+    pending.result.partial =
+        true;  // what was readable counts; without a last piece the deadline ends it
   }
   if (last) one_less(it);
 }

@@ -75,7 +75,9 @@ class Records {
       out.put(uint8_t(opening.last));
       out.put(uint8_t(opening.flags));
     } else {
-      out.put(RecordHead{.op = uint8_t(opening.last), .flags = uint16_t(opening.flags)});
+      out.put(RecordHead{.version = uint8_t(kVersioned | version_),
+                         .op = uint8_t(opening.last),
+                         .flags = uint16_t(opening.flags)});
     }
     for (uint64_t number :
          {opening.delivered, opening.refused, opening.members, opening.subscribers})
