@@ -37,8 +37,11 @@ std::string RespSubscriber::no_room_for(NameKind kind, resp::Arguments names) co
       return fmt::format("ERR a connection can subscribe to {} patterns at most", kMaxPatterns);
     return fmt::format("ERR a connection can subscribe to {} channels at most", kMaxSubscriptions);
   }
-  if (kind == NameKind::pattern &&
-      context_.hub->pattern_count() + names.size() > kMaxWorkerPatterns)
+  if (kind != NameKind::pattern) return {};
+  std::set<std::string_view> fresh;  // what no connection of this worker has yet
+  for (std::string_view name : names)
+    if (context_.hub->find(hub_name(kind, name)) == nullptr) fresh.insert(name);
+  if (context_.hub->pattern_count() + fresh.size() > kMaxWorkerPatterns)
     return fmt::format("ERR a worker can have {} different patterns at most", kMaxWorkerPatterns);
   return {};
 }

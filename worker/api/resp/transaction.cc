@@ -17,6 +17,17 @@ bool only_asks(const RespCommand& command) {
   return (command.scopes & conf::kScopePush) == 0;
 }
 
+// Null: there is no such command.
+const RespCommand* row_of(resp::Arguments arguments) {
+  auto found = find_command(arguments);
+  const RespCommand** row = std::get_if<const RespCommand*>(&found);
+  return row != nullptr ? *row : nullptr;
+}
+
+bool is_question(const RespCommand* row) {
+  return row != nullptr && (row->scopes & conf::kScopeQuery) != 0;
+}
+
 }  // namespace
 
 void RespAnswer::send_part(std::string_view bytes) const {
@@ -31,7 +42,7 @@ RespTransaction::~RespTransaction() {
 
 void RespTransaction::discard() {
   open_ = spoilt_ = false;
-  bytes_ = 0;
+  bytes_ = questions_ = 0;
   queued_ = {};
 }
 
@@ -43,6 +54,10 @@ std::optional<std::string> RespTransaction::queue(resp::Arguments arguments) {
   // One request alone may have so many bytes, whatever its arguments cost.
   if (bytes > context_.api->max_body && !queued_.empty())
     return fmt::format("ERR a transaction has {} bytes at most (max_body)", context_.api->max_body);
+  bool question = is_question(row_of(arguments));
+  if (question && questions_ == kMaxQuestions)
+    return fmt::format("ERR a transaction has {} questions at most", kMaxQuestions);
+  questions_ += question ? 1 : 0;
   bytes_ = bytes;
   queued_.emplace_back(arguments.begin(), arguments.end());
   return {};
@@ -52,8 +67,11 @@ void RespTransaction::restore(bool spoilt, std::vector<Queued>&& queued) {
   open_ = true;
   spoilt_ = spoilt;
   queued_ = std::move(queued);
-  for (const Queued& request : queued_)
+  for (const Queued& request : queued_) {
     for (const std::string& argument : request) bytes_ += argument.size() + sizeof(std::string);
+    std::vector<std::string_view> arguments(request.begin(), request.end());
+    questions_ += is_question(row_of(arguments)) ? 1 : 0;
+  }
 }
 
 void RespTransaction::exec(const RespCall& call) {
@@ -86,11 +104,10 @@ void Exec::leave_connection() {
 
 bool Exec::must_wait() const {
   if (settled_ == next_) return false;
-  if (changed_) return true;
+  if (changed_ || next_ - settled_ >= kMostUnderWay) return true;
   std::vector<std::string_view> arguments(queued_[next_].begin(), queued_[next_].end());
-  auto found = find_command(arguments);
-  const RespCommand** row = std::get_if<const RespCommand*>(&found);
-  return row != nullptr && ((*row)->flags & kWaits) != 0;
+  const RespCommand* row = row_of(arguments);
+  return is_question(row) || (row != nullptr && (row->flags & kWaits) != 0);
 }
 
 // An answer that comes during a command is this loop's to go on from.

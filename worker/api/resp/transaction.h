@@ -13,7 +13,8 @@
 //
 // Commands of other connections are not kept out between two commands of an EXEC: it means that all of them are
 // carried out, in their order, or none. As elsewhere a command after a change (join, kick ...) is carried out
-// when that has its answer. An EXEC that has begun is carried out to its end, even if its connection ends
+// when that has its answer, a question when all before it have theirs, and of pushes kMostUnderWay are under way at a time: as many as a
+// connection may have waiting. An EXEC that has begun is carried out to its end, even if its connection ends
 // meanwhile.
 //
 // WATCH and UNWATCH answer OK: there are no keys, so none of them ever changes.
@@ -33,6 +34,8 @@
 namespace holdfast::api {
 
 inline constexpr size_t kMaxQueued = 1'000;  // commands of one transaction, as of an HTTP batch
+// Of them, questions: each may look through all names of a worker, and one EXEC is one turn's work.
+inline constexpr size_t kMaxQuestions = 16;
 
 // The commands between MULTI and EXEC. Owned by RespFace.
 class RespTransaction {
@@ -51,7 +54,8 @@ class RespTransaction {
     under_way_.reset();  // it has been answered
   }
   void discard();
-  // One command more, while open; or why there is no room for it: max_body bytes of arguments, kMaxQueued commands.
+  // One command more, while open; or why there is no room for it: max_body bytes of arguments, kMaxQueued
+  // commands, kMaxQuestions questions.
   std::optional<std::string> queue(resp::Arguments arguments);
   // A command was refused: EXEC will do nothing.
   void spoil() { spoilt_ = open_; }
@@ -66,7 +70,7 @@ class RespTransaction {
  private:
   const ApiContext& context_;
   bool open_ = false, spoilt_ = false;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0, questions_ = 0;
   std::vector<Queued> queued_;
   std::shared_ptr<Exec> under_way_;
 };
@@ -96,6 +100,7 @@ class Exec : public std::enable_shared_from_this<Exec> {
   };
 
   void settle(size_t part, std::string_view answer);
+  static constexpr size_t kMostUnderWay = 4;
   bool must_wait() const;
   void run_next();
   void finish();

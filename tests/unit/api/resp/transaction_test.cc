@@ -93,6 +93,30 @@ TEST_F(RespTransactions, AreBounded) {
   EXPECT_EQ(client.say(line("MULTI") + big + line("EXEC")), "+OK\r\n+QUEUED\r\n*1\r\n:0\r\n");
 }
 
+TEST_F(RespTransactions, AskFewQuestionsOneAfterTheOther) {
+  RespLine client(context);
+  client.say("MULTI\r\n");
+  for (int i = 0; i < 16; ++i) ASSERT_EQ(client.say("HF.CHANNELS\r\n"), "+QUEUED\r\n");
+  EXPECT_EQ(client.say("HF.CHANNELS\r\n"), "-ERR a transaction has 16 questions at most\r\n");
+  EXPECT_TRUE(client.say("EXEC\r\n").starts_with("-EXECABORT "));
+  router.hold = true;
+  client.say(line("MULTI") + line("HF.CHANNELS") + line("HF.USERS") + line("EXEC"));
+  EXPECT_EQ(router.seen.size(), 1u) << "the second waits for the answer to the first";
+  router.release({});
+  EXPECT_EQ(router.seen.size(), 2u);
+}
+
+TEST_F(RespTransactions, HaveAFewPushesUnderWay) {
+  router.hold = true;
+  RespLine client(context);
+  std::string all = line("MULTI");
+  for (int i = 0; i < 6; ++i) all += line("PUBLISH a " + std::to_string(i));
+  client.say(all + line("EXEC"));
+  EXPECT_EQ(router.seen.size(), 4u);
+  router.release({.delivered = 1});
+  EXPECT_EQ(router.seen.size(), 5u);
+}
+
 TEST_F(RespTransactions, WaitForChangesAsRequestsDo) {
   std::string id = shm::SessionId::make(7, 3).hex();
   router.hold = true;
