@@ -39,7 +39,7 @@ class Backend {
   // True: no messages from any client just now. They stay with their clients, which are not read meanwhile, until it is false.
   virtual bool held_up() const { return false; }
   virtual void gone(Session& session) = 0;
-  // Do messages of this session wait for an answer? When that ends, it calls Client::all_answered().
+  // Do messages of this session wait for an answer? When that ends, the backend calls Transport::all_answered().
   virtual bool busy(const Session&) const { return false; }
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;

@@ -30,7 +30,7 @@ class Transport : public Connection {
   virtual std::vector<std::string> offered()
       const = 0;  // subprotocols, while the session is opened
 
-  // Queues one message. False: it was dropped and counted, because the client is closing or cannot be sent it, or because the
+  // Queues one message. False: the client is closing; or the message was dropped and counted, for it cannot be sent, or because the
   // bound of unsent bytes was passed, for which the listener or the channel has a policy. To be closed, the session waits
   // for the end of this turn: the caller may be walking a channel's members.
   virtual bool deliver(Payload& message, Urgency urgency) = 0;
