@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "base/clock.h"
 #include "worker/sessions/transport.h"
 
 namespace holdfast {
@@ -130,10 +131,13 @@ PushCarrier::Addressees PushCarrier::addressees(const Command& part, std::string
     to.cost = (to.channel->members.size() + to.channel->subscribers.size()) * cost_of(part.op);
   if (!hub_.has_patterns() || !goes_to_patterns(part, name)) return to;
   to.cost += hub_.pattern_count() / kPatternsADelivery;
+  // A pattern may cost as much as its bytes times those of the name, or next to nothing: what it took is what is spent.
+  uint64_t from_ns = monotonic_ns();
   hub_.for_each_pattern_of(name, [&](const Channel& pattern) {
     to.patterns.push_back(&pattern);
     to.cost += pattern.subscribers.size();
   });
+  runtime_.budget.spend(int64_t((monotonic_ns() - from_ns) / 1'000));
   return to;
 }
 

@@ -18,6 +18,7 @@ using resp::ReplyWriter;
 constexpr uint32_t kMaxNames = 10'000;  // that PUBSUB CHANNELS looks through
 constexpr size_t kMaxNumsub =
     1'000;  // channels of one PUBSUB NUMSUB; of a connection one at a time
+constexpr size_t kMaxSteps = 8'000'000;  // to compare names with a pattern: some 8 ms
 constexpr std::string_view kPartial = "ERR the other workers did not answer in time; try again";
 
 bool is_partial(const CommandResult& result) {
@@ -26,8 +27,9 @@ bool is_partial(const CommandResult& result) {
 
 std::string too_many_names() {
   return fmt::format(
-      "ERR there are more than {} channels to look through: give a pattern with a "
-      "longer beginning, or page with HF.CHANNELS",
+      "ERR there are more than {} channels to look through, or the pattern is too long for so "
+      "many: give "
+      "one with a longer beginning, or page with HF.CHANNELS",
       kMaxNames);
 }
 
@@ -35,6 +37,9 @@ void answer_channels(const RespAnswer& answer, const std::string& pattern,
                      const CommandResult& result) {
   if (is_partial(result)) return answer.refuse(kPartial);
   if (result.more) return answer.refuse(too_many_names());
+  size_t steps = 0;  // at most, of glob_match()
+  for (const NameCount& name : result.names) steps += pattern.size() * name.name.size();
+  if (steps > kMaxSteps) return answer.refuse(too_many_names());
   std::vector<std::string_view> matching;
   for (const NameCount& name : result.names)
     if (glob_match(pattern, name.name)) matching.push_back(name.name);

@@ -60,6 +60,15 @@ TEST_F(RespQueries, NumsubCountsSessionsAndSubscribers) {
   EXPECT_EQ(answer_of(line(many)), "-ERR PUBSUB NUMSUB takes 1000 channels at most\r\n");
 }
 
+// A class is looked at again for each byte of a name.
+TEST_F(RespQueries, APatternMayNotCostMoreThanATurn) {
+  answer_with({.names = std::vector<NameCount>(5'000, NameCount{std::string(20, 'n')})});
+  std::string pattern = "*[" + std::string(200, 'x') + "]";
+  EXPECT_TRUE(
+      answer_of(line("PUBSUB CHANNELS " + pattern)).starts_with("-ERR there are more than"));
+  EXPECT_EQ(answer_of(line("PUBSUB CHANNELS m*")), "*0\r\n");
+}
+
 // Each may ask the other workers a thousand questions.
 TEST_F(RespQueries, OneNumsubOfAConnectionIsUnderWayAtATime) {
   router.hold = true;
