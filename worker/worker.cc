@@ -173,7 +173,6 @@ void Worker::adopt_orphans() {
 }
 
 void Worker::begin_serving() {
-  router_.begin_serving();
   for (Listener& listener : listeners_) listener.start();
   runtime_.draining = !heritage_.accepts;
   control_.watch(kRead);
@@ -193,6 +192,7 @@ Result<void> Worker::take_the_slot() {
   runtime_.now_ms = process_ms();
   if (Result<void> taken = handover::take_over(estate(), *std::move(socket)); !taken) return taken;
   head_.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
+  router_.begin_serving();
   begin_serving();
   runtime_.now_ms = process_ms();
   gaps_ = process_clock.gaps();  // it has waited to be called
@@ -217,6 +217,7 @@ int Worker::run() {
     }
     say(heritage_.control, control_word::kTaken);
   } else {
+    router_.begin_serving();
     router_.post().receive_leftovers();
     router_.finish_all();
     begin_serving();
@@ -278,7 +279,7 @@ void Worker::on_tick() {
   backends_.for_each([](const std::string&, Backend& backend) { backend.tick(); });
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();
-  if (!heritage_.accepts && !parting_.under_way() && nothing_left()) {
+  if (!heritage_.accepts && !parting_.under_way() && nothing_left() && router_.may_end()) {
     log_info("worker ends slot={}: it only served what was there, and that is gone",
              heritage_.slot);
     return loop_.stop();
@@ -351,13 +352,14 @@ void Worker::begin_hand_over(UniqueFd socket) {
   hand_over_to_ = std::move(socket);
   hand_over_until_ms_ = runtime_.now_ms + handover::kPatienceMs;
   api_homes_.hold(true);
-  router_.recovery().hold(true);
 }
 
 // Between two turns: no callback is on the stack, no object waits for its destruction.
 void Worker::go_on_with_hand_over() {
-  bool settled =
-      !router_.carrier().congested() && api_homes_.settled() && router_.recovery().settled();
+  // Subscribers that wait for what they have missed are API requests; when these are answered nobody asks any more.
+  bool answered = api_homes_.settled();
+  router_.recovery().hold(answered);
+  bool settled = answered && !router_.carrier().congested() && router_.recovery().settled();
   if (!settled && runtime_.now_ms < hand_over_until_ms_) return;
   UniqueFd socket = std::move(hand_over_to_);
   Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
