@@ -154,6 +154,7 @@ class Room {
     connections.input().run();
     router.post().dispatch();
     router.carry_on();
+    sessions.end_overdue(runtime.now_ms);
     flush.run();
     router.post().dispatch();
     loop.bury();
