@@ -365,12 +365,14 @@ TEST(Resume, ComeBackAtAnotherWorker) {
   EXPECT_EQ(gw.counter_becomes("bytes.unsent", 0), 0u);
 }
 
+// What they missed waits in many tails, and moves once.
 TEST(Resume, OverReloads) {
-  Gateway gw({.workers = 2, .tables = echo_ws(resuming())});
+  Gateway gw({.workers = 2, .tables = echo_ws("channels = [\"all\"]\n" + resuming())});
   std::deque<Returning> clients;
   for (unsigned i = 0; i < 20; ++i) clients.emplace_back(gw, i);
   for (int round = 0; round < 3; ++round) {
-    for (Returning& client : clients) push(gw, client, "before");
+    HttpAnswer sent = HttpClient(gw.api()).post("/v1/publish", publish_body({"all"}, "before"));
+    ASSERT_NE(sent.body.find("\"delivered\":20"), std::string::npos) << sent.body;
     for (size_t i = 0; i < 10; ++i) clients[i].cut();  // the others are cut afterwards
     ASSERT_EQ(gw.counter_becomes("sessions.detached", 10), 10u);
     ASSERT_NO_FATAL_FAILURE(reload(gw));
@@ -453,6 +455,32 @@ TEST(Resume, AWorkerThatDiesTakesOnlyItsOwnSessionsWithIt) {
     clients[i].client().send_text("here");
     ASSERT_EQ(clients[i].next(), "here");
   }
+}
+
+// A request that is too long to be given away is refused, and its session waits on.
+TEST(Resume, ARequestThatCannotBeGivenIsRefusedForNow) {
+  Gateway gw(
+      {.workers = 2, .limits = "max_header_size = \"256 KiB\"", .tables = echo_ws(resuming())});
+  Returning client(gw, 1);
+  client.cut();
+  ASSERT_EQ(gw.counter_becomes("sessions.detached", 1), 1u);
+  std::string target = "/ws?resume=" + client.key() + "&seen=0";
+  WsOptions endless{.headers = "X-Filler: " + std::string(200'000, 'x') + "\r\n"};
+  ASSERT_TRUE(eventually([&] {
+    try {
+      WsClient found(gw.listener(), target, endless);  // it came to the right worker by itself
+      found.stream().close();
+    } catch (const Refused& e) {
+      EXPECT_EQ(e.answer.status, 503);
+      EXPECT_NE(e.answer.header("Retry-After"), "");
+      return true;
+    }
+    return false;
+  }));
+  EXPECT_EQ(gw.counter("resume.not_passed_on"), 1u);
+  EXPECT_EQ(gw.counter("sessions.opened"), 1u);
+  client.come_back();
+  EXPECT_TRUE(client.resumed());
 }
 
 // What is given to a worker that does not read waits in its socket, and what finds no room there waits here.

@@ -14,7 +14,7 @@ bool Sessions::detach(Session& session) {
   session.transport = nullptr;
   runtime_.stats.sessions_online.sub();
   runtime_.stats.sessions_detached.add();
-  addresses_.leave(runtime_.slot, slab_.take_address_place(session.id));
+  // Its address stays counted, or one could have any number of sessions that wait.
   slab_.set_detached(session.id, true);
   publish_counts(session);
   resume_.detached(session, runtime_.now_ms + window_ms);
@@ -28,9 +28,8 @@ void Sessions::attach(Session& session, Transport& transport, const shm::Session
     runtime_.stats.sessions_online.add();
     slab_.set_detached(session.id, false);
     resume_.attached(session);
-  } else {
-    addresses_.leave(runtime_.slot, slab_.take_address_place(session.id));
   }
+  addresses_.leave(runtime_.slot, slab_.take_address_place(session.id));
   session.phase = SessionPhase::open;
   session.transport = &transport;
   slab_.set_peer(session.id, origin);
