@@ -85,8 +85,14 @@ void Passage::begin() {
 std::optional<uint16_t> Passage::owner_of(const ResumeWish& wish,
                                           const std::vector<uint16_t>& asked) const {
   std::optional<uint16_t> owner;
+  // One without a process would read it only if there is ever another.
+  auto is_served = [&](uint32_t slot) {
+    shm::SlotState state = heritage_.segment->slot(slot).state.load(std::memory_order_acquire);
+    return state == shm::SlotState::serving || state == shm::SlotState::draining;
+  };
   auto may_have = [&](uint32_t slot) {
-    return slot != runtime_.slot && std::find(asked.begin(), asked.end(), slot) == asked.end();
+    return slot != runtime_.slot && is_served(slot) &&
+           std::find(asked.begin(), asked.end(), slot) == asked.end();
   };
   if (wish.of_session) owner = heritage_.segment->directory().find(*wish.of_session);
   if (owner && may_have(*owner)) return owner;
