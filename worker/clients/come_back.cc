@@ -76,8 +76,9 @@ bool Upgrade::read_wish(const http::Request& request) {
   std::string_view why;
   wish_ = wish_of(websocket().home().sessions.resume(), listen(), keys, request.query(), &why);
   asks_resume_ = wish_.has_value();
-  if (!wish_) turn_down(Refusal::bad_resume, 400, why);
-  return wish_.has_value();
+  if (wish_) return true;
+  turn_down(Refusal::bad_resume, 400, why);
+  return false;
 }
 
 // True: another worker answers, or nobody can.
