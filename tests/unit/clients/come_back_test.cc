@@ -22,11 +22,12 @@ std::string pushed(std::string_view text) {
 class ComeBack : public ::testing::Test {
  protected:
   ComeBack() { room_.web.resume_ms = 60'000; }
-  Peer ask(const std::string& query) {
+  Peer ask(const std::string& query, const std::string& headers = {}) {
     Peer peer = room_.connect(room_.web, room_.backend);
     peer.send("GET /ws?" + query +
               " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+              headers + "\r\n");
     EXPECT_TRUE(
         room_.turn_until([&] { return peer.received().find("\r\n\r\n") != std::string::npos; }));
     return peer;
@@ -155,6 +156,26 @@ TEST_F(ComeBack, ASlowConsumersThrownAwayMessagesAreNotCounted) {
   EXPECT_TRUE(send(session, "later"));
   Peer back = open("resume=" + kKey + "&seen=" + std::to_string(had));
   EXPECT_TRUE(hears(back, hello(session, true, int(had)) + pushed("later")));
+}
+
+// What is kept is no connection's: it goes as it is, and what comes later as the new connection has agreed.
+TEST_F(ComeBack, DeflatedMessagesAreSentAgainAsTheyAre) {
+  room_.web.permessage_deflate = conf::PermessageDeflate{.min_size = 1};
+  const std::string offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+  Peer peer = ask("resume=" + kKey, offer);
+  Session& session = *room_.session_of(peer);
+  std::string text(100, 'x');
+  EXPECT_TRUE(send(session, text));
+  size_t greeting = hello(session, false, 0).size();
+  ASSERT_TRUE(room_.turn_until([&] { return behind_101(peer).size() > greeting; }));
+  EXPECT_EQ(behind_101(peer)[greeting], '\xc1');
+  cut(peer);
+  Peer back = ask("resume=" + kKey + "&seen=0", offer);
+  std::string again = hello(session, true, 0) + pushed(text);
+  EXPECT_TRUE(hears(back, again));
+  EXPECT_TRUE(send(session, text));
+  ASSERT_TRUE(room_.turn_until([&] { return behind_101(back).size() > again.size(); }));
+  EXPECT_EQ(behind_101(back)[again.size()], '\xc1');
 }
 
 TEST_F(ComeBack, TheSecondConnectionTakesOver) {
