@@ -9,6 +9,7 @@
 #include <string>
 
 #include "tests/unit/room.h"
+#include "tests/unit/wire/ws/client_frames.h"
 #include "worker/backends/app_backend.h"
 
 namespace holdfast {
@@ -100,6 +101,34 @@ TEST_F(AppOverAnyCarrier, EventsAndMessagesGoInOrderAndAnswersComeBack) {
   expect_next(AppEvent::close, "");
   carrier_->answer(200);
   EXPECT_EQ(room_.sessions.size(), 0u);
+}
+
+// A client that comes back by another connection is not read before the application has caught up with the first.
+TEST_F(AppOverAnyCarrier, APausedClientIsPausedWhereItComesBack) {
+  room_.web.resume_ms = 60'000;
+  room_.web.max_pending = 2;
+  auto comes = [&](const std::string& more) {
+    test::Peer peer = room_.connect(room_.web, *backend_);
+    peer.send("GET /ws?resume=Holdfast-tests_000001A" + more +
+              " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    return peer;
+  };
+  test::Peer first = comes("");
+  expect_next(AppEvent::connect, "");
+  carrier_->answer(200);
+  for (const char* text : {"one", "two", "never read"}) first.send(test::frame(1, text));
+  ASSERT_TRUE(room_.turn_until([&] { return room_.runtime.stats.messages_in.get() == 2; }));
+  test::Peer second = comes("&seen=0");
+  ASSERT_TRUE(room_.turn_until([&] { return room_.session_of(second) != nullptr; }));
+  second.send(test::frame(1, "three"));
+  for (int i = 0; i < 5; ++i) room_.turn();
+  EXPECT_EQ(room_.runtime.stats.messages_in.get(), 2u);
+  for (const char* text : {"one", "two", "three"}) {
+    expect_next(AppEvent::message, text);
+    carrier_->answer(200);
+  }
+  EXPECT_EQ(room_.runtime.stats.events_connect.get(), 1u);
 }
 
 TEST_F(AppOverAnyCarrier, AFullCarrierRefusesANewcomer) {
