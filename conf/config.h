@@ -200,6 +200,10 @@ struct Listen {
   Forwarded forwarded = Forwarded::none;  // requests of proxies may have this header
   std::optional<ConnectToken> token;      // websocket
   std::optional<PermessageDeflate> permessage_deflate;  // websocket; empty: not spoken
+  // websocket: how long the session of a connection that broke waits for its client; 0: it ends
+  uint64_t resume_ms = 0;
+  size_t resume_buffer =
+      64 * 1024;  // of what was sent to it, for a client that has not seen it all
 
   // `peer`: all zero for a unix socket.
   bool trusts(const in6_addr& peer) const;

@@ -228,6 +228,8 @@ void print_listen(Printer& out, const Listen& listen) {
   if (websocket) out.text("forwarded", forwarded_name(listen.forwarded));
   if (listen.permessage_deflate)
     out.line("permessage_deflate", deflate_form(*listen.permessage_deflate));
+  if (websocket) out.duration("resume", listen.resume_ms);
+  if (websocket) out.size("resume_buffer", listen.resume_buffer);
 }
 
 std::string events_form(const Backend& backend) {

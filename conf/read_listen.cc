@@ -20,8 +20,9 @@ constexpr size_t kMaxSubprotocolBytes = 255;
 // Keys that mean something for WebSocket only. All of them are known keys, also where they are out
 // of place.
 void refuse_websocket_keys(Table& table) {
-  for (std::string_view key : {"path", "page", "origins", "subprotocols", "ping_interval",
-                               "close_timeout", "forwarded", "token", "permessage_deflate"}) {
+  for (std::string_view key :
+       {"path", "page", "origins", "subprotocols", "ping_interval", "close_timeout", "forwarded",
+        "token", "permessage_deflate", "resume", "resume_buffer"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -166,6 +167,18 @@ void read_permessage_deflate(Table& listen, Listen& out) {
   table->finish();
 }
 
+void read_resume(Table& table, Listen& listen) {
+  if (listen.protocol != Protocol::websocket) return;
+  table.duration("resume", listen.resume_ms, {0, kHour});
+  table.size("resume_buffer", listen.resume_buffer, {kKiB, kGiB});
+  if (listen.resume_ms == 0 || listen.resume_buffer <= listen.send_queue) return;
+  table.wrong(table.has("resume_buffer") ? "resume_buffer" : "resume",
+              fmt::format("a client that comes back could be sent {} at once, more than its "
+                          "send_queue of {}",
+                          format_size(listen.resume_buffer), format_size(listen.send_queue)),
+              "a resume_buffer of at most send_queue");
+}
+
 void read_channels(Table& table, Listen& listen, const Limits& limits) {
   std::vector<const Node*> channels = table.texts("channels");
   for (size_t i = 0; i < channels.size(); ++i) {
@@ -223,7 +236,7 @@ void know_all(Table& table) {
   for (std::string_view key :
        {"path", "page", "origins", "subprotocols", "framing", "ping_interval", "close_timeout",
         "channels", "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token",
-        "permessage_deflate"}) {
+        "permessage_deflate", "resume", "resume_buffer"}) {
     table.has(key);
   }
 }
@@ -246,6 +259,7 @@ void read_listen(Table& table, Listen& listen, Reading& reading) {
     read_proxies(table, listen);
   }
   table.size("send_queue", listen.send_queue, {kKiB, kGiB});
+  if (protocol_known) read_resume(table, listen);
   read_slow_consumer(table, listen.slow_consumer);
   table.number("backlog", listen.backlog, {1, 65'535});
   table.number("max_pending", listen.max_pending, {1, 100'000});

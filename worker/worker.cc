@@ -19,6 +19,7 @@
 #include "worker/api/connection.h"
 #include "worker/api/homes.h"
 #include "worker/clients/homes.h"
+#include "worker/clients/passage.h"
 #include "worker/handover/former_config.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
@@ -83,6 +84,7 @@ class Worker final : private TurnHook {
   handover::ConfigRecord
       former_config_;  // of the predecessor: what is still used of it is referred to
   Backends backends_;
+  Passage passage_;
   ClientHomes client_homes_;
   ApiHomes api_homes_;
   handover::FormerConfig former_;
@@ -113,7 +115,8 @@ Worker::Worker(const Heritage& heritage)
       connections_(runtime_),
       contexts_(heritage),
       backends_(runtime_, heritage, sessions_, router_),
-      client_homes_(runtime_, sessions_, connections_, backends_, admission_, contexts_),
+      passage_(runtime_, heritage, client_homes_, connections_),
+      client_homes_(runtime_, sessions_, connections_, backends_, admission_, contexts_, &passage_),
       api_homes_(runtime_, heritage, hub_, router_, tracer_, connections_, contexts_),
       former_(config_, former_config_, backends_, client_homes_),
       control_(loop_, heritage.control, *this, Call<&Worker::on_control>{}),
@@ -174,6 +177,7 @@ void Worker::adopt_orphans() {
 
 void Worker::begin_serving() {
   for (Listener& listener : listeners_) listener.start();
+  passage_.begin();
   runtime_.draining = !heritage_.accepts;
   control_.watch(kRead);
   head_.generation.store(heritage_.generation, std::memory_order_relaxed);
@@ -231,12 +235,14 @@ int Worker::run() {
 // ---- the turn
 
 bool Worker::before_wait() {
+  bool more = passage_.run();
   if (hand_over_to_) go_on_with_hand_over();
-  bool more = connections_.input().run();
+  more |= connections_.input().run();
   router_.post().dispatch();
   more |= router_.carry_on();
   router_.recovery().run();
   more |= sessions_.end_expired(wall_ms() / 1000);
+  more |= sessions_.end_overdue(runtime_.now_ms);
   if (parting_.under_way()) more |= parting_.go();
   more |= flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
@@ -380,6 +386,7 @@ void Worker::keep_the_slot(const Error& why) {
 
 void Worker::drain(const Parting::Plan& plan, bool empty_queues) {
   if (!parting_.begin(plan)) return;
+  sessions_.detach_no_more();
   if (runtime_.draining) return;
   runtime_.draining = true;
   for (Listener& listener : listeners_) listener.stop(empty_queues);

@@ -27,7 +27,11 @@
 //   half_closed connection error                      (gone)       session ends; it had said goodbye
 //   half_closed kick, slow, failed message, stop      lingering    session ends
 //   open        protocol error, kick, idle, slow ...  closing      close frame, session ends
-//   open        connection error                      (gone)       session ends
+//   open        connection error                      (gone)       session ends, or is detached (sessions/resume.h)
+//   open        idle, and the session may wait        closing      close frame, session is detached
+//   open        its client comes back by another one  closing      close frame, 4409; the session goes on there
+//   handshake   another worker has its session        (gone)       given to it (passage.h); there it is in `handshake` again
+//   handshake   its session is here                   open         101, the messages it missed
 //   closing     close frame of the other side         lingering    -
 //   lingering   everything sent                       lingering    shutdown(SHUT_WR)
 //   lingering   end of file                           (gone)       when the queue is sent
@@ -68,6 +72,8 @@ struct Claims;
 
 namespace holdfast {
 
+class Passage;
+
 // The listener a client came by, resolved once for all its clients.
 struct ClientHome {
   Runtime& runtime;
@@ -78,6 +84,7 @@ struct ClientHome {
   Backend& backend;
   Admission& admission;
   const tls::Context* tls = nullptr;  // null: newcomers speak without TLS
+  Passage* passage = nullptr;         // null: there is no other worker
 };
 
 class Client : public Transport, public Pooled<Client> {
@@ -99,6 +106,9 @@ class Client : public Transport, public Pooled<Client> {
   static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,
                                          handover::ClientRecord&& record, Session* session);
   void resume() override;
+  const conf::Listen& listen() const { return home_.listen; }
+  // Restored with a request that waits for its answer.
+  virtual bool has_whole_request() const { return false; }
 
   // Transport
   void accept(std::string_view extra_headers) override;
@@ -107,6 +117,7 @@ class Client : public Transport, public Pooled<Client> {
   bool deliver(Payload& message, Urgency urgency) override;
   using Transport::close;
   void close(uint16_t code, std::string_view text, EndReason reason) override;
+  void give_way() override;
   void pause_reading(bool pause) override;
   void wind_up(WindUp what) override;
   void shed() override;
@@ -133,6 +144,8 @@ class Client : public Transport, public Pooled<Client> {
   // The client's own bytes begin, after a PROXY header, if there was one, and TLS; `early`: those that have come.
   virtual void proceed(std::string_view early) = 0;
   virtual void take_request(std::string_view /*bytes*/) {}
+  // The session is there, and the back end has not heard of it.
+  virtual void begun() {}
   // The session is accepted: what goes before all messages.
   virtual void greet(std::string_view /*extra_headers*/) {}
   // Empty: the message cannot be sent on this wire.
@@ -158,6 +171,11 @@ class Client : public Transport, public Pooled<Client> {
   // What `origin` counts for passes to the session, if there is one.
   void begin_session(shm::SessionOrigin& origin, const http::Request* request,
                      const token::Claims* claims = nullptr);
+  // The session of one that comes back: `missed` goes to it first. What `origin` counts for passes to the session.
+  void go_on_with(Session& session, shm::SessionOrigin& origin,
+                  const std::vector<BufferRef>& missed);
+  // Given by another worker, from which it has come with nothing but its Entrance.
+  bool admit_again();
   // A message for the back end. False: the wire is to decode no more.
   bool received(bool binary, std::string_view data);
   // After each message: may the next one be decoded in this turn?
@@ -214,6 +232,8 @@ class Client : public Transport, public Pooled<Client> {
   uint64_t next_check() const;
   // farewell.cc
   void on_drained() override;
+  bool detach();
+  void say_goodbye_and_go(uint16_t code, std::string_view text);
   // record.cc
   bool restore_state(handover::ClientRecord& record, Session* session);
   bool restore_input(handover::ClientRecord& record);

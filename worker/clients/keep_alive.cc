@@ -28,7 +28,10 @@ void Client::keep_alive_check() {
   bool over = idle_ms != 0 && now >= last_in_ms_ + idle_ms;
   if (!reading() || (over && has_unread())) heard();
   home_.sessions.publish_counts(*session_);
-  if (idle_ms != 0 && now >= last_in_ms_ + idle_ms) return close(EndReason::idle);
+  if (idle_ms != 0 && now >= last_in_ms_ + idle_ms) {
+    if (!detach()) return close(EndReason::idle);
+    return say_goodbye_and_go(facts_of(EndReason::idle).code, facts_of(EndReason::idle).text);
+  }
   if (ping_ms != 0 && now >= last_in_ms_ + pinged_after_ms_ + ping_ms) {
     runtime_.stats.pings_sent.add();
     ping();

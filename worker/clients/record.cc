@@ -27,6 +27,10 @@ std::unique_ptr<Client> make_again(const ClientHome& home, UniqueFd fd,
   return make_of<FramedTcp>(home, std::move(fd), std::move(tls));
 }
 
+bool may_have_client(const Session& session) {
+  return session.phase == SessionPhase::connecting || session.phase == SessionPhase::open;
+}
+
 shm::SessionOrigin origin_of(const handover::OriginRecord& record, uint16_t listener) {
   shm::SessionOrigin origin;
   std::memcpy(&origin.peer, record.peer, sizeof record.peer);
@@ -66,7 +70,8 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
   bool sessions_agree = (session != nullptr) == ((r.session_hi | r.session_lo) != 0);
   if (!sessions_agree || r.phase > uint8_t(Phase::proxied))
     return nullptr;  // securing does not move
-  if (session != nullptr && session->transport != nullptr) return nullptr;
+  if (session != nullptr && (session->transport != nullptr || !may_have_client(*session)))
+    return nullptr;
   std::unique_ptr<Client> client = make_again(home, std::move(fd), std::move(r.tls));
   return client->restore_state(r, session) ? std::move(client) : nullptr;
 }

@@ -54,12 +54,13 @@ struct ClientRecord {
   std::string undecoded;             // what was read and has not been decoded, as it came
   // Its backend takes no more; where nothing is undecoded, `reading` says it.
   bool held_back = false;
+  bool asks_resume = false;  // with key: the first message says what became of that
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
          framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate, offered,
-         subprotocol, undecoded, held_back] = r;
+         subprotocol, undecoded, held_back, asks_resume] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -85,6 +86,7 @@ void fields(Archive& a, ClientRecord& r) {
   a(21, held_back);
   a(30, offered);
   a(31, subprotocol);
+  a(32, asks_resume);
 }
 
 }  // namespace holdfast::handover

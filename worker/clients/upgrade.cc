@@ -10,6 +10,7 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/subprotocol.h"
+#include "worker/clients/come_back.h"
 #include "worker/clients/token.h"
 #include "worker/clients/websocket.h"
 #include "worker/net/address_text.h"
@@ -90,12 +91,17 @@ void Upgrade::answer_upgrade(const http::Request& request) {
   if (verdict.status == 101 && !terms) verdict = {400, "Sec-WebSocket-Extensions cannot be read"};
   if (verdict.status != 101) return turn_down(request, verdict);
   if (!judge_headers(request) || !choose_subprotocol(request)) return;
+  if (!read_wish(request) || pass_on()) return;
   websocket().agree(*terms);
   key_ = *request.header("Sec-WebSocket-Key");
   if (!admit_named(request)) return;
   std::optional<token::Claims> claims;
   if (!read_token(request, &claims)) return;
-  websocket().begin_session(origin(), &request, claims ? &*claims : nullptr);
+  const token::Claims* claimed = claims ? &*claims : nullptr;
+  if (!wish_) return websocket().begin_session(origin(), &request, claimed);
+  if (come_back(claimed)) return;
+  http::Request open = without_key(request);
+  websocket().begin_session(origin(), &open, claimed);
 }
 
 void Upgrade::answer_page(const http::Request& request) {
@@ -207,6 +213,7 @@ void Upgrade::save(handover::ClientRecord& r) const {
   r.key = key_;
   r.offered = offered_;
   r.subprotocol = subprotocol_;
+  r.asks_resume = asks_resume_;
 }
 
 void Upgrade::restore(handover::ClientRecord& r) {
@@ -214,8 +221,9 @@ void Upgrade::restore(handover::ClientRecord& r) {
   key_ = std::move(r.key);
   offered_ = std::move(r.offered);
   subprotocol_ = std::move(r.subprotocol);
-  size_t used = 0;  // not whole there, so not whole here; a smaller limit shows with the next bytes
-  (void)reader_.feed(r.handshake, &used);
+  asks_resume_ = r.asks_resume;
+  size_t used = 0;  // if not whole there, not whole here; a smaller limit shows with the next bytes
+  whole_ = reader_.feed(r.handshake, &used) == http::RequestReader::Status::complete;
 }
 
 }  // namespace holdfast

@@ -37,7 +37,7 @@ std::vector<std::string> WebSocket::offered() const {
   return entrance_ ? upgrade().offered() : std::vector<std::string>();
 }
 
-// The 101.
+// The 101, and the answer to one that wants to come back.
 void WebSocket::greet(std::string_view extra_headers) {
   std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
   extra += ws::extensions_line(deflate_);
@@ -45,7 +45,23 @@ void WebSocket::greet(std::string_view extra_headers) {
     extra += http::header_line("Sec-WebSocket-Protocol", upgrade().subprotocol());
   extra += extra_headers;
   if (deflate_.on()) runtime_.stats.ws_negotiated.add();
-  enqueue_first(BufferRef::concat(ws::accept_head(upgrade().key(), extra)));
+  std::string first = ws::accept_head(upgrade().key(), extra);
+  if (std::string hello = upgrade().hello(*session_); !hello.empty()) {
+    char head[10];
+    first.append(head, ws::write_header(head, ws::Opcode::text, hello.size()));
+    first += hello;
+  }
+  enqueue_first(BufferRef::concat(first));
+}
+
+void WebSocket::arrive(std::vector<uint16_t> asked) {
+  upgrade().not_with(std::move(asked));
+  if (admit_again()) resume();
+}
+
+void WebSocket::resume() {
+  Client::resume();
+  if (entrance_ && in_request()) upgrade().answer_if_whole();
 }
 
 // ---- what it is sent

@@ -23,6 +23,12 @@ class WebSocket : public Client, private ws::FrameSink {
   std::string_view subprotocol() const override;
   std::vector<std::string> offered() const override;
   void all_answered() override {}  // is never half closed
+  void resume() override;
+  bool has_whole_request() const override {
+    return entrance_ && in_request() && upgrade().is_whole();
+  }
+  // Given by another worker; `asked`: the slots that have not had its session.
+  void arrive(std::vector<uint16_t> asked);
   // Whether, and how, it takes deflated messages.
   ws::DeflateTerms deflate() const { return deflate_; }
 
@@ -35,6 +41,7 @@ class WebSocket : public Client, private ws::FrameSink {
   bool has_request() const override { return true; }
   std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) override;
   void take_request(std::string_view bytes) override { upgrade().take(bytes); }
+  void begun() override { upgrade().begun(*session_); }
   void greet(std::string_view extra_headers) override;
   const BufferRef& framed(Payload& message) override;
   bool is_message(const BufferRef& queued) const override;

@@ -82,7 +82,8 @@ Result<void> Sender::send_sessions() {
     if (!done) return;
     SessionRecord record = estate_.sessions.save(session);
     record.backend = estate_.backends.name_of(*session.backend);
-    done = out_.put(Kind::session, save(record));
+    done = send_shared_buffers();
+    if (done) done = out_.put(Kind::session, save(record));
     ++end_.sessions;
     HF_FAULT("handover.session_sent");
     if (done && session.transport != nullptr) done = send_connection(*session.transport);

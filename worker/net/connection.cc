@@ -96,12 +96,13 @@ void Connection::drop_output(bool keep_first) {
   runtime_.stats.bytes_unsent.sub(before - output_.held());
 }
 
-void Connection::drop_oldest_output(size_t most, uint64_t tag,
-                                    const std::function<bool(const BufferRef&)>& may_go) {
+size_t Connection::drop_oldest_output(size_t most, uint64_t tag,
+                                      const std::function<bool(const BufferRef&)>& may_go) {
   size_t before = output_.held(), dropped = output_.drop_oldest(most, tag, may_go);
   runtime_.stats.messages_dropped.add(dropped);
   runtime_.stats.messages_dropped_slow.add(dropped);
   runtime_.stats.bytes_unsent.sub(before - output_.held());
+  return dropped;
 }
 
 void Connection::forget_output() {

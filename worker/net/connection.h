@@ -99,9 +99,9 @@ class Connection : public Flushable, public Deadline {
   // as messages.dropped.
   void drop_output(bool keep_first = false);
   // Throws away whole unsent buffers of this tag that `may_go` says yes to, oldest first, until at most `most` bytes are held;
-  // counts them as messages.dropped and messages.dropped_slow.
-  void drop_oldest_output(size_t most, uint64_t tag,
-                          const std::function<bool(const BufferRef&)>& may_go);
+  // counts them as messages.dropped and messages.dropped_slow. How many went.
+  size_t drop_oldest_output(size_t most, uint64_t tag,
+                            const std::function<bool(const BufferRef&)>& may_go);
   // It ends without sending its queue: nothing of that is owed any more.
   void forget_output();
   // Makes flush() come at the end of this turn, also without output.

@@ -248,8 +248,7 @@ void PushCarrier::apply_to(Session& session, const Command& part, Payload& paylo
       return;
     case Op::kick:
       trace(runtime_.tracer, {.event = "kick", .session = &session, .detail = part.reason});
-      if (session.transport != nullptr)
-        session.transport->close(part.code, part.reason, EndReason::kicked);
+      sessions_.hang_up(session, part.code, part.reason, EndReason::kicked);
       ++result->delivered;
       return;
     case Op::data:

@@ -41,6 +41,8 @@ class Backend {
   virtual void gone(Session& session) = 0;
   // Do messages of this session wait for an answer? When that ends, the backend calls Transport::all_answered().
   virtual bool busy(const Session&) const { return false; }
+  // Another transport carries the session now: it is to be paused if the last one was, and would be still.
+  virtual void came_back(Session&) {}
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;
   virtual void tick() {}

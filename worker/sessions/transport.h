@@ -41,6 +41,8 @@ class Transport : public Connection {
   virtual void close(uint16_t code, std::string_view text, EndReason reason) = 0;
   // With the code and the text that end_reason.def has for it.
   void close(EndReason reason) { close(facts_of(reason).code, facts_of(reason).text, reason); }
+  // Another connection carries the session from here on: this one says so, 4409, and goes without ending it.
+  virtual void give_way() = 0;
   // Back-pressure from the backend.
   virtual void pause_reading(bool pause) = 0;
   // Backend::busy() has become false. May end the session, and with it all the backend knows of it.

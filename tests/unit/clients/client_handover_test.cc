@@ -209,6 +209,96 @@ TEST_F(ClientHandover, DeflatedClientsAreUnderstoodWithoutTheSetting) {
   EXPECT_EQ(room().backend.messages[0], "still read");
 }
 
+// What `text` is as a frame of the server.
+std::string pushed(std::string_view text) {
+  return test::frame(1, text, {.masked = false});
+}
+
+// Its session moves with it, is detached when it is cut, moves as such, and is resumed there; the come-back moves at every byte,
+// too. What was kept for it moves each time.
+TEST_F(ClientHandover, ResumableSessionsMoveAtEveryByte) {
+  room().web.resume_ms = 60'000;
+  const std::string key = "resume=Holdfast-tests_000001A";
+  auto request = [&](const std::string& query) {
+    return "GET /ws?" + query + handshake_bytes().substr(7) + test::frame(1, "one");
+  };
+  auto send = [&](const shm::SessionId& id, std::string_view text) {
+    Payload payload(text, false);
+    ASSERT_TRUE(room().sessions.deliver(*room().sessions.find(id), payload, Urgency::urgent));
+  };
+  const std::string first = request(key), again = request(key + "&seen=1");
+  for (size_t at = 1; at < again.size(); ++at) {
+    SCOPED_TRACE(testing::Message() << "moved after byte " << at);
+    room().backend.messages.clear();
+    Peer peer = room().connect(room().web, room().backend);
+    size_t cut = std::min(at, first.size());
+    peer.send(first.substr(0, cut));
+    for (int i = 0; i < 3; ++i) room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+    if (cut < first.size()) peer.send(first.substr(cut));
+    ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
+    Session* session = room().session_of(peer);
+    ASSERT_NE(session, nullptr);
+    shm::SessionId id = session->id;
+    std::string named = R"({"holdfast":{"session":")" + id.hex() + R"(","resumed":)";
+    std::string hello = pushed(named + R"(false,"seen":0,"window":60}})");
+    send(id, "first");
+    send(id, "second");
+    ASSERT_TRUE(room().turn_until([&] {
+      return test::behind_101(peer) == hello + pushed("first") + pushed("second");
+    })) << peer.received();
+    move({&peer});
+    peer.close();
+    ASSERT_TRUE(room().turn_until([&] { return stats().sessions_detached.get() == 1; }));
+    send(id, "third");
+    uint64_t kept = stats().resume_kept_bytes.get();
+    move({});
+    ASSERT_EQ(room().sessions.find(id)->phase, SessionPhase::detached);
+    send(id, "fourth");
+    ASSERT_GT(stats().resume_kept_bytes.get(), kept);
+    Peer back = room().connect(room().web, room().backend);
+    back.send(again.substr(0, at));
+    for (int i = 0; i < 3; ++i) room().turn();
+    move({&back});
+    ASSERT_FALSE(HasFatalFailure());
+    back.send(again.substr(at));
+    std::string missed = pushed("second") + pushed("third") + pushed("fourth");
+    hello = pushed(named + R"(true,"seen":1,"window":60}})");
+    ASSERT_TRUE(room().turn_until([&] { return test::behind_101(back) == hello + missed; }))
+        << back.received();
+    ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 2; }));
+    ASSERT_EQ(room().session_of(back)->id, id);
+    ASSERT_EQ(stats().sessions_detached.get(), 0u);
+    back.send(test::close_frame(1000));
+    ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+    ASSERT_EQ(stats().resume_kept_bytes.get(), 0u);
+    ASSERT_EQ(stats().resume_sessions.get(), 0u);
+    ASSERT_EQ(stats().sessions_online.get(), 0u);
+    back.close();
+    ASSERT_TRUE(room().turn_until([&] { return stats().connections_open.get() == 0; }));
+    ASSERT_EQ(stats().bytes_unsent.get(), 0u);
+  }
+}
+
+// The deadline of one that is away is not begun anew by a move.
+TEST_F(ClientHandover, TheWindowGoesOnOverAMove) {
+  room().web.resume_ms = 1'000;
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send("GET /ws?resume=Holdfast-tests_000001A" + handshake_bytes().substr(7));
+  ASSERT_TRUE(room().turn_until([&] { return room().session_of(peer) != nullptr; }));
+  peer.close();
+  ASSERT_TRUE(room().turn_until([&] { return stats().sessions_detached.get() == 1; }));
+  uint64_t until = room().runtime.now_ms + 1'000;
+  move({});
+  EXPECT_FALSE(room().sessions.end_overdue(until - 500));
+  EXPECT_EQ(room().sessions.live(), 1u);
+  EXPECT_FALSE(room().sessions.end_overdue(until));
+  EXPECT_EQ(room().sessions.size(), 0u);
+  EXPECT_EQ(room().backend.endings, std::vector{EndReason::connection_lost});
+  EXPECT_EQ(stats().sessions_detached.get(), 0u);
+}
+
 TEST_F(ClientHandover, LinesMoveAtEveryByte) {
   std::string all = "first\nsecond line\n\nlast\n";
   for (size_t at = 1; at < all.size(); ++at) {
