@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "wire/resp/reply_writer.h"
+#include "wire/sse/writer.h"
 #include "wire/tcp/framer.h"
 #include "wire/ws/encoder.h"
 #include "worker/net/runtime.h"
@@ -12,7 +13,7 @@ namespace holdfast {
 void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag) {
   rule_ = rule;
   if (std::exchange(tag_, tag) == tag) return;
-  websocket_ = {};
+  websocket_ = event_ = {};
   deflated_.clear();
   tcp_.clear();
 }
@@ -32,6 +33,14 @@ const BufferRef& Payload::framed(const conf::Listen& listen) {
   std::string bytes = tcp::encode(*listen.framing, data_);
   tcp_.emplace_back(&listen, bytes.empty() ? BufferRef() : BufferRef::concat(bytes).tagged(tag_));
   return tcp_.back().second;
+}
+
+const BufferRef& Payload::event() {
+  if (!event_) {
+    std::string bytes = binary_ ? sse::binary_message(data_) : sse::message({data_});
+    event_ = BufferRef::concat(bytes).tagged(tag_);
+  }
+  return event_;
 }
 
 const BufferRef& Payload::deflated(const conf::Listen& listen, ws::DeflateTerms terms,

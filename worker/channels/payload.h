@@ -26,6 +26,8 @@ class Payload {
   // if the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
   // if it would not become shorter, or if the listener has no permessage-deflate any more.
   const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
+  // The message as an event of a stream (wire/sse/writer.h).
+  const BufferRef& event();
   // The message as a RESP subscriber gets it, in version 2 or 3. Kept for one place at a time.
   const BufferRef& resp(const resp::Place& place, int version);
   const BufferRef& resp(std::string_view channel, int version) {
@@ -53,7 +55,7 @@ class Payload {
   bool binary_;
   const conf::ChannelRule* rule_ = nullptr;
   uint64_t tag_ = 0;
-  BufferRef websocket_;
+  BufferRef websocket_, event_;
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_, resp_pattern_;

@@ -7,6 +7,7 @@
 //   its address has too many connections             429, by Forwarded or X-Forwarded-For if a proxy brings it
 //   its token is missing or no good                  401
 //   to / on a listener with a page                   200
+//   to the listener's path, for a stream of events   stream_request.h; WebSocket::become_stream() if it is good
 //   to any other path                                404
 #pragma once
 
@@ -43,6 +44,11 @@ class Upgrade final : public Entrance {
   // The subprotocol that is named instead; false: it was not offered.
   bool speak(std::string_view subprotocol);
 
+  // The request is whole and asks for a stream: answer_stream() at the end of the turn, for then another object takes the connection.
+  bool answers_later() const { return later_; }
+  void answer_stream();
+  std::string answer_lines() const;  // Client::answer_lines()
+
   void save(handover::ClientRecord& record) const override;
   void restore(handover::ClientRecord& record) override;
 
@@ -52,6 +58,7 @@ class Upgrade final : public Entrance {
   void answer(const http::Request& request);
   void answer_upgrade(const http::Request& request);
   void answer_page(const http::Request& request);
+  void answer_stream_head();
   // These return false if the client has been refused.
   bool judge_headers(const http::Request& request);
   bool choose_subprotocol(const http::Request& request);
@@ -66,6 +73,9 @@ class Upgrade final : public Entrance {
   std::string key_;
   std::vector<std::string> offered_;
   std::string subprotocol_;
+  std::optional<std::string>
+      cors_;  // of a request for a stream that is good so far: its Origin, or ""
+  bool later_ = false;
 };
 
 }  // namespace holdfast

@@ -7,6 +7,7 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/record.h"
+#include "worker/clients/event_stream.h"
 
 namespace holdfast {
 
@@ -48,6 +49,37 @@ void WebSocket::greet(std::string_view extra_headers) {
   enqueue_first(BufferRef::concat(ws::accept_head(upgrade().key(), extra)));
 }
 
+// ---- a request for a stream
+
+std::string WebSocket::answer_lines() const {
+  return entrance_ ? upgrade().answer_lines() : std::string();
+}
+
+// At the end of the turn: no bytes of this connection are in anybody's hands, nor ciphertext after them.
+bool WebSocket::before_flush() {
+  if (in_request() && upgrade().answers_later()) upgrade().answer_stream();
+  return !retired() && Client::before_flush();
+}
+
+void WebSocket::resume() {
+  Client::resume();
+  if (in_request() && upgrade().answers_later()) flush_soon();
+}
+
+void WebSocket::become_stream(const http::Request& request, const token::Claims* claims) {
+  handover::ClientRecord record = save();
+  record.transport = EventStream::kTransport;
+  record.phase = uint8_t(Phase::connecting);
+  record.deadline_ms = 0;
+  if (record.tls) record.tls->counted = false;  // this one takes its sealed bytes out of the gauge
+  ConnectionTable& table = home().table;
+  std::unique_ptr<Client> made = restore(home(), table.release(*this), std::move(record), nullptr);
+  HF_CHECK(made != nullptr);
+  auto& stream = static_cast<EventStream&>(*made);
+  table.restore(std::move(made));
+  stream.begin(request, claims);
+}
+
 // ---- what it is sent
 
 const BufferRef& WebSocket::framed(Payload& message) {
@@ -58,6 +90,11 @@ const BufferRef& WebSocket::framed(Payload& message) {
 // Control frames are none, and the answer to the hand-shake is none: the fourth bit of an `H` is set, too.
 bool WebSocket::is_message(const BufferRef& queued) const {
   return (queued.bytes()[0] & 0x08) == 0;
+}
+
+void WebSocket::ping() {
+  runtime_.stats.pings_sent.add();
+  send_frame(ws::Opcode::ping, {});
 }
 
 void WebSocket::send_frame(ws::Opcode opcode, std::string_view payload) {
