@@ -41,6 +41,11 @@ std::string to_base64(std::string_view bytes) {
 
 }  // namespace
 
+bool may_be_a_name(std::string_view text) {
+  return !text.empty() && text.find_first_of(kNotInAField) == text.npos && text != "open" &&
+         text != "error" && !text.starts_with("holdfast.");
+}
+
 std::string message(const Event& event) {
   std::string out;
   out.reserve(event.data.size() + event.name.size() + event.id.size() + kUsualFraming);

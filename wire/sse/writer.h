@@ -21,6 +21,8 @@ struct Event {
   std::string_view id = {};    // "": it changes nothing of what the reader has as its last one
 };
 
+// Of a message's event: a text that can be written, and that no reader takes for one of ours or of its connection.
+bool may_be_a_name(std::string_view text);
 // A whole message. A name or an id with a NUL, CR or LF is left out: no value can begin another line.
 std::string message(const Event& event);
 // Bytes that are no text, as base64, which a stream of text can carry; the name says so.

@@ -10,10 +10,11 @@
 
 namespace holdfast {
 
-void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag) {
+void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag, std::string_view channel) {
   rule_ = rule;
+  channel_ = channel;
   if (std::exchange(tag_, tag) == tag) return;
-  websocket_ = event_ = {};
+  websocket_ = event_ = named_event_ = {};
   deflated_.clear();
   tcp_.clear();
 }
@@ -35,12 +36,22 @@ const BufferRef& Payload::framed(const conf::Listen& listen) {
   return tcp_.back().second;
 }
 
-const BufferRef& Payload::event() {
-  if (!event_) {
-    std::string bytes = binary_ ? sse::binary_message(data_) : sse::message({data_});
-    event_ = BufferRef::concat(bytes).tagged(tag_);
+BufferRef Payload::make_event(std::string_view name) const {
+  std::string bytes = binary_ ? sse::binary_message(data_) : sse::message({data_, name});
+  return BufferRef::concat(bytes).tagged(tag_);
+}
+
+const BufferRef& Payload::event(bool named) {
+  if (!named || !sse::may_be_a_name(channel_)) {
+    if (!event_) event_ = make_event({});
+    return event_;
   }
-  return event_;
+  if (named_ != channel_) named_event_ = {};
+  if (!named_event_) {
+    named_ = channel_;
+    named_event_ = make_event(named_);
+  }
+  return named_event_;
 }
 
 const BufferRef& Payload::deflated(const conf::Listen& listen, ws::DeflateTerms terms,

@@ -26,16 +26,17 @@ class Payload {
   // if the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
   // if it would not become shorter, or if the listener has no permessage-deflate any more.
   const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
-  // The message as an event of a stream (wire/sse/writer.h).
-  const BufferRef& event();
+  // The message as an event of a stream (wire/sse/writer.h). `named`: by the channel that it goes to, unless a reader would take that for
+  // another event.
+  const BufferRef& event(bool named = false);
   // The message as a RESP subscriber gets it, in version 2 or 3. Kept for one place at a time.
   const BufferRef& resp(const resp::Place& place, int version);
   const BufferRef& resp(std::string_view channel, int version) {
     return resp(resp::Place{.channel = channel}, version);
   }
   // From here on it is for the members of a channel with this rule (null: none), until the next call. Framed buffers carry
-  // the tag: that of the rule, or with keep-latest of the channel.
-  void go_to(const conf::ChannelRule* rule, uint64_t tag);
+  // the tag: that of the rule, or with keep-latest of the channel. The name of the channel ("": it goes to none) is valid as long.
+  void go_to(const conf::ChannelRule* rule, uint64_t tag, std::string_view channel = {});
   // The same bytes lie elsewhere from here on; framed buffers stay.
   void moved_to(std::string_view data) { data_ = data; }
   // The policy for a session of this listener that has too many unsent bytes to take it.
@@ -50,12 +51,16 @@ class Payload {
   static constexpr size_t kLongestDeflated = 1024 * 1024;
 
   BufferRef deflate(int level, Runtime& runtime) const;
+  BufferRef make_event(std::string_view name) const;
 
   std::string_view data_;
   bool binary_;
   const conf::ChannelRule* rule_ = nullptr;
   uint64_t tag_ = 0;
+  std::string_view channel_;
   BufferRef websocket_, event_;
+  std::string named_;  // what named_event_ is called
+  BufferRef named_event_;
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_, resp_pattern_;

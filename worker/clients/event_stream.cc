@@ -109,14 +109,16 @@ void EventStream::on_end_of_input() {
 
 void EventStream::save_wire(handover::ClientRecord& r) const {
   r.transport = kTransport;
+  r.named_events = named_;
 }
 
 // Also for a connection that was a WebSocket's: here it becomes a stream's.
-bool EventStream::restore_wire(handover::ClientRecord&) {
+bool EventStream::restore_wire(handover::ClientRecord& r) {
   const conf::Listen& listen = home().listen;
   if (listen.protocol != conf::Protocol::websocket) return false;
   if (listen.ping_interval_ms == 0) keep_alive(fd());
   give_up_after(fd(), listen.idle_timeout_ms);
+  named_ = r.named_events;
   return true;
 }
 

@@ -62,7 +62,7 @@ class EventStream : public Client {
   std::string_view transport_name() const override { return kTransport; }
   std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) override;
   void greet(std::string_view extra_headers) override;
-  const BufferRef& framed(Payload& message) override { return message.event(); }
+  const BufferRef& framed(Payload& message) override { return message.event(named_); }
   bool is_message(const BufferRef& queued) const override;
   bool say_goodbye(uint16_t code, std::string_view text) override;
   uint64_t ping_interval_ms() const override { return home().listen.ping_interval_ms; }
@@ -75,6 +75,8 @@ class EventStream : public Client {
   bool restore_wire(handover::ClientRecord& record) override;
 
   StreamEntrance& entrance() const { return static_cast<StreamEntrance&>(*entrance_); }
+
+  bool named_ = false;  // events bear the names of channels
 };
 
 }  // namespace holdfast

@@ -54,14 +54,15 @@ struct ClientRecord {
   std::string undecoded;             // what was read and has not been decoded, as it came
   // Its backend takes no more; where nothing is undecoded, `reading` says it.
   bool held_back = false;
-  std::string transport;  // "sse"; "": the one that the listener's protocol means
-  std::string cors;       // until its answer: the origin of the page that asked (http/origin.h)
+  std::string transport;      // "sse"; "": the one that the listener's protocol means
+  std::string cors;           // until its answer: the origin of the page that asked (http/origin.h)
+  bool named_events = false;  // with transport: as it has asked for
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
          framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate, offered,
-         subprotocol, undecoded, held_back, transport, cors] = r;
+         subprotocol, undecoded, held_back, transport, cors, named_events] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -90,6 +91,7 @@ void fields(Archive& a, ClientRecord& r) {
   // Without it frames would go into a stream of events.
   a(40 | kNeeded, transport);
   a(41, cors);
+  a(42, named_events);
 }
 
 }  // namespace holdfast::handover

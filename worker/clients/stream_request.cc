@@ -85,6 +85,14 @@ void take_parameters(http::Request& request) {
   request.target += parameters;
 }
 
+std::optional<Wishes> wishes_of(const http::Request& request, std::string_view* why) {
+  auto names = http::query_values(request.query(), "names");
+  *why = "names: nothing, or channel";
+  if (!names || names->size() > 1) return {};
+  if (!names->empty() && names->front() != "channel") return {};
+  return Wishes{.named = !names->empty()};
+}
+
 std::string head(std::string_view extra_lines) {
   std::string text =
       "HTTP/1.1 200 OK\r\n"

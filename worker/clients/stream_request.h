@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,12 @@ struct Verdict {
   std::string_view lines = {};  // header lines of the refusal
 };
 Verdict judge(const http::Request& request, const std::vector<std::string>& origins);
+
+// What the parameters say; empty: `why` says what is wrong.
+struct Wishes {
+  bool named = false;  // names=channel: events bear the names of channels
+};
+std::optional<Wishes> wishes_of(const http::Request& request, std::string_view* why);
 
 // The parameters of a body that was judged go to the target.
 void take_parameters(http::Request& request);

@@ -134,9 +134,12 @@ void Upgrade::answer_stream() {
     return websocket().answer_and_linger(204, {}, {}, http::preflight_lines(stream::kMethods));
   if (!judge_headers(request) || !admit_named(request)) return;
   if (request.method == "POST") stream::take_parameters(request);
+  std::string_view why;
+  std::optional<stream::Wishes> wishes = stream::wishes_of(request, &why);
+  if (!wishes) return turn_down(Refusal::bad_request, 400, why);
   std::optional<token::Claims> claims;
   if (!read_token(request, &claims)) return;
-  websocket().become_stream(request, claims ? &*claims : nullptr);
+  websocket().become_stream(request, *wishes, claims ? &*claims : nullptr);
 }
 
 void Upgrade::answer_stream_head() {

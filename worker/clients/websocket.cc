@@ -8,6 +8,7 @@
 #include "wire/ws/handshake.h"
 #include "wire/ws/record.h"
 #include "worker/clients/event_stream.h"
+#include "worker/clients/stream_request.h"
 
 namespace holdfast {
 
@@ -66,9 +67,11 @@ void WebSocket::resume() {
   if (in_request() && upgrade().answers_later()) flush_soon();
 }
 
-void WebSocket::become_stream(const http::Request& request, const token::Claims* claims) {
+void WebSocket::become_stream(const http::Request& request, const stream::Wishes& wishes,
+                              const token::Claims* claims) {
   handover::ClientRecord record = save();
   record.transport = EventStream::kTransport;
+  record.named_events = wishes.named;
   record.phase = uint8_t(Phase::connecting);
   record.deadline_ms = 0;
   if (record.tls) record.tls->counted = false;  // this one takes its sealed bytes out of the gauge

@@ -12,6 +12,10 @@
 #include "worker/clients/client.h"
 #include "worker/clients/upgrade.h"
 
+namespace holdfast::stream {
+struct Wishes;
+}
+
 namespace holdfast {
 
 class WebSocket : public Client, private ws::FrameSink {
@@ -63,7 +67,8 @@ class WebSocket : public Client, private ws::FrameSink {
   bool in_request() const { return phase() == Phase::handshake; }
   void agree(ws::DeflateTerms terms) { deflate_ = terms; }
   // The request asks for a stream, and is good: another object goes on in the place of this one.
-  void become_stream(const http::Request& request, const token::Claims* claims);
+  void become_stream(const http::Request& request, const stream::Wishes& wishes,
+                     const token::Claims* claims);
   ws::Decoder make_decoder() const;
   size_t window_bytes() const;
   size_t feed_and_keep(std::span<char> bytes);

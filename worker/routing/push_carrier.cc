@@ -351,7 +351,7 @@ void PushCarrier::to_pattern(const Channel& pattern, std::string_view name, Payl
 void PushCarrier::begin_publish(const Channel& channel, Payload& payload) const {
   ++channel.published;
   hub_.for_each_watcher([&](ChannelWatcher& w) { w.published(channel, payload); });
-  payload.go_to(channel.rule, channel.tag);
+  payload.go_to(channel.rule, channel.tag, channel.name);
 }
 
 void PushCarrier::publish(const Channel& channel, Payload& payload, const Command& part,

@@ -224,7 +224,7 @@ TEST_F(ClientHandover, EventStreamsMoveAtEveryByte) {
   const std::string accept =
       "Host: x\r\nAccept: text/event-stream\r\nOrigin: https://a.example\r\n";
   for (const std::string& all :
-       {"GET /ws?channel=a HTTP/1.1\r\n" + accept + "\r\n",
+       {"GET /ws?channel=a&names=channel HTTP/1.1\r\n" + accept + "\r\n",
         "POST /ws HTTP/1.1\r\n" + accept + "Content-Length: 9\r\n\r\nchannel=a",
         "POST /ws HTTP/1.1\r\n" + accept +
             "Transfer-Encoding: chunked\r\n\r\n9\r\nchannel=a\r\n0\r\n\r\n"}) {
@@ -248,6 +248,11 @@ TEST_F(ClientHandover, EventStreamsMoveAtEveryByte) {
         ASSERT_FALSE(HasFatalFailure());
         ASSERT_TRUE(
             room().turn_until([&] { return peer.received().ends_with("\n\ndata: pushed\n\n"); }));
+        room().sessions.join(*room().session_of(peer), "a");
+        EXPECT_EQ(room().execute({.op = Op::publish, .channels = {"a"}, .data = "x"}).delivered,
+                  1u);
+        std::string event = all.starts_with("GET") ? "data: x\nevent: a\n\n" : "data: x\n\n";
+        ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n" + event); }));
         peer.close();
         ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
         ASSERT_TRUE(room().turn_until([&] { return stats().connections_open.get() == 0; }));

@@ -276,6 +276,9 @@ TEST_F(EventStreamTest, RequestsThatCannotBeAnswered) {
            Case{request("POST", {}, std::string(17'000, 'x')), "413", ""},
            Case{request("GET", "X-A.B: 1\r\nX-A-B: 1\r\n"), "400", "could not tell apart"},
            Case{request("GET", {}, {}, "/other"), "404", ""},
+           Case{request("GET", {}, {}, "/ws?names=all"), "400", "names"},
+           Case{request("GET", {}, {}, "/ws?names=%z"), "400", "names"},
+           Case{request("POST", {}, "names=", "/ws?names=channel"), "400", "names"},
            Case{"GET /ws HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n", "426", "Upgrade"},
            Case{"OPTIONS /ws HTTP/1.1\r\nHost: x\r\n\r\n", "405", ""},
        }) {
@@ -354,6 +357,30 @@ TEST_F(EventStreamTest, ParametersOfTheBodyStandBehindThoseOfTheUrl) {
     peer.close();
     expect_nothing_left();
   }
+}
+
+TEST_F(EventStreamTest, EventsBearTheNameOfTheirChannelIfAskedFor) {
+  room_.web.channels = {"holdfast.closed", "error"};
+  RelayBackend relay{room_.runtime, room_.sessions, room_.router};
+  Peer peer = room_.connect(room_.web, relay), plain = room_.connect(room_.web, relay);
+  peer.send(request("GET", {}, {}, "/ws?channel=a&channel=b+c&names=channel"));
+  plain.send(request("GET", {}, {}, "/ws?channel=a"));
+  ASSERT_TRUE(room_.turn_until([&] { return events(peer).empty() && events(plain).empty(); }));
+  auto publish = [&](std::vector<std::string> channels, bool binary = false) {
+    Command command{.op = Op::publish, .channels = std::move(channels), .data = "x"};
+    command.binary = binary;
+    room_.execute(command);
+  };
+  publish({"a", "b c", "a"});
+  publish({"a"}, true);
+  publish({"error", "holdfast.closed"});
+  EXPECT_TRUE(send("to one"));
+  const std::string a = "data: x\nevent: a\n\n", message = "data: x\n\n";
+  std::string expected = a + "data: x\nevent: b c\n\n" + a +
+                         "data: eA==\nevent: holdfast.binary\n\n" + message + message;
+  EXPECT_TRUE(room_.turn_until([&] { return events(peer).starts_with(expected); })) << events(peer);
+  EXPECT_TRUE(room_.turn_until([&] { return events(plain).starts_with(message + message); }));
+  EXPECT_EQ((events(peer) + events(plain)).find("one\nevent"), std::string::npos);
 }
 
 TEST_F(EventStreamTest, ARefusalOfTheApplicationIsAnswered) {

@@ -89,6 +89,15 @@ TEST(SseWriter, NameAndIdAreFields) {
             (Told{"room1 id=ep:7 a", "message id=ep:7 b"}));
 }
 
+TEST(SseWriter, SomeNamesAreTaken) {
+  for (const char* good : {"room1", "holdfast", "message", "opened", " a b", "\xc3\xbc"})
+    EXPECT_TRUE(sse::may_be_a_name(good)) << good;
+  for (std::string_view taken : {std::string_view(), std::string_view("open"),
+                                 std::string_view("error"), std::string_view("holdfast.closed"),
+                                 std::string_view("\0user", 5), std::string_view("a\nb")})
+    EXPECT_FALSE(sse::may_be_a_name(taken)) << taken;
+}
+
 TEST(SseWriter, NoValueBeginsAnotherLine) {
   for (std::string_view bad :
        {std::string_view("a\nb"), std::string_view("a\rb"), std::string_view("a\0b", 3)}) {
