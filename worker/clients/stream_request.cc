@@ -60,7 +60,8 @@ Verdict judge_body(const http::Request& request) {
 
 bool is_asked_for(const http::Request& request, const conf::Listen& listen) {
   return listen.answers(conf::Stream::sse) && request.path() == listen.path &&
-         !request.header("Upgrade") && (accepts_events(request) || is_preflight(request));
+         !request.header_has_token("Upgrade", "websocket") &&
+         (accepts_events(request) || is_preflight(request));
 }
 
 Verdict judge(const http::Request& request, const std::vector<std::string>& origins) {

@@ -22,7 +22,7 @@ namespace holdfast::stream {
 inline constexpr size_t kMostParameters = 16 * 1024;  // bytes of a body
 inline constexpr std::string_view kMethods = "GET, HEAD, POST, OPTIONS";
 
-// It does by Accept: text/event-stream and no Upgrade, or is a browser's question if it may; and the listener has streams.
+// It does by Accept: text/event-stream and no Upgrade to WebSocket (some programs offer h2c), or is a browser's question if it may; and the listener has streams.
 bool is_asked_for(const http::Request& request, const conf::Listen& listen);
 
 struct Verdict {

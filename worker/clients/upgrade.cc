@@ -72,6 +72,8 @@ void Upgrade::take(std::string_view bytes) {
   keep_early(bytes.substr(used));
   later_ = stream::is_asked_for(reader_.request(), listen());
   if (!later_) return answer(reader_.request());
+  // Here, where it keeps the next from being read in this turn.
+  websocket().runtime_.budget.spend(TurnBudget::kAppRequest + (listen().token ? kTokenCheck : 0));
   websocket().read_on(false);
   websocket().flush_soon();
 }
@@ -123,7 +125,6 @@ std::string Upgrade::answer_lines() const {
 void Upgrade::answer_stream() {
   later_ = false;
   http::Request& request = reader_.request();
-  websocket().runtime_.budget.spend(TurnBudget::kAppRequest);
   stream::Verdict verdict = stream::judge(request, listen().origins);
   if (verdict.status == 403) return turn_down(request, {verdict.status, verdict.why});
   cors_ = request.header("Origin").value_or("");

@@ -292,6 +292,14 @@ TEST_F(EventStreamTest, RequestsThatCannotBeAnswered) {
   EXPECT_EQ(stats().connections_open.get(), 0u);
 }
 
+TEST_F(EventStreamTest, AnUpgradeToSomethingElseIsNotWanted) {
+  Peer peer = open_stream("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n");
+  EXPECT_NE(session(), nullptr);
+  peer.close();
+  expect_nothing_left();
+  EXPECT_EQ(answer_to("GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n").substr(9, 3), "426");
+}
+
 TEST_F(EventStreamTest, AcceptIsReadAsTheListItIs) {
   for (const char* accept : {"text/html, text/event-stream", "Text/Event-Stream;q=0.5,*/*",
                              "*/*, text/event-stream ; charset=utf-8"}) {
