@@ -82,6 +82,8 @@ struct Limits {
   size_t max_message_size = 64 * 1024;
   size_t max_header_size = 16 * 1024;  // request line + headers of a hand-shake or an API request
   unsigned max_headers = 100;
+  // Of the segment, for the kept messages of all channels (ChannelRule::history_size), in steps of shm::kShardBytes; 0: none.
+  size_t history_memory = 64 * 1024 * 1024;
   uint64_t handshake_timeout_ms = 10'000;  // from accept to the end of the hand-shake's headers
   unsigned max_channels_per_session = 128;
   size_t mailbox_size = 0;  // ring per pair of workers, power of two; never 0 after load
@@ -278,7 +280,11 @@ struct Api {
 // Messages published to channels whose names match, whatever listener their members came by.
 struct ChannelRule {
   std::string pattern;  // a glob (base/glob.h); of several that match the first counts
-  SlowConsumer slow_consumer = SlowConsumer::close;
+  std::optional<SlowConsumer> slow_consumer;  // none: the listener's
+  // What is kept of each of these channels; history_size 0: nothing.
+  unsigned history_size = 0;           // messages
+  uint64_t history_ttl_ms = 600'000;   // 0: any age
+  size_t history_bytes = 1024 * 1024;  // of shared memory
   bool operator==(const ChannelRule&) const = default;
 };
 

@@ -121,6 +121,7 @@ void print_limits(Printer& out, const Limits& limits) {
   out.size("mailbox_overflow", limits.mailbox_overflow);
   out.number("filter_buckets", limits.filter_buckets);
   out.number("idempotency_keys", limits.idempotency_keys);
+  out.size("history_memory", limits.history_memory);
   out.number("max_connections_per_ip", limits.max_connections_per_ip);
   out.number("connect_rate_per_ip", limits.connect_rate_per_ip);
   out.number("message_rate", limits.message_rate);
@@ -305,7 +306,10 @@ void print_api(Printer& out, const Api& api) {
 void print_channel(Printer& out, const ChannelRule& rule) {
   out.header("[[channel]]");
   out.text("pattern", rule.pattern);
-  out.text("slow_consumer", policy_name(rule.slow_consumer));
+  if (rule.slow_consumer) out.text("slow_consumer", policy_name(*rule.slow_consumer));
+  out.number("history_size", rule.history_size);
+  out.duration("history_ttl", rule.history_ttl_ms);
+  out.size("history_bytes", rule.history_bytes);
 }
 
 }  // namespace

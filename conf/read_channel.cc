@@ -7,7 +7,9 @@
 namespace holdfast::conf {
 namespace {
 
-constexpr size_t kMaxRules = 64;     // each is tried when a channel gets its first member
+constexpr size_t kMaxRules = 64;  // each is tried when a channel gets its first member
+// A shard (shm/stream_shard.h) has room for two such channels.
+constexpr size_t kMaxHistoryBytes = 2 * 1024 * 1024;
 constexpr size_t kMaxPattern = 255;  // as long as a channel's name
 
 void read_pattern(Table& table, std::vector<ChannelRule>& rules, ChannelRule& rule) {
@@ -25,6 +27,12 @@ void read_pattern(Table& table, std::vector<ChannelRule>& rules, ChannelRule& ru
                 "each pattern once: the first that matches counts");
 }
 
+void read_history(Table& table, ChannelRule& rule) {
+  table.number("history_size", rule.history_size, {0, 1'000'000});
+  table.duration("history_ttl", rule.history_ttl_ms, {0, 30 * 24 * kHour});
+  table.size("history_bytes", rule.history_bytes, {1024, kMaxHistoryBytes});
+}
+
 }  // namespace
 
 void read_channel_rules(Table& root, Reading& reading) {
@@ -36,9 +44,11 @@ void read_channel_rules(Table& root, Reading& reading) {
   for (Table& table : tables) {
     ChannelRule& rule = rules.emplace_back();
     read_pattern(table, rules, rule);
-    read_slow_consumer(table, rule.slow_consumer);
-    if (!table.has("slow_consumer"))
-      table.missing("slow_consumer", "what happens to those who read too slowly");
+    if (table.has("slow_consumer"))
+      read_slow_consumer(table, rule.slow_consumer.emplace(SlowConsumer::close));
+    read_history(table, rule);
+    if (!rule.slow_consumer && !table.has("history_size"))
+      table.missing("slow_consumer", "what happens to those who read too slowly, or history_size");
     table.finish();
   }
 }

@@ -162,6 +162,13 @@ void read_byte_rate(Table& table, Limits& limits) {
   limits.byte_rate = rate;
 }
 
+// In whole shards.
+void read_history_memory(Table& table, Limits& limits) {
+  constexpr size_t kShard = 4 * kMiB;  // shm::kShardBytes
+  if (!table.size("history_memory", limits.history_memory, {0, 64 * kGiB})) return;
+  limits.history_memory = (limits.history_memory + kShard - 1) / kShard * kShard;
+}
+
 }  // namespace
 
 void read_server(Table& root, Reading& reading) {
@@ -221,6 +228,7 @@ void read_limits(Table& root, Reading& reading) {
   table.size("mailbox_overflow", limits.mailbox_overflow, {0, 64 * kGiB});
   read_filter_buckets(table, limits);
   read_idempotency_keys(table, limits);
+  read_history_memory(table, limits);
   table.number("max_connections_per_ip", limits.max_connections_per_ip, {0, 100'000'000});
   table.number("connect_rate_per_ip", limits.connect_rate_per_ip, {0, 10'000});
   table.number("message_rate", limits.message_rate, {0, 1'000'000});

@@ -46,6 +46,9 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
                         format_size(now.mailbox_size));
   differences.compare("limits.filter_buckets", old.filter_buckets, now.filter_buckets);
   differences.compare("limits.idempotency_keys", old.idempotency_keys, now.idempotency_keys);
+  if (old.history_memory != now.history_memory)
+    differences.compare("limits.history_memory", format_size(old.history_memory),
+                        format_size(now.history_memory));
   return differences.take();
 }
 

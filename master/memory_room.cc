@@ -29,9 +29,10 @@ uint64_t page_up(uint64_t bytes) {
 
 std::string parts_of(const MemoryNeeds& needs) {
   return fmt::format(
-      "mailboxes {}, sessions {}, client addresses {}, channel filter {}, idempotency keys {}",
+      "mailboxes {}, sessions {}, client addresses {}, channel filter {}, idempotency keys {}, "
+      "kept messages {}",
       mib(needs.mailboxes), mib(needs.sessions), mib(needs.addresses), mib(needs.filter),
-      mib(needs.keys));
+      mib(needs.keys), mib(needs.history));
 }
 
 std::string room_text(const MemoryRoom& room) {
@@ -61,6 +62,9 @@ MemoryNeeds memory_needs(const conf::Config& config) {
                       sizeof(shm::AddressEntry);
   needs.filter = layout.receipts - layout.filter;
   needs.keys = layout.mailboxes - layout.receipts;
+  bool kept = std::any_of(config.channels.begin(), config.channels.end(),
+                          [](const conf::ChannelRule& rule) { return rule.history_size > 0; });
+  if (kept) needs.history = layout.total - layout.shards;
   return needs;
 }
 
@@ -96,10 +100,12 @@ MemoryVerdict judge_memory(const MemoryNeeds& needs, const MemoryRoom& room) {
                                  mib(needs.most()), parts_of(needs), there);
   if (exceeds(needs.most(), room.free))
     return {Kind::tight,
-            text + fmt::format("; once it is full, pushes, sessions and keys are refused "
-                               "(memory.refused): give it more room (docker: --shm-size={}m), or "
-                               "lower limits.max_sessions, limits.mailbox_size or server.workers",
-                               needs.most() / kMiB + 1)};
+            text + fmt::format(
+                       "; once it is full, pushes, sessions and keys are refused "
+                       "(memory.refused): give it more room (docker: --shm-size={}m), or "
+                       "lower limits.max_sessions, limits.mailbox_size, limits.history_memory or "
+                       "server.workers",
+                       needs.most() / kMiB + 1)};
   if (exceeds(needs.most(), room.group))
     return {Kind::tight, text + "; beyond the control group's limit the kernel kills a process"};
   return {Kind::fits, text};

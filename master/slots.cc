@@ -216,6 +216,17 @@ void Slots::vacate(uint16_t i) {
   slot.generation = nullptr;
   slot.accepts = false;
   segment_.slot(i).state.store(shm::SlotState::free, std::memory_order_release);
+  give_shards_away(i);
+}
+
+// Nobody serves it any more: the streams get another home, and those that are left share them out among themselves.
+void Slots::give_shards_away(uint16_t from) {
+  auto heir = std::find_if(slots_.begin(), slots_.end(),
+                           [](const Slot& slot) { return slot.phase != Phase::empty; });
+  if (heir == slots_.end()) return;
+  shm::StreamSpace streams = segment_.streams();
+  for (uint32_t shard = 0; shard < streams.shards(); ++shard)
+    if (streams.home_of(shard) == from) streams.give(shard, uint16_t(heir - slots_.begin()));
 }
 
 void Slots::respawn(uint16_t i) {

@@ -177,6 +177,7 @@ class Slots : public WorkerListener, public MasterOnly {
   void on_crash(uint16_t slot, const Exit& exit, bool was_ready);
   void clear_away(uint16_t slot, bool expected, bool clean);
   void vacate(uint16_t slot);
+  void give_shards_away(uint16_t from);
   void announce_if_empty(uint16_t slot);
   bool is_empty(uint16_t slot) const;
 

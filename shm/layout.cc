@@ -8,6 +8,7 @@
 #include "shm/receipts.h"
 #include "shm/session_directory.h"
 #include "shm/stats.h"
+#include "shm/stream_shard.h"
 
 namespace holdfast::shm {
 namespace {
@@ -32,6 +33,7 @@ bool Layout::possible(const Capacities& c) {
   if (!std::has_single_bit(c.mailbox_bytes) || c.mailbox_bytes < kMinMailboxBytes) return false;
   if (c.receipts != 0 && (!std::has_single_bit(c.receipts) || c.receipts < kMinReceipts))
     return false;
+  if (c.stream_shards > kMaxShards) return false;
   return of(c).total <= kMaxTotal;
 }
 
@@ -51,7 +53,10 @@ Layout Layout::of(const Capacities& c) {
   layout.directory =
       layout.addresses +
       page_up(workers * AddressTable::entries_for(c.max_sessions) * sizeof(AddressEntry));
-  layout.total = layout.directory + page_up(workers * c.max_sessions * sizeof(DirectoryEntry));
+  layout.shard_heads =
+      layout.directory + page_up(workers * c.max_sessions * sizeof(DirectoryEntry));
+  layout.shards = layout.shard_heads + page_up(c.stream_shards * sizeof(ShardHead));
+  layout.total = layout.shards + c.stream_shards * kShardBytes;
   return layout;
 }
 

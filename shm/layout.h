@@ -14,11 +14,11 @@
 // once it is touched - by a load just as by a store, for a shared mapping fills its holes on
 // either. So nobody walks a part without a bound (see Slab's high water), and nobody touches a page
 // that may not be there (pages.h). There from the beginning: header, slot heads, the used part of all
-// stats blocks; from before a slot's first process on, the first page of each ring between it and
+// stats blocks, heads of stream shards; from before a slot's first process on, the first page of each ring between it and
 // every slot that has had one (Segment::prepare_slot()). All other pages are asked for by their writers.
 //
 //   header | slot heads | stats blocks | channel filter | receipts | mailbox rings |
-//   client addresses | session directory
+//   client addresses | session directory | heads of stream shards | stream shards
 //
 // After a crash of a worker: its slot head, stats, column of the filter, ring tails and slab are as
 // it left them at its last publishing store. The master marks the slot dead and clears its filter
@@ -48,6 +48,8 @@ struct Capacities {
   uint32_t filter_buckets = 0;  // power of two
   uint32_t mailbox_bytes = 0;   // ring per ordered pair, power of two
   uint32_t receipts = 0;        // idempotency keys: 0, or a power of two from 64
+  // Of kShardBytes each (stream_shard.h); 0 in a segment that a version before it has made: there was nothing but zeros.
+  uint32_t stream_shards = 0;
   bool operator==(const Capacities&) const = default;
 };
 
@@ -99,7 +101,8 @@ static_assert(sizeof(SlotHead) == 2 * kCacheLine);
 // Offsets from the segment's first byte.
 struct Layout {
   Capacities capacities;
-  size_t slot_heads, stats, filter, receipts, mailboxes, addresses, directory, total;
+  size_t slot_heads, stats, filter, receipts, mailboxes, addresses, directory, shard_heads, shards,
+      total;
   size_t
       ring_stride;  // ring (from, to) lies at mailboxes + (from * max_workers + to) * ring_stride
 

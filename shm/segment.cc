@@ -188,6 +188,7 @@ struct Segment::Impl {
     return at(layout.mailboxes +
               (size_t(from) * layout.capacities.max_workers + to) * layout.ring_stride);
   }
+  ShardHead* shard_heads() const { return reinterpret_cast<ShardHead*>(at(layout.shard_heads)); }
   char* slab(uint32_t slot) const {
     return at(layout.directory +
               size_t(slot) * layout.capacities.max_sessions * sizeof(DirectoryEntry));
@@ -239,12 +240,17 @@ Result<void> Segment::Impl::ensure_beginning() {
   bool there = pages->ensure(at(0), layout.stats);
   for (uint32_t slot = 0; slot < layout.capacities.max_workers; ++slot)
     there = there && pages->ensure(&stats(slot), sizeof(StatsFields));
+  uint32_t shards = layout.capacities.stream_shards;
+  if (shards > 0) there = there && pages->ensure(shard_heads(), shards * sizeof(ShardHead));
   if (there) return {};
   return Error{
       Errc::limit, ENOSPC,
       fmt::format(
           "segment {}: the file system of /dev/shm has no room for the least it needs, {} KiB",
-          name, (layout.stats + layout.capacities.max_workers * sizeof(StatsFields)) / 1024)};
+          name,
+          (layout.stats + layout.capacities.max_workers * sizeof(StatsFields) +
+           shards * sizeof(ShardHead)) /
+              1024)};
 }
 
 bool Segment::Impl::ensure_rings(uint32_t slot) {
@@ -469,6 +475,11 @@ AddressTable Segment::addresses() const {
           header().address_seed,
           name_key(),
           &pages()};
+}
+
+StreamSpace Segment::streams() const {
+  return {impl_->shard_heads(), impl_->at(impl_->layout.shards), capacities().stream_shards,
+          name_key(), &pages()};
 }
 
 HashKey Segment::name_key() const {

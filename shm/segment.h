@@ -35,6 +35,7 @@
 #include "shm/receipts.h"
 #include "shm/session_directory.h"
 #include "shm/stats.h"
+#include "shm/stream_shard.h"
 
 namespace holdfast::shm {
 
@@ -82,6 +83,7 @@ class Segment {
   ChannelFilter filter() const;
   ReceiptTable receipts() const;
   AddressTable addresses() const;
+  StreamSpace streams() const;
   TicketKeys ticket_keys() const;
   // The key of the hashes of names in it; none in a segment that an older version has made.
   HashKey name_key() const;

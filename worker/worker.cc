@@ -122,6 +122,7 @@ Worker::Worker(const Heritage& heritage)
       ticker_(loop_, TimingWheel::kTickMs, *this, Call<&Worker::on_tick>{}) {
   for (int ignored : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) signal(ignored, SIG_IGN);
   build_listeners();
+  router_.recovery().hold(true);  // until the slot is ours
   if (!heritage.standby) adopt_orphans();
 }
 
@@ -172,6 +173,7 @@ void Worker::adopt_orphans() {
 }
 
 void Worker::begin_serving() {
+  router_.begin_serving();
   for (Listener& listener : listeners_) listener.start();
   runtime_.draining = !heritage_.accepts;
   control_.watch(kRead);
@@ -232,6 +234,7 @@ bool Worker::before_wait() {
   bool more = connections_.input().run();
   router_.post().dispatch();
   more |= router_.carry_on();
+  router_.recovery().run();
   more |= sessions_.end_expired(wall_ms() / 1000);
   if (parting_.under_way()) more |= parting_.go();
   more |= flush_.run();
@@ -348,11 +351,13 @@ void Worker::begin_hand_over(UniqueFd socket) {
   hand_over_to_ = std::move(socket);
   hand_over_until_ms_ = runtime_.now_ms + handover::kPatienceMs;
   api_homes_.hold(true);
+  router_.recovery().hold(true);
 }
 
 // Between two turns: no callback is on the stack, no object waits for its destruction.
 void Worker::go_on_with_hand_over() {
-  bool settled = !router_.carrier().congested() && api_homes_.settled();
+  bool settled =
+      !router_.carrier().congested() && api_homes_.settled() && router_.recovery().settled();
   if (!settled && runtime_.now_ms < hand_over_until_ms_) return;
   UniqueFd socket = std::move(hand_over_to_);
   Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
@@ -361,6 +366,7 @@ void Worker::go_on_with_hand_over() {
   if (done) leave(0);
   read_clock();
   api_homes_.hold(false);
+  router_.recovery().hold(false);
   keep_the_slot(done.error());
 }
 

@@ -25,11 +25,13 @@ namespace holdfast::test {
 // A segment of its own for each test, and the doorbells of its slots.
 class Instance {
  public:
-  explicit Instance(uint32_t mailbox_bytes = 64 * 1024, uint32_t max_sessions = 64)
+  explicit Instance(uint32_t mailbox_bytes = 64 * 1024, uint32_t max_sessions = 64,
+                    uint32_t stream_shards = 2)
       : segment(make({.max_workers = 2,
                       .max_sessions = max_sessions,
                       .filter_buckets = 64,
-                      .mailbox_bytes = mailbox_bytes})) {
+                      .mailbox_bytes = mailbox_bytes,
+                      .stream_shards = stream_shards})) {
     for (uint32_t slot = 0; slot < 2; ++slot) {
       int ends[2];
       HF_CHECK(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
@@ -154,6 +156,7 @@ class Room {
     connections.input().run();
     router.post().dispatch();
     router.carry_on();
+    router.recovery().run();
     flush.run();
     router.post().dispatch();
     loop.bury();

@@ -48,11 +48,14 @@ ReplyWriter& ReplyWriter::map(size_t size) {
 
 std::string message_head(const Place& place, size_t message_bytes, int version) {
   ReplyWriter head(version);
-  if (place.pattern.empty())
+  if (!place.position.empty())
+    head.push(4).bulk("hf.message");
+  else if (place.pattern.empty())
     head.push(3).bulk(place.shard ? "smessage" : "message");
   else
     head.push(4).bulk("pmessage").bulk(place.pattern);
   head.bulk(place.channel);
+  if (!place.position.empty()) head.bulk(place.position);
   std::string bytes(head.bytes());
   bytes += '$';
   bytes += std::to_string(message_bytes);

@@ -48,8 +48,9 @@ class ReplyWriter {
 // The origin of a message, as its subscriber sees it.
 struct Place {
   std::string_view channel;
-  std::string_view pattern = {};  // not "": it came because the channel's name fits
-  bool shard = false;             // a channel of SSUBSCRIBE
+  std::string_view pattern = {};   // not "": it came because the channel's name fits
+  bool shard = false;              // a channel of SSUBSCRIBE
+  std::string_view position = {};  // not "": of HF.SUBSCRIBE, which is told the position
 };
 // The bytes that a subscriber gets before a message of so many bytes; after it comes CR LF.
 std::string message_head(const Place& place, size_t message_bytes, int version);

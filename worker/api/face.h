@@ -24,6 +24,7 @@
 #include "worker/routing/router.h"
 
 namespace holdfast {
+class CatchUp;
 class Hub;
 class Tracer;
 }  // namespace holdfast
@@ -42,6 +43,7 @@ struct ApiContext {
   Hub* hub = nullptr;             // for RESP SUBSCRIBE only
   Tracer* tracer = nullptr;       // for GET /v1/trace only
   LogGate* complaints = nullptr;  // for router wire only: logs errors, which have no answer
+  CatchUp* catch_up = nullptr;    // for RESP HF.SUBSCRIBE only
 };
 
 // The actions of a face on its connection outside the row of answers.

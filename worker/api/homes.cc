@@ -56,7 +56,7 @@ ApiHome& ApiHomes::at(size_t index) {
     const conf::Api& conf = config.apis[index];
     api::ApiContext context{&config,  &conf,           heritage_.segment,  heritage_.slot,
                             &router_, &runtime_.stats, &runtime_.draining, &hub_,
-                            &tracer_, &complaints_};
+                            &tracer_, &complaints_,    runtime_.catch_up};
     home = &homes_.emplace_back(runtime_, connections_, context, maker_of(conf.protocol),
                                 contexts_.make(conf.tls, conf.client_ca), &strangers_);
     home->name = name_of_api(config.apis, index);

@@ -70,6 +70,7 @@ std::string shortened(Op op, const CommandResult& result) {
                           .workers_failed = result.workers_failed,
                           .refused = result.refused,
                           .partial = result.partial};
+  if (result.positions.size() == 1) counts.positions = result.positions;
   json::Writer json;
   json.begin_object();
   if (auto error = error_of(Command{.op = op}, counts))

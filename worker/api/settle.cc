@@ -7,7 +7,7 @@
 namespace holdfast::api {
 namespace {
 
-constexpr size_t kRouterBytes = 64;  // what the router may put before a command in a record
+constexpr size_t kRouterBytes = 512;  // what the router may put before a command in a record
 
 std::optional<ApiError> too_large(const shm::Segment& segment, const Command& command) {
   size_t room = shm::MailboxRing::max_body(segment.capacities().mailbox_bytes) - kRouterBytes;

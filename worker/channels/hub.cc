@@ -15,6 +15,7 @@ void find_rule(const std::vector<conf::ChannelRule>& rules, const shm::ChannelFi
   for (const conf::ChannelRule& rule : rules) {
     if (!glob_match(rule.pattern, channel.name)) continue;
     channel.rule = &rule;
+    if (!rule.slow_consumer) return;
     bool alone = rule.slow_consumer == conf::SlowConsumer::keep_latest;
     channel.tag = filter.hash(alone ? channel.name : rule.pattern) | 1;  // never 0
     return;
@@ -78,9 +79,27 @@ void Hub::restore(ChannelMember& who, std::string_view name, bool from_url) {
   add_member(*it->second, who, from_url);
 }
 
-void Hub::restore_published(std::string_view name, uint64_t published) {
+void Hub::restore_published(std::string_view name, uint64_t published, const Position& seen) {
   auto it = channels_.find(name);
-  if (it != channels_.end()) it->second->published = published;
+  if (it == channels_.end()) return;
+  it->second->published = published;
+  it->second->seen = seen;
+}
+
+bool Hub::set_catching_up(ChannelMember& who, const Channel& channel, bool catching_up) {
+  for (ChannelMember::Membership& m : who.memberships) {
+    if (m.channel != &channel || m.catching_up == catching_up) continue;
+    m.catching_up = catching_up;
+    channel.catching_up += catching_up ? 1 : -1;
+    return true;
+  }
+  return false;
+}
+
+bool is_catching_up(const Channel& channel, const ChannelMember& who) {
+  return channel.catching_up > 0 &&
+         std::any_of(who.memberships.begin(), who.memberships.end(),
+                     [&](const auto& m) { return m.channel == &channel && m.catching_up; });
 }
 
 // Its user is no channel.
@@ -170,6 +189,7 @@ bool Hub::leave(ChannelMember& who, std::string_view name) {
   ChannelMember::Membership& moved = who.memberships[place];
   moved.channel->of(who)[moved.position].membership = uint32_t(place);  // I2
   who.memberships.pop_back();
+  if (gone.catching_up) --gone.channel->catching_up;
   remove_member(*gone.channel, who, gone.position);
   return true;
 }
@@ -178,6 +198,7 @@ void Hub::leave_all(ChannelMember& who) {
   while (!who.memberships.empty()) {
     ChannelMember::Membership last = who.memberships.back();
     who.memberships.pop_back();
+    if (last.catching_up) --last.channel->catching_up;
     remove_member(*last.channel, who, last.position);
   }
   who.memberships.shrink_to_fit();

@@ -24,7 +24,9 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/position.h"
 #include "shm/channel_filter.h"
+#include "worker/channels/catch_up.h"
 #include "worker/channels/member.h"
 #include "worker/channels/payload.h"
 #include "worker/channels/watcher.h"
@@ -39,6 +41,8 @@ class Subscriber : public ChannelMember {
   Subscriber() : ChannelMember(false) {}
   // One message of a channel it is in. True: queued. Must neither join nor leave anything during the call.
   virtual bool published(std::string_view channel, Payload& payload, Urgency urgency) = 0;
+  // Its answer (catch_up.h).
+  virtual void caught_up(const CaughtUp& /*told*/) {}
   // The same for a channel whose name fits a pattern it is in.
   virtual bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
                        Urgency urgency) {
@@ -63,9 +67,17 @@ struct Channel : boost::intrusive::set_base_hook<boost::intrusive::optimize_size
   std::vector<Member> members;
   std::vector<Member> subscribers;
   mutable uint64_t published = 0;
+  // Of its stream, if it has one: the last message that went to the members. Unknown: none has yet.
+  mutable Position seen;
+  mutable uint32_t catching_up = 0;  // memberships that are
 
   std::vector<Member>& of(const ChannelMember& who) { return who.session ? members : subscribers; }
 };
+
+inline bool is_catching_up(const Channel::Member& member) {
+  return member.who->memberships[member.membership].catching_up;
+}
+bool is_catching_up(const Channel& channel, const ChannelMember& who);
 
 // Other things that are routed and delivered like channels have a control character before their names: valid_channel()
 // allows none, so no channel can be named so.
@@ -110,8 +122,10 @@ class Hub {
   // A membership that a predecessor of this slot has counted, in gauges and filter: nothing is written
   // into the segment.
   void restore(ChannelMember& who, std::string_view name, bool from_url);
-  void restore_published(std::string_view name, uint64_t published);
+  void restore_published(std::string_view name, uint64_t published, const Position& seen);
   bool leave(ChannelMember& who, std::string_view name);  // false: was no member
+  // False: it is no member, or catches up already (or does not).
+  bool set_catching_up(ChannelMember& who, const Channel& channel, bool catching_up);
   void leave_all(ChannelMember& who);
 
   // Null if nobody here is a member.

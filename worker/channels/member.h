@@ -14,6 +14,8 @@ struct ChannelMember {
     Channel* channel;
     uint32_t position;  // in Channel::members, or ::subscribers
     bool from_url;      // named in the hand-shake: where the relay publishes to
+    // Waits for what it has missed (catch_up.h): until then it gets nothing of the channel's stream.
+    bool catching_up = false;
   };
   explicit ChannelMember(bool is_session) : session(is_session) {}
 

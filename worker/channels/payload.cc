@@ -89,10 +89,11 @@ BufferRef Payload::deflate(int level, Runtime& runtime) const {
 
 const BufferRef& Payload::resp(const resp::Place& place, int version) {
   if (resp_channel_ != place.channel || resp_pattern_ != place.pattern ||
-      resp_shard_ != place.shard) {
+      resp_shard_ != place.shard || resp_position_ != place.position) {
     resp_channel_ = place.channel;
     resp_pattern_ = place.pattern;
     resp_shard_ = place.shard;
+    resp_position_ = place.position;
     for (BufferRef& framed : resp_) framed = {};
   }
   BufferRef& framed = resp_[version == 3 ? 1 : 0];

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/position.h"
 #include "conf/config.h"
 #include "wire/resp/reply_writer.h"
 #include "wire/ws/deflate.h"
@@ -37,11 +38,19 @@ class Payload {
   // From here on it is for the members of a channel with this rule (null: none), until the next call. Framed buffers carry
   // the tag: that of the rule, or with keep-latest of the channel. The name of the channel ("": it goes to none) is valid as long.
   void go_to(const conf::ChannelRule* rule, uint64_t tag, std::string_view channel = {});
+  // It is a message of this channel's stream; the name is valid as long as it is being delivered.
+  void came_from(std::string_view channel, const Position& at) {
+    stream_channel_ = channel;
+    at_ = at;
+  }
+  // Unknown: of no stream.
+  const Position& at() const { return at_; }
+  std::string_view stream_channel() const { return stream_channel_; }
   // The same bytes lie elsewhere from here on; framed buffers stay.
   void moved_to(std::string_view data) { data_ = data; }
   // The policy for a session of this listener that has too many unsent bytes to take it.
   conf::SlowConsumer slow_consumer(const conf::Listen& listen) const {
-    return rule_ != nullptr ? rule_->slow_consumer : listen.slow_consumer;
+    return rule_ != nullptr && rule_->slow_consumer ? *rule_->slow_consumer : listen.slow_consumer;
   }
   std::string_view data() const { return data_; }
   bool binary() const { return binary_; }
@@ -58,12 +67,14 @@ class Payload {
   const conf::ChannelRule* rule_ = nullptr;
   uint64_t tag_ = 0;
   std::string_view channel_;
+  std::string_view stream_channel_;
+  Position at_;
   BufferRef websocket_, event_;
   std::string named_;  // what named_event_ is called
   BufferRef named_event_;
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
-  std::string resp_channel_, resp_pattern_;
+  std::string resp_channel_, resp_pattern_, resp_position_;
   bool resp_shard_ = false;
   BufferRef resp_[2];  // version 2, version 3
 };

@@ -227,7 +227,7 @@ Result<void> Receiver::take_end(std::string_view bytes) {
              end.requests == taken_.requests;
   if (!all) return senseless("the number of parcels");
   for (const PublishedRecord& p : end.published)
-    estate_.hub.restore_published(p.channel, p.messages);
+    estate_.hub.restore_published(p.channel, p.messages, {p.seen_epoch, p.seen_offset});
   // The directory is the predecessor's until the commit, but it writes nothing meanwhile.
   if (!estate_.sessions.take_over())
     return Error{Errc::bad_input, 0, "the sessions sent are not those of the directory"};

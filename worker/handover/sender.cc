@@ -148,7 +148,9 @@ Result<void> Sender::send_backend(const std::string& name, Backend& backend) {
 
 Result<void> Sender::send_end() {
   estate_.hub.for_each_from({}, {}, [&](const holdfast::Channel& channel) {
-    if (channel.published > 0) end_.published.push_back({channel.name, channel.published});
+    if (channel.published > 0)
+      end_.published.push_back(
+          {channel.name, channel.published, channel.seen.epoch, channel.seen.offset});
     return true;
   });
   if (Result<void> done = out_.put(Kind::end, save(end_)); !done) return done;

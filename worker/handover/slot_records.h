@@ -9,13 +9,17 @@ namespace holdfast::handover {
 
 struct PublishedRecord {
   std::string channel;
-  uint64_t messages = 0;  // Channel::published
+  uint64_t messages = 0;    // Channel::published
+  uint64_t seen_epoch = 0;  // Channel::seen
+  uint64_t seen_offset = 0;
 };
 template <class Archive>
 void fields(Archive& a, PublishedRecord& r) {
-  auto& [channel, messages] = r;
+  auto& [channel, messages, seen_epoch, seen_offset] = r;
   a(1, channel);
   a(2, messages);
+  a(3, seen_epoch);
+  a(4, seen_offset);
 }
 
 // The first parcel. The successor's own configuration may lack a listener or a backend that connections have

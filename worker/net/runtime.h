@@ -14,6 +14,7 @@
 
 namespace holdfast {
 
+class CatchUp;
 class TraceSink;
 namespace handover {
 class Shelf;
@@ -31,6 +32,7 @@ struct Runtime {
   bool draining = false;        // accepts no more connections; ends when the last session is gone
   bool stopping = false;        // draining, and hand-shakes under way are refused as well
   TraceSink* tracer = nullptr;  // told of events by trace() of sessions/trace.h
+  CatchUp* catch_up = nullptr;  // channels/catch_up.h
   handover::Shelf* shelf = nullptr;  // of shared buffers, while a slot is handed over
   ws::Deflater deflater = {};        // no memory before a message needs them
   ws::Inflater inflater = {};

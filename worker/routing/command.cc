@@ -23,7 +23,7 @@ bool valid_user(std::string_view name) {
 }
 
 bool changes_state(Op op) {
-  return op >= Op::join && op <= Op::data;
+  return (op >= Op::join && op <= Op::data) || op == Op::empty;
 }
 
 }  // namespace holdfast

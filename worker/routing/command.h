@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/position.h"
 #include "shm/session_id.h"
+#include "worker/channels/stream_state.h"
 
 namespace holdfast {
 
@@ -41,8 +43,16 @@ enum class Op : uint8_t {
   list_channels =
       13,           // page -> names, more; channels[0]: not channels, but names of its kind (hub.h)
   list_users = 14,  // page -> names, more
+  // To the home of the channels (channels/streams.h).
+  append = 15,    // channels, data, exclude, version -> positions: a publish, on its way there
+  history = 16,   // channels[0]; at, page.limit, reverse, begin -> stream, kept
+  empty = 17,     // channels[0] -> stream: its kept messages go
+  note_top = 18,  // channels[0], at: from a home; who is behind asks for the rest
 };
-inline constexpr Op kLastOp = Op::list_users;
+inline constexpr Op kLastOp = Op::note_top;
+inline bool is_for_home(Op op) {
+  return op == Op::append || op == Op::history || op == Op::empty;
+}
 
 // Later commands of the same asker may depend on it: join, leave, bind, unbind, kick, data.
 bool changes_state(Op op);
@@ -60,8 +70,19 @@ struct Command {
   bool binary = false;  // data goes out as a binary frame
   bool merge = false;   // data: the other keys stay; else they go
   bool sharded =
-      false;          // publish: RESP subscribers get it by the channels' shard names alone (hub.h)
-  uint16_t code = 0;  // kick
+      false;  // publish: RESP subscribers get it by the channels' shard names alone (hub.h)
+  bool unkept = false;   // publish: not to the channels' streams
+  bool reverse = false;  // history: from the newest on
+  bool begin = false;    // history: the stream begins now, if there is none
+  uint16_t code = 0;     // kick
+  // append: one that is not greater than the channel's last one is dropped. 0: none.
+  uint64_t version = 0;
+  // publish, from a home: of this message in the one channel that is named; note_top: the last one; history: after it, or before.
+  Position at;
+  // From a home: the slot that gets the answers, plus one. 0: the one that has sent the command.
+  uint16_t answer_to = 0;
+  // Here only: subscribers of patterns have had it.
+  bool repeated = false;
   std::vector<shm::SessionId> sessions;
   std::vector<shm::SessionId> exclude;
   std::vector<std::string> channels;
@@ -104,6 +125,13 @@ struct SessionDetail {
   std::vector<std::pair<std::string, std::string>> data;
 };
 
+// Of a message in a channel with a stream.
+struct Placed {
+  std::string channel;
+  Position at;              // epoch 0: it has none, for want of memory
+  bool superseded = false;  // dropped: its version was not newer; `at` is the last message's
+};
+
 // The outcome. For a send to sessions the directory decides at once; all else is reported by the workers that carried it out,
 // so after the answer to a join the newcomer can be published to. `partial`: one did not report within the deadline.
 struct CommandResult {
@@ -122,6 +150,13 @@ struct CommandResult {
   uint64_t subscribers = 0;        // of the channel
   bool more = false;               // names or listed go on
   std::optional<SessionDetail> session;
+  // Streams.
+  std::vector<Placed> positions;      // append, publish
+  std::optional<StreamState> stream;  // history, empty; none: the channel has none
+  std::vector<KeptMessage> kept;
+  bool from_home = false;  // the one that the asker has asked, and not one that it was passed on to
+  unsigned expected = 0;   // so many others answer, too
+  uint16_t answered_by = 0;  // history, empty: the slot of the home
 };
 
 }  // namespace holdfast

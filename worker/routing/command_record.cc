@@ -11,8 +11,9 @@
 namespace holdfast {
 namespace {
 
-constexpr unsigned kBinary = 1, kMerge = 2, kSharded = 4;
-constexpr unsigned kFlagsOf0 = kBinary | kMerge, kFlags = kFlagsOf0 | kSharded;
+constexpr unsigned kBinary = 1, kMerge = 2, kSharded = 4, kUnkept = 8, kReverse = 16, kBegin = 32;
+constexpr unsigned kFlagsOf0 = kBinary | kMerge,
+                   kFlags = kFlagsOf0 | kSharded | kUnkept | kReverse | kBegin;
 constexpr Op kLastOpOf0 = Op::list_users;
 constexpr size_t kIdBytes = 2 * sizeof(uint64_t);
 
@@ -99,6 +100,11 @@ bool get_strings(ByteReader& in, std::vector<std::string>* strings) {
 }
 
 // ---- version 0
+
+// Can it be written as 64a7ea7 does?
+bool is_of_0(const Command& c) {
+  return c.op <= kLastOpOf0 && !c.at.known() && c.answer_to == 0 && c.version == 0 && !c.unkept;
+}
 
 bool has_letter(NameKind kind) {
   return kind == NameKind::shard || kind == NameKind::pattern;
@@ -212,7 +218,8 @@ bool ids_in(std::string_view bytes, std::vector<shm::SessionId>* ids) {
 
 uint16_t flags_of(const Command& c) {
   return uint16_t((c.binary ? kBinary : 0u) | (c.merge ? kMerge : 0u) |
-                  (c.sharded ? kSharded : 0u));
+                  (c.sharded ? kSharded : 0u) | (c.unkept ? kUnkept : 0u) |
+                  (c.reverse ? kReverse : 0u) | (c.begin ? kBegin : 0u));
 }
 
 template <class Archive, class C, class Others>
@@ -231,6 +238,10 @@ void fields_of(Archive& a, C& c, Others& apart, bool fixed_part) {
   a(10, c.page.position);
   a(11, c.page.prefix);
   a(12, c.page.after);
+  a(13, c.at.epoch);
+  a(14, c.at.offset);
+  a(15, c.answer_to);
+  a(16, c.version);
 }
 
 void put_fields(std::string& bytes, const Command& c, std::string_view payload, bool fixed_part) {
@@ -259,6 +270,9 @@ std::optional<Command> decode_versioned(std::string_view bytes) {
   c.binary = (head.flags & kBinary) != 0;
   c.merge = (head.flags & kMerge) != 0;
   c.sharded = (head.flags & kSharded) != 0;
+  c.unkept = (head.flags & kUnkept) != 0;
+  c.reverse = (head.flags & kReverse) != 0;
+  c.begin = (head.flags & kBegin) != 0;
   bool fixed_part = is_send(c.op);
   if (fixed_part) {
     if (!get_ids(in, &c.sessions) || !get_ids(in, &c.exclude) || !get_strings(in, &c.channels) ||
@@ -276,7 +290,7 @@ std::optional<Command> decode_versioned(std::string_view bytes) {
 // ---- whichever it is
 
 size_t Command::encoded_bytes() const {
-  if (op > kLastOpOf0) return encode().size();
+  if (!is_of_0(*this)) return encode().size();
   size_t bytes = 4 + 6 * sizeof(uint32_t) + kIdBytes * (sessions.size() + exclude.size());
   std::string_view letter = letter_of(*this);
   if (op == Op::data) {
@@ -296,13 +310,13 @@ size_t Command::encoded_bytes() const {
 
 std::string Command::encode() const {
   std::string bytes;
-  if (op <= kLastOpOf0) bytes.reserve(encoded_bytes());
+  if (is_of_0(*this)) bytes.reserve(encoded_bytes());
   encode_to(bytes, data);
   return bytes;
 }
 
 void Command::encode_to(std::string& bytes, std::string_view payload) const {
-  if (op <= kLastOpOf0) return encode_0(bytes, *this, payload);
+  if (is_of_0(*this)) return encode_0(bytes, *this, payload);
   encode_versioned(bytes, *this, payload);
 }
 
@@ -326,7 +340,7 @@ void encode_versioned(std::string& bytes, const Command& c, std::string_view pay
 
 std::string comparable(const Command& c) {
   std::string bytes;
-  if (c.op <= kLastOpOf0) {
+  if (is_of_0(c)) {
     bytes.reserve(c.encoded_bytes());
     encode_0(bytes, c, c.data);
   } else {

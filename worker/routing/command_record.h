@@ -15,10 +15,10 @@
 //                  that begins so is one that 64a7ea7 does not have, and its answer, none, is right.
 //
 // Version 1:
-//   head (flags: 1 binary, 2 merge, 4 sharded) | the four sends: sessions, exclude, channels, users, data as in version 0 |
+//   head (flags: 1 binary, 2 merge, 4 sharded, 8 unkept, 16 reverse, 32 begin) | the four sends: sessions, exclude, channels, users, data as in version 0 |
 //   numbered fields (base/fields.h): 1 code, 2 sessions, 3 exclude, 4 channels, 5 users, 6 data, 7 reason, 8 pairs, 9 limit,
-//   10 position, 11 prefix, 12 after; a new field gets the next number and is zero where it means nothing
-// Operations since 64a7ea7 are written so. All are read so.
+//   10 position, 11 prefix, 12 after, 13 epoch, 14 offset, 15 answer_to, 16 version; a new field gets the next number and is zero where it means nothing
+// Operations since 64a7ea7 are written so, and publishes with what came later (a position, a version). All are read so.
 #pragma once
 
 #include <string>

@@ -43,6 +43,7 @@ class Post {
   using OnRecord = std::function<void(uint16_t from, std::string_view body)>;
   void read_with(RecordKind kind, OnRecord on_record);
 
+  uint16_t slots() const { return slots_; }
   // Largest body that fits a record; a face must not accept a command that cannot be forwarded.
   size_t max_body() const { return max_body_; }
   // False: the slot's ring and overflow are full (counted push.queue_full), there is no memory for the ring (counted

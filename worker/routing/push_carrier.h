@@ -23,6 +23,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -37,7 +38,8 @@ namespace holdfast {
 
 // Is it also for subscribers of a pattern that the name fits?
 inline bool goes_to_patterns(const Command& command, std::string_view name) {
-  return command.op == Op::publish && !command.sharded && kind_of(name) == NameKind::channel;
+  return command.op == Op::publish && !command.sharded && !command.repeated &&
+         kind_of(name) == NameKind::channel;
 }
 
 class PushCarrier {
@@ -64,6 +66,8 @@ class PushCarrier {
    public:
     // A part is finished for which take() said `later`.
     virtual void carried(const Asker& asker, CommandResult&& result) = 0;
+    // Is it the next message of the channel's stream? False: its members get it in another way (recovery.h), or have it.
+    virtual bool follows(const Channel& channel, const Position& at) = 0;
     // Nothing of this source waits any more.
     virtual void none_waits(uint64_t source) = 0;
 
@@ -82,6 +86,13 @@ class PushCarrier {
   // One from another worker.
   static uint64_t source_of_worker(uint16_t slot) { return slot + uint64_t{1}; }
   bool takes_from(uint16_t slot) const { return waiting(source_of_worker(slot)) < kMostOfAWorker; }
+  // Calls `work` when all that waits of this source now is done: with the deliveries that it may still do, as often as it says that
+  // there is more.
+  using Work = std::function<bool(size_t& left)>;
+  void in_line(uint64_t source, Work work);
+  // Only within `work`: this command comes next, before all that waits of its source.
+  void next_in_line(Command&& command);
+  void next_in_line(Work work);
   // Once a turn. True: there is more to do.
   bool carry_on();
   // Everything, now.
@@ -111,6 +122,7 @@ class PushCarrier {
     size_t weight;
     Progress progress = {};
     CommandResult result = {};
+    Work work = {};  // instead of the command
     size_t bytes() const { return sizeof *this + command.encoded_bytes(); }
   };
   // Of one name.
@@ -123,6 +135,8 @@ class PushCarrier {
 
   bool runs_at_once(const Command& part, uint64_t source) const;
   Taken queue(std::unique_ptr<Task> task, uint64_t source, bool begun);
+  static std::unique_ptr<Task> task_of(Command&& command, const Asker& asker);
+  void count_task(const Task& task);
   bool is_small(const Command& part) const;
   size_t weight_of(const Command& part) const;
   Addressees addressees(const Command& part, std::string_view name) const;
@@ -148,7 +162,7 @@ class PushCarrier {
             CommandResult* result) const;
   void to_pattern(const Channel& pattern, std::string_view name, Payload& payload,
                   CommandResult* result) const;
-  void begin_publish(const Channel& channel, Payload& payload) const;
+  void begin_publish(const Channel& channel, const Command& part, Payload& payload) const;
   void publish(const Channel& channel, Payload& payload, const Command& part,
                CommandResult* result);
   void note_publish(const Channel& channel, const Payload& payload);
@@ -170,7 +184,8 @@ class PushCarrier {
       turns_;  // sources; the first one's first task is the one that has begun, if one has
   size_t slice_ = kSlice;
   size_t a_turn_ = kATurn;
-  size_t left_ = kATurn;  // of this turn
+  size_t left_ = kATurn;                    // of this turn
+  std::deque<std::unique_ptr<Task>> next_;  // of the source whose work is under way
   size_t tasks_ = 0;
   size_t bytes_ = 0;
   size_t weight_ = 0;      // of all but the one that has begun

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "worker/routing/push_ops.h"
 #include "worker/routing/result_record.h"
 #include "worker/sessions/transport.h"
 
@@ -16,22 +17,12 @@ bool answered_by_workers(const Command& c) {
   return c.op != Op::send;
 }
 
-bool before(const shm::SessionId& a, const shm::SessionId& b) {
-  return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo;
-}
-
-// Are `channels` the addressees (publish, kick, list_members), or arguments (join, leave)?
-bool channels_address(Op op) {
-  return op == Op::publish || op == Op::kick || op == Op::list_members;
-}
-bool users_address(Op op) {
-  return op != Op::bind;
-}
 bool everybody(Op op) {
   return op == Op::send_all || op == Op::list_channels || op == Op::list_users;
 }
 
 void finish(CommandResult&& result, uint32_t limit, const CommandDone& done) {
+  if (!done) return;
   settle_lists(result, limit);
   done(std::move(result));
 }
@@ -44,6 +35,11 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       sessions_(sessions),
       post_(runtime, heritage, *this),
       carrier_(runtime, sessions, hub, *this),
+      streams_(runtime, segment_.streams()),
+      home_(runtime, streams_, post_, carrier_, segment_.filter()),
+      recovery_(runtime, sessions, hub, streams_, *this, carrier_),
+      worker_count_(heritage.worker_count),
+      routes_(streams_.shards()),
       directory_(segment_.directory()),
       filter_(segment_.filter()),
       next_token_(monotonic_ns()) {
@@ -54,11 +50,12 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
 
 // ---- dividing
 
-Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, uint16_t slot) {
+Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, Op op,
+                              uint16_t slot) {
   for (Part& part : parts)
-    if (part.slot == slot) return part.command;
+    if (part.slot == slot && part.command.op == op) return part.command;
   Command part;
-  part.op = whole.op;
+  part.op = op;
   part.binary = whole.binary;
   part.merge = whole.merge;
   part.sharded = whole.sharded;
@@ -68,7 +65,11 @@ Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, ui
   part.pairs = whole.pairs;
   part.reason = whole.reason;
   part.page = whole.page;
-  if (!channels_address(whole.op)) part.channels = whole.channels;
+  part.at = whole.at;
+  part.version = whole.version;
+  part.reverse = whole.reverse;
+  part.begin = whole.begin;
+  if (!is_for_home(op) && !channels_address(whole.op)) part.channels = whole.channels;
   if (!users_address(whole.op)) part.users = whole.users;
   parts.push_back({slot, std::move(part)});
   return parts.back().command;
@@ -79,7 +80,7 @@ std::vector<PushRouter::Part> PushRouter::divide(const Command& command, Command
   for (const shm::SessionId& id : command.sessions) {
     std::optional<uint16_t> owner = owner_of(id);
     if (owner) {
-      part_for(parts, command, *owner).sessions.push_back(id);
+      part_for(parts, command, command.op, *owner).sessions.push_back(id);
     } else {
       result->unknown.push_back(id);
     }
@@ -87,13 +88,17 @@ std::vector<PushRouter::Part> PushRouter::divide(const Command& command, Command
   if (users_address(command.op)) {
     for (const std::string& user : command.users)
       filter_.for_each(user_channel(user), [&](uint32_t slot) {
-        part_for(parts, command, uint16_t(slot)).users.push_back(user);
+        part_for(parts, command, command.op, uint16_t(slot)).users.push_back(user);
       });
   }
   if (channels_address(command.op)) {
     for (const std::string& channel : command.channels) {
+      if (has_stream(command, channel)) {
+        part_for(parts, command, Op::append, home_of(channel)).channels.push_back(channel);
+        continue;
+      }
       auto add = [&](uint32_t slot) {
-        part_for(parts, command, uint16_t(slot)).channels.push_back(channel);
+        part_for(parts, command, command.op, uint16_t(slot)).channels.push_back(channel);
       };
       if (goes_to_patterns(command, channel))
         filter_.for_each_of(channel, kAnyPattern, add);
@@ -101,11 +106,27 @@ std::vector<PushRouter::Part> PushRouter::divide(const Command& command, Command
         filter_.for_each(channel, add);
     }
   }
+  if (is_for_home(command.op) && streams_.any())
+    for (const std::string& channel : command.channels)
+      part_for(parts, command, command.op, home_of(channel)).channels.push_back(channel);
   if (everybody(command.op)) {
     for (uint16_t slot = 0; slot < segment_.capacities().max_workers; ++slot)
-      if (slot == runtime_.slot || post_.served(slot)) part_for(parts, command, slot);
+      if (slot == runtime_.slot || post_.served(slot)) part_for(parts, command, command.op, slot);
   }
   return parts;
+}
+
+// Is this a message for it?
+bool PushRouter::has_stream(const Command& command, const std::string& channel) const {
+  return command.op == Op::publish && streams_.any() && !command.unkept && !command.sharded &&
+         !command.at.known() && streams_.rule_of(channel) != nullptr;
+}
+
+// I3
+uint16_t PushRouter::home_of(const std::string& channel) {
+  Route& route = routes_[streams_.shard_index(channel)];
+  if (route.unanswered == 0) route.home = streams_.home_of(channel);
+  return route.home;
 }
 
 // The slot of a session that can be reached; a push to any other is counted.
@@ -144,37 +165,62 @@ void PushRouter::count(const Command& command) {
 void PushRouter::execute(const Command& command, CommandDone done) {
   count(command);
   if (command.op == Op::send && command.sessions.size() == 1) return execute_send(command, done);
-  CommandResult result;
+  Pending pending{{}, std::move(done), 0, 0, std::min(command.page.limit, kMaxPage)};
+  CommandResult& result = pending.result;
   std::vector<Part> parts = divide(command, &result);
-  uint32_t limit = std::min(command.page.limit, kMaxPage);
-  bool ask = done && answered_by_workers(command);
+  bool ask = (pending.done && answered_by_workers(command)) ||
+             std::any_of(parts.begin(), parts.end(),
+                         [](const Part& part) { return is_for_home(part.command.op); });
   bool full = ask && pending_.size() >= kMaxPending;  // I2
   uint64_t token = ask && !full ? next_token_++ : 0;
-  unsigned asked = 0;
-  for (Part& part : parts) {
-    bool own = part.slot == runtime_.slot;
-    Given given = own ? carry(part.command, command.data, command.source, token, result)
-                  : post_part(part.slot, token, part.command, command.data) ? Given::later
-                                                                            : Given::refused;
-    if (given == Given::done) continue;
+  bool asked = false;
+  for (const Part& part : parts) {
+    Given given = give(part, command, token, pending);
     if (given == Given::refused) {
       ++result.workers_failed;
       result.failed.insert(result.failed.end(), part.command.sessions.begin(),
                            part.command.sessions.end());
-      continue;
+    } else if (given == Given::later) {
+      if (!answered_by_workers(command)) result.delivered += part.command.sessions.size();
+      asked = true;
     }
-    if (!answered_by_workers(command)) result.delivered += part.command.sessions.size();
-    ++asked;
   }
-  if (!done) return;
-  if (full && asked > 0) {
+  if (full && asked) {
     result.partial = true;
     runtime_.stats.push_partial.add();
   }
-  if (token == 0 || asked == 0) return finish(std::move(result), limit, done);
-  uint64_t deadline = runtime_.now_ms + kReplyDeadlineMs;
-  pending_.emplace(token, Pending{std::move(result), std::move(done), asked, limit});
-  deadlines_.emplace_back(deadline, token);
+  if (token == 0 || (pending.missing == 0 && pending.homes == 0))
+    return finish(std::move(result), pending.limit, pending.done);
+  for (uint32_t shard : pending.shards) ++routes_[shard].unanswered;
+  deadlines_.emplace_back(runtime_.now_ms + kReplyDeadlineMs, token);
+  pending_.emplace(token, std::move(pending));
+}
+
+// One part: here, or to another worker. What it has to say later is counted in `pending`.
+PushRouter::Given PushRouter::give(const Part& part, const Command& whole, uint64_t token,
+                                   Pending& pending) {
+  bool for_home = is_for_home(part.command.op);
+  if (part.slot == runtime_.slot && for_home) {
+    CommandResult own;
+    home_.carry_out(part.command, whole.data,
+                    {.slot = runtime_.slot, .version = kRecordVersion, .token = token}, &own);
+    pending.missing += int(std::exchange(own.expected, 0));
+    merge_own(std::move(own), pending.result);
+    return pending.missing > 0 ? Given::later : Given::done;
+  }
+  Given given = part.slot == runtime_.slot
+                    ? carry(part.command, whole.data, whole.source, token, pending.result)
+                : post_part(part.slot, token, part.command, whole.data) ? Given::later
+                                                                        : Given::refused;
+  if (given != Given::later) return given;
+  if (!for_home) {
+    ++pending.missing;
+    return given;
+  }
+  ++pending.homes;
+  for (const std::string& channel : part.command.channels)
+    pending.shards.push_back(streams_.shard_index(channel));
+  return given;
 }
 
 // This worker's part.
@@ -211,7 +257,8 @@ void PushRouter::execute_send(const Command& command, const CommandDone& done) {
 
 // ---- answers
 
-void PushRouter::reply(const PushCarrier::Asker& to, const CommandResult& result) {
+void PushRouter::reply(const PushCarrier::Asker& to, CommandResult&& result) {
+  if (to.slot == runtime_.slot) return carried(to, std::move(result));
   // Half a ring at most, so that two fit. A failure is counted there; the asker answers `partial`.
   for (const std::string& record :
        result_records(to.token, result, post_.max_body() / 2, to.version))
@@ -223,30 +270,48 @@ void PushRouter::on_reply(std::string_view body) {
   if (!read_record_token(body, &token)) return runtime_.stats.push_bad_record.add();
   auto it = pending_.find(token);
   if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
-  Pending& pending = it->second;
+  CommandResult& result = it->second.result;
   bool last = false;
-  if (!merge_record(body, pending.result, &last)) {
+  if (!merge_record(body, result, &last)) {
     runtime_.stats.push_bad_record.add();
-    pending.result.partial =
-        true;  // what was readable counts; without a last piece the deadline ends it
+    result.partial = true;  // what was readable counts; without a last piece the deadline ends it
   }
-  if (last) one_less(it);
-}
-
-// I1
-void PushRouter::one_less(Answers::iterator it) {
-  if (--it->second.missing > 0) return;
-  Pending finished = std::move(it->second);
-  pending_.erase(it);
-  finish(std::move(finished.result), finished.limit, finished.done);
+  if (!last) return;
+  bool from_home = std::exchange(result.from_home, false);
+  answer_came(it, from_home, std::exchange(result.expected, 0));
 }
 
 void PushRouter::carried(const PushCarrier::Asker& asker, CommandResult&& result) {
-  if (asker.slot != runtime_.slot) return reply(asker, result);
+  if (asker.slot != runtime_.slot) return reply(asker, std::move(result));
   auto it = pending_.find(asker.token);
   if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
+  bool from_home = std::exchange(result.from_home, false);
+  unsigned expected = std::exchange(result.expected, 0);
   merge_own(std::move(result), it->second.result);
-  one_less(it);
+  answer_came(it, from_home, expected);
+}
+
+// A whole answer, of a home or of another worker, and how many others it says there are.
+void PushRouter::answer_came(Answers::iterator it, bool from_home, unsigned expected) {
+  Pending& pending = it->second;
+  pending.missing += int(expected);
+  if (from_home && pending.homes > 0)
+    --pending.homes;
+  else
+    --pending.missing;
+  if (pending.homes == 0 && pending.missing <= 0) end(it, false);
+}
+
+// I1
+void PushRouter::end(Answers::iterator it, bool partial) {
+  Pending finished = std::move(it->second);
+  pending_.erase(it);
+  for (uint32_t shard : finished.shards) --routes_[shard].unanswered;
+  if (partial) {
+    finished.result.partial = true;
+    runtime_.stats.push_partial.add();
+  }
+  finish(std::move(finished.result), finished.limit, finished.done);
 }
 
 // ---- waiting
@@ -273,18 +338,23 @@ void PushRouter::finish_all() {
   carrier_.finish();
 }
 
+void PushRouter::begin_serving() {
+  streams_.begin_serving();
+  home_.announce_all();
+  recovery_.hold(false);
+}
+
 void PushRouter::tick() {
   while (!deadlines_.empty() && deadlines_.front().first <= runtime_.now_ms) {
     uint64_t token = deadlines_.front().second;
     deadlines_.pop_front();
     auto it = pending_.find(token);
-    if (it == pending_.end()) continue;
-    Pending finished = std::move(it->second);
-    pending_.erase(it);
-    finished.result.partial = true;
-    runtime_.stats.push_partial.add();
-    finish(std::move(finished.result), finished.limit, finished.done);
+    if (it != pending_.end()) end(it, true);
   }
+  if (!streams_.any()) return;
+  streams_.tick(worker_count_, segment_);
+  home_.tick();
+  recovery_.tick();
 }
 
 void PushRouter::on_command(uint16_t from, std::string_view body) {
@@ -292,13 +362,23 @@ void PushRouter::on_command(uint16_t from, std::string_view body) {
   auto token = reader.get<uint64_t>();
   std::optional<Command> part;
   if (reader.ok()) part = Command::decode(body.substr(sizeof token));
-  if (!part) return runtime_.stats.push_bad_record.add();
-  PushCarrier::Asker asker{
-      .slot = from, .version = record_version(body.substr(sizeof token)), .token = token};
+  if (!part || part->answer_to > slots()) return runtime_.stats.push_bad_record.add();
+  if (part->op == Op::note_top)
+    return part->channels.empty() ? runtime_.stats.push_bad_record.add()
+                                  : recovery_.note_top(part->channels.front(), part->at);
+  PushCarrier::Asker asker{.slot = part->answer_to != 0 ? uint16_t(part->answer_to - 1) : from,
+                           .version = record_version(body.substr(sizeof token)),
+                           .token = token};
   CommandResult result;
+  if (is_for_home(part->op)) {
+    home_.carry_out(*part, part->data, asker, &result);
+    result.from_home = part->answer_to == 0;
+    if (token != 0) reply(asker, std::move(result));
+    return;
+  }
   Given given =
       carrier_.take(*part, part->data, PushCarrier::source_of_worker(from), asker, &result);
-  if (given == Given::done && token != 0) reply(asker, result);
+  if (given == Given::done && token != 0) reply(asker, std::move(result));
 }
 
 }  // namespace holdfast

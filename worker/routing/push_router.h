@@ -3,6 +3,7 @@
 //
 //   execute(command)
 //     sessions named    directory -> owner slot of each; an unknown one is reported at once
+//     channel, stream   its home, for what concerns the stream (stream_home.h)
 //     users, channels   filter -> slots that may have one; all: every served slot
 //     own part          PushCarrier, now or in slices other parts   one record each (RecordKind::command)
 //     answer wanted     the record carries a token; the other worker answers with RecordKind::reply (in pieces if long)
@@ -13,7 +14,8 @@
 //   I1  `done` is called exactly once: when the last part is in, at the deadline (partial), or at once.
 //       A push to sessions is answered as soon as all parts are handed over, its own to the carrier.
 //   I2  At most kMaxPending commands wait for answers; a further one is answered at once, partial.
-//   I3  Order: parts for one slot are posted in the order of execute() calls.
+//   I3  Order: parts for one slot are posted in the order of execute() calls; parts for the home of a channel likewise, also while
+//       that changes: as long as the former one owes answers it gets the next parts, too, and passes them on (Route).
 #pragma once
 
 #include <deque>
@@ -24,7 +26,9 @@
 #include "worker/channels/hub.h"
 #include "worker/routing/post.h"
 #include "worker/routing/push_carrier.h"
+#include "worker/routing/recovery.h"
 #include "worker/routing/router.h"
+#include "worker/routing/stream_home.h"
 #include "worker/sessions/table.h"
 
 namespace holdfast {
@@ -49,15 +53,26 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
   PushCarrier& carrier() { return carrier_; }
   Post& post() { return post_; }
   uint16_t slots() const { return uint16_t(segment_.capacities().max_workers); }
-  // Deadlines of commands that wait for answers; every tick.
+  Streams& streams() { return streams_; }
+  Recovery& recovery() { return recovery_; }
+  // The slot is ours.
+  void begin_serving();
+  // Deadlines of commands that wait for answers, and what streams have to do; every tick.
   void tick();
 
  private:
   struct Pending {
     CommandResult result;
     CommandDone done;
-    unsigned missing;  // workers that have not finished answering
-    uint32_t limit;    // page.limit
+    int missing;  // workers that have not finished answering, as far as is known: they may be faster than their home
+    unsigned homes;                     // that have not finished answering
+    uint32_t limit;                     // page.limit
+    std::vector<uint32_t> shards = {};  // of the homes
+  };
+  // Of a shard of streams: where the last part for it went, and how many are not answered.
+  struct Route {
+    uint16_t home = 0;
+    uint32_t unanswered = 0;
   };
   // The part of a command that concerns one slot: its addressees; `data` stays in the whole.
   struct Part {
@@ -70,19 +85,26 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
 
   void carried(const PushCarrier::Asker& asker, CommandResult&& result) override;
   void none_waits(uint64_t source) override;
-  void one_less(Answers::iterator it);
+  bool follows(const Channel& channel, const Position& at) override {
+    return recovery_.follows(channel, at);
+  }
+  void answer_came(Answers::iterator it, bool from_home, unsigned expected);
+  void end(Answers::iterator it, bool partial);
   Given carry(const Command& part, std::string_view data, uint64_t source, uint64_t token,
               CommandResult& result);
 
   bool takes_from(uint16_t from) const override { return carrier_.takes_from(from); }
   void on_command(uint16_t from, std::string_view body);
   void on_reply(std::string_view body);
-  void reply(const PushCarrier::Asker& to, const CommandResult& result);
+  void reply(const PushCarrier::Asker& to, CommandResult&& result);
 
   void count(const Command& command);
   void execute_send(const Command& command, const CommandDone& done);  // to one session
   std::vector<Part> divide(const Command& command, CommandResult* result);
-  Command& part_for(std::vector<Part>& parts, const Command& whole, uint16_t slot);
+  Command& part_for(std::vector<Part>& parts, const Command& whole, Op op, uint16_t slot);
+  bool has_stream(const Command& command, const std::string& channel) const;
+  uint16_t home_of(const std::string& channel);
+  Given give(const Part& part, const Command& whole, uint64_t token, Pending& pending);
   std::optional<uint16_t> owner_of(const shm::SessionId& id);
   bool post_part(uint16_t slot, uint64_t token, const Command& part, std::string_view data);
 
@@ -91,6 +113,11 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
   Sessions& sessions_;
   Post post_;
   PushCarrier carrier_;
+  Streams streams_;
+  StreamHome home_;
+  Recovery recovery_;
+  unsigned worker_count_;
+  std::vector<Route> routes_;  // by shard
   shm::SessionDirectory directory_;
   shm::ChannelFilter filter_;
   Answers pending_;

@@ -12,7 +12,17 @@ namespace {
 
 constexpr unsigned kPartial = 1, kMore = 2, kSession = 4;
 constexpr unsigned kFlags = kPartial | kMore | kSession;
-enum Tag : uint8_t { kName = 1, kMember = 2, kChannel = 3, kPair = 4, kUnknown = 5 };
+enum Tag : uint8_t {
+  kName = 1,
+  kMember = 2,
+  kChannel = 3,
+  kPair = 4,
+  kUnknown = 5,
+  kPosition = 6,
+  kStream = 7,
+  kKept = 8,
+  kExpected = 9 | kNeededItem
+};
 
 // What a record says before its items.
 struct Opening {
@@ -94,7 +104,7 @@ class Records {
 };
 
 bool is_known(uint8_t tag) {
-  return tag >= kName && tag <= kUnknown;
+  return (tag >= kName && tag <= kKept) || tag == kExpected;
 }
 
 bool read_item(uint8_t tag, ByteReader& in, CommandResult& result) {
@@ -139,9 +149,68 @@ bool read_item(uint8_t tag, ByteReader& in, CommandResult& result) {
       if (in.ok()) result.unknown.push_back(id);
       return in.ok();
     }
+    case kPosition: {
+      Placed placed;
+      placed.channel = in.get_string();
+      placed.at.epoch = in.get<uint64_t>();
+      placed.at.offset = in.get<uint64_t>();
+      placed.superseded = in.get<uint8_t>() != 0;
+      if (in.ok()) result.positions.push_back(std::move(placed));
+      return in.ok();
+    }
+    case kStream: {
+      StreamState& stream = result.stream.emplace();
+      for (uint64_t* number : {&stream.top.epoch, &stream.top.offset, &stream.first,
+                               &stream.messages, &stream.bytes, &stream.early})
+        *number = in.get<uint64_t>();
+      result.answered_by = in.get<uint16_t>();
+      return in.ok();
+    }
+    case kKept: {
+      KeptMessage message;
+      message.offset = in.get<uint64_t>();
+      message.age_ms = in.get<uint64_t>();
+      message.binary = in.get<uint8_t>() != 0;
+      message.data = in.get_string();
+      if (in.ok()) result.kept.push_back(std::move(message));
+      return in.ok();
+    }
+    case kExpected:
+      result.expected += in.get<uint32_t>();
+      result.from_home |= in.get<uint8_t>() != 0;
+      return in.ok();
     default:
       return false;
   }
+}
+
+void put_streams(Records& records, const CommandResult& result) {
+  for (const Placed& p : result.positions)
+    records.item(kPosition, [&](ByteWriter& out) {
+      out.put_string(p.channel);
+      out.put(p.at.epoch);
+      out.put(p.at.offset);
+      out.put(uint8_t(p.superseded));
+    });
+  if (result.stream)
+    records.item(kStream, [&](ByteWriter& out) {
+      const StreamState& s = *result.stream;
+      for (uint64_t number : {s.top.epoch, s.top.offset, s.first, s.messages, s.bytes, s.early})
+        out.put(number);
+      out.put(result.answered_by);
+    });
+  for (const KeptMessage& m : result.kept)
+    records.item(kKept, [&](ByteWriter& out) {
+      out.put(m.offset);
+      out.put(m.age_ms);
+      out.put(uint8_t(m.binary));
+      out.put_string(m.data);
+    });
+  if (result.expected > 0 || result.from_home)
+    records.item(kExpected, [&](ByteWriter& out) {
+      out.put(uint32_t(result.expected));
+      out.put(uint8_t(result.from_home));
+    });
 }
 
 bool read_items_0(ByteReader& in, CommandResult& result) {
@@ -234,6 +303,7 @@ std::vector<std::string> result_records(uint64_t token, const CommandResult& res
         out.put_string(pair.second);
       });
   }
+  if (version > 0) put_streams(records, result);
   return records.finish(result);
 }
 
@@ -273,6 +343,11 @@ void merge_own(CommandResult&& own, CommandResult& result) {
   append(result.names, std::move(own.names));
   append(result.listed, std::move(own.listed));
   if (own.session) result.session = std::move(own.session);
+  append(result.positions, std::move(own.positions));
+  if (own.stream) result.stream = own.stream;
+  append(result.kept, std::move(own.kept));
+  result.answered_by = std::max(result.answered_by, own.answered_by);
+  result.expected += own.expected;
 }
 
 void settle_lists(CommandResult& result, uint32_t limit) {

@@ -7,7 +7,8 @@
 // Version 1:
 //   token u64 | head (op: last; the same flags) | the same four numbers | items: tag u8 | bytes u32 | fields
 // In version 1 a reader passes over items that it does not know, and over what an item has behind the fields that it knows.
-// Tags, the same in both: 1 name, 2 member, 3 channel, 4 pair, 5 unknown session; with kNeededItem for those without which the
+// Tags, the same in both: 1 name, 2 member, 3 channel, 4 pair, 5 unknown session. In version 1 also: 6 position, 7 stream, 8 kept
+// message, 9 expected (with kNeededItem: others answer, too). With kNeededItem for those without which the
 // rest is wrong. A reply has the version of its command.
 //
 // Numbers and flags stand in the last record only; items are spread over as many as they need.

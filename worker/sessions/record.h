@@ -13,12 +13,19 @@ namespace holdfast::handover {
 struct MembershipRecord {
   std::string channel;  // as the Hub names it: a user's begins with NUL
   bool from_url = false;
+  // It waits for what it has missed (channels/catch_up.h).
+  bool catching_up = false;
+  uint64_t since_epoch = 0;
+  uint64_t since_offset = 0;
 };
 template <class Archive>
 void fields(Archive& a, MembershipRecord& r) {
-  auto& [channel, from_url] = r;
+  auto& [channel, from_url, catching_up, since_epoch, since_offset] = r;
   a(1, channel);
   a(2, from_url);
+  a(3, catching_up);
+  a(4, since_epoch);
+  a(5, since_offset);
 }
 
 // A session, with or without a client: its directory entry stays where it is.

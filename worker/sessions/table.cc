@@ -138,8 +138,15 @@ handover::SessionRecord Sessions::save(const Session& session) const {
   record.user = session.user.view();
   if (session.data) record.data.assign(session.data->begin(), session.data->end());
   record.memberships.reserve(session.memberships.size());
-  for (const ChannelMember::Membership& m : session.memberships)
-    record.memberships.push_back({m.channel->name, m.from_url});
+  for (const ChannelMember::Membership& m : session.memberships) {
+    handover::MembershipRecord& membership =
+        record.memberships.emplace_back(handover::MembershipRecord{m.channel->name, m.from_url});
+    if (!m.catching_up || runtime_.catch_up == nullptr) continue;
+    Position since = runtime_.catch_up->since_of(session, m.channel->name).value_or(Position{});
+    membership.catching_up = true;
+    membership.since_epoch = since.epoch;
+    membership.since_offset = since.offset;
+  }
   return record;
 }
 
@@ -164,8 +171,11 @@ Session* Sessions::restore(handover::SessionRecord&& record, const conf::Listen&
   if (!record.data.empty())
     session->data = std::make_unique<SessionData>(record.data.begin(), record.data.end());
   session->memberships.reserve(record.memberships.size());
-  for (const handover::MembershipRecord& m : record.memberships)
+  for (const handover::MembershipRecord& m : record.memberships) {
     hub_.restore(*session, m.channel, m.from_url);
+    if (m.catching_up && runtime_.catch_up != nullptr)
+      runtime_.catch_up->begin(*session, m.channel, {m.since_epoch, m.since_offset});
+  }
   if (!backend.restore(*session, record.backend_state)) return nullptr;
   set_expiry(*session, record.expires_wall_s);
   ++size_;

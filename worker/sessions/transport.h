@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "worker/channels/catch_up.h"
 #include "worker/channels/payload.h"
 #include "worker/net/connection.h"
 #include "worker/sessions/session.h"
@@ -34,6 +35,8 @@ class Transport : public Connection {
   // bound of unsent bytes was passed, for which the listener or the channel has a policy. To be closed, the session waits
   // for the end of this turn: the caller may be walking a channel's members.
   virtual bool deliver(Payload& message, Urgency urgency) = 0;
+  // The session has what it missed in a channel, or is told that there is more (channels/catch_up.h): before the messages.
+  virtual void caught_up(const CaughtUp& /*told*/) {}
   // Ends the session, says why, and goes.
   virtual void close(uint16_t code, std::string_view text, EndReason reason) = 0;
   // With the code and the text that end_reason.def has for it.

@@ -7,15 +7,16 @@
 namespace holdfast::api {
 namespace {
 
-constexpr std::array<std::string_view, 15> kKeyNames = {
-    "sessions", "users", "channels", "exclude", "data",  "data_base64", "binary", "session",
-    "user",     "code",  "reason",   "set",     "merge", "id",          "op"};
+constexpr std::array<std::string_view, 17> kKeyNames = {
+    "sessions", "users",   "channels", "exclude", "data",   "data_base64",
+    "binary",   "session", "user",     "code",    "reason", "set",
+    "merge",    "id",      "op",       "version", "history"};
 
 constexpr CallShape kShapes[] = {
     {Op::send, "send", kSessions, kPayload, kBinary},
     {Op::send_user, "send-user", kUsers, kPayload, kBinary | kExclude},
     {Op::send_all, "send-all", 0, kPayload, kBinary | kExclude},
-    {Op::publish, "publish", kChannels, kPayload, kBinary | kExclude},
+    {Op::publish, "publish", kChannels, kPayload, kBinary | kExclude | kVersion | kHistory},
     {Op::join, "join", kChannels, kSessions | kUsers, kExclude},
     {Op::leave, "leave", kChannels, kSessions | kUsers, kExclude},
     {Op::bind, "bind", kSession | kUser, 0, 0},

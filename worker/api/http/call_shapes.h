@@ -26,6 +26,8 @@ enum Key : unsigned {
   kMerge = 1u << 12,
   kId = 1u << 13,
   kOp = 1u << 14,  // batch items only
+  kVersion = 1u << 15,
+  kHistory = 1u << 16,
 };
 constexpr unsigned kPayload = kData | kDataBase64;
 

@@ -150,6 +150,10 @@ class CommandReader {
         return pairs(key, value);
       case kId:
         return request_id(value);
+      case kVersion:
+        return version(value);
+      case kHistory:
+        return history(value);
       default:
         return value.get_string().error() == simdjson::SUCCESS ||
                other_kind(key, value, "a string", "a string");  // op
@@ -270,6 +274,20 @@ class CommandReader {
     asked_.command.reason = text;
     return true;
   }
+  bool version(ondemand::value value) {
+    constexpr std::string_view kAllowed = "a whole number from 1 to 9223372036854775807";
+    uint64_t& version = asked_.command.version;
+    if (value.get_uint64().get(version) != simdjson::SUCCESS)
+      return other_kind(kVersion, value, "a whole number", kAllowed);
+    return (version > 0 && version <= uint64_t(INT64_MAX)) || wrong(kVersion, kAllowed);
+  }
+  bool history(ondemand::value value) {
+    bool kept = true;
+    if (value.get_bool().get(kept) != simdjson::SUCCESS)
+      return other_kind(kHistory, value, "a boolean", "true or false");
+    asked_.command.unkept = !kept;
+    return true;
+  }
   bool request_id(ondemand::value value) {
     std::string_view text;
     std::string allowed = fmt::format("a string of 1 to {} bytes", kMaxIdBytes);
@@ -316,6 +334,7 @@ class CommandReader {
     if (shape_.one_of != 0 && (chosen == 0 || (chosen & (chosen - 1)) != 0))
       return fail(
           fmt::format("{} needs exactly one of {}", shape_.name, list_keys(shape_.one_of, ", ")));
+    if (asked_.command.unkept && asked_.command.version != 0) return fail("version: needs history");
     if ((seen_ & kExclude) != 0 && (seen_ & kSessions) != 0)
       return fail("exclude: goes with users or channels, not with sessions");
     return true;

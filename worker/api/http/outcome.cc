@@ -50,6 +50,31 @@ std::optional<ApiError> error_of(const Command& command, const CommandResult& re
   return {};
 }
 
+namespace {
+
+// By channel; null: the message has none, for want of memory.
+void write_positions(json::Writer& json, const std::vector<Placed>& positions) {
+  json.key("positions").begin_object();
+  for (const Placed& placed : positions) {
+    json.key(placed.channel);
+    if (placed.at.known())
+      json.string(text_of(placed.at));
+    else
+      json.raw("null");
+  }
+  json.end_object();
+  bool some = false;
+  for (const Placed& placed : positions) {
+    if (!placed.superseded) continue;
+    if (!some) json.key("superseded").begin_array();
+    some = true;
+    json.string(placed.channel);
+  }
+  if (some) json.end_array();
+}
+
+}  // namespace
+
 void write_result(json::Writer& json, const Command& command, const CommandResult& result) {
   json.key("delivered").number(result.delivered);
   if (!command.sessions.empty() && !concerns_one_session(command.op))
@@ -58,6 +83,7 @@ void write_result(json::Writer& json, const Command& command, const CommandResul
   if (result.workers_failed > 0) json.key("workers_failed").number(result.workers_failed);
   if (result.refused > 0) json.key("refused").number(result.refused);
   if (result.partial) json.key("partial").boolean(true);
+  if (!result.positions.empty()) write_positions(json, result.positions);
 }
 
 int write_outcome(json::Writer& json, const Command& command, const CommandResult& result) {

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "worker/api/http/history.h"
 #include "worker/api/http/page_query.h"
 #include "worker/api/session_pages.h"
 
@@ -20,9 +21,11 @@ constexpr PageRules kChannelMembers{Kind::channel, 0, 1'000, 100, 0};
 
 // The rest of the path behind `route`, decoded; empty where an escape is malformed. Unlike in a
 // query, a plus is a plus.
-std::optional<std::string> name_in_path(const http::Request& request, std::string_view route) {
+std::optional<std::string> name_in_path(const http::Request& request, std::string_view route,
+                                        std::string_view suffix = {}) {
   std::string escaped;
-  for (char c : request.path().substr(std::min(route.size(), request.path().size()))) {
+  std::string_view rest = request.path().substr(std::min(route.size(), request.path().size()));
+  for (char c : rest.substr(0, rest.size() - std::min(suffix.size(), rest.size()))) {
     if (c == '+')
       escaped += "%2B";
     else
@@ -110,7 +113,7 @@ void list_names(const Exchange& exchange, const http::Request& request, const Pa
 // ---- /v1/users/ID, /v1/channels/NAME
 
 void answer_members(const Exchange& exchange, Kind kind, const std::string& name,
-                    const CommandResult& result) {
+                    const CommandResult& result, const std::optional<StreamState>& stream = {}) {
   json::Writer json;
   json.begin_object();
   if (kind == Kind::user)
@@ -128,9 +131,22 @@ void answer_members(const Exchange& exchange, Kind kind, const std::string& name
   if (result.more && !result.listed.empty())
     json.key("cursor").string(
         write_cursor({kind, name}, {.position = result.listed.back().position}));
+  write_stream(json, stream);
   write_missing(json, result);
   json.end_object();
   exchange.answer(200, json.take());
+}
+
+// Its home is asked, too.
+void add_stream(const Exchange& exchange, const std::string& name, CommandResult&& members) {
+  Command command{.op = Op::history};
+  command.channels = {name};
+  exchange.context().router->execute(
+      command, [exchange, name, members = std::move(members)](CommandResult&& result) mutable {
+        members.partial |= result.partial;
+        members.workers_failed += result.workers_failed;
+        answer_members(exchange, Kind::channel, name, members, result.stream);
+      });
 }
 
 void list_members(const Exchange& exchange, const http::Request& request, const PageRules& rules,
@@ -143,6 +159,7 @@ void list_members(const Exchange& exchange, const http::Request& request, const 
   (rules.kind == Kind::user ? command.users : command.channels).push_back(name);
   exchange.context().router->execute(
       command, [exchange, kind = rules.kind, name = std::move(name)](CommandResult&& result) {
+        if (kind == Kind::channel) return add_stream(exchange, name, std::move(result));
         answer_members(exchange, kind, name, result);
       });
 }
@@ -204,11 +221,20 @@ void get_user(const Exchange& exchange, const http::Request& request) {
 }
 
 void get_channel(const Exchange& exchange, const http::Request& request) {
-  std::optional<std::string> name = name_in_path(request, "/v1/channels/");
-  if (!name || !valid_channel(*name))
-    return exchange.refuse(bad_request(
-        "the path ends in no channel (1 to 255 bytes of UTF-8 without control characters)"));
+  std::optional<std::string> name = channel_in_path(request, {});
+  if (!name) return exchange.refuse(no_channel_in_path());
   list_members(exchange, request, kChannelMembers, std::move(*name));
+}
+
+std::optional<std::string> channel_in_path(const http::Request& request, std::string_view suffix) {
+  std::optional<std::string> name = name_in_path(request, "/v1/channels/", suffix);
+  if (name && !valid_channel(*name)) name.reset();
+  return name;
+}
+
+ApiError no_channel_in_path() {
+  return bad_request(
+      "the path names no channel (1 to 255 bytes of UTF-8 without control characters)");
 }
 
 }  // namespace holdfast::api

@@ -6,6 +6,7 @@
 
 #include "worker/api/http/batch.h"
 #include "worker/api/http/exchange.h"
+#include "worker/api/http/history.h"
 #include "worker/api/http/json_command.h"
 #include "worker/api/http/openapi.h"
 #include "worker/api/http/queries.h"
@@ -114,19 +115,24 @@ void get_trace(Caller& caller, const Exchange& exchange, const http::Request& re
 constexpr unsigned kOpen = 0;
 constexpr std::string_view kTrace = "/v1/trace";
 
-// A path that ends in '/' stands for all that begin with it.
+// A path that ends in '/' stands for all that begin with it, and end in `suffix`. The first row that fits counts.
 struct GetRoute {
   std::string_view path;
   unsigned scope;  // kOpen: without a token
   void (*handle)(const Exchange&, const http::Request&);
   // Whole lists come one at a time, so that a row of them cannot take much memory.
   Behind behind = Behind::anything;
+  std::string_view suffix = {};
+  void (*erase)(const Exchange&,
+                const http::Request&) = nullptr;  // DELETE, with the scope of pushes
 };
 constexpr GetRoute kGetRoutes[] = {
     {"/v1/sessions/", conf::kScopeQuery, get_session},
     {"/v1/sessions", conf::kScopeQuery, get_sessions},
     {"/v1/users/", conf::kScopeQuery, get_user},
     {"/v1/users", conf::kScopeQuery, get_users, Behind::nothing},
+    {"/v1/channels/", conf::kScopeQuery, get_history, Behind::anything, kHistorySuffix,
+     delete_history},
     {"/v1/channels/", conf::kScopeQuery, get_channel},
     {"/v1/channels", conf::kScopeQuery, get_channels, Behind::nothing},
     {"/v1/stats", conf::kScopeQuery, get_stats},
@@ -139,7 +145,8 @@ constexpr GetRoute kGetRoutes[] = {
 
 const GetRoute* get_route(std::string_view path) {
   for (const GetRoute& route : kGetRoutes)
-    if (route.path.ends_with('/') ? path.starts_with(route.path) : path == route.path)
+    if (route.path.ends_with('/') ? path.starts_with(route.path) && path.ends_with(route.suffix)
+                                  : path == route.path)
       return &route;
   return nullptr;
 }
@@ -149,10 +156,12 @@ struct Target {
   const GetRoute* get = nullptr;
   std::optional<Op> op;
   bool batch = false;
-  unsigned scope = 0;  // of a path that does not exist: any token
+  bool erases = false;  // DELETE of what `get` shows
+  unsigned scope = 0;   // of a path that does not exist: any token
 };
 
-Target target_of(std::string_view path) {
+Target target_of(const http::Request& request) {
+  std::string_view path = request.path();
   constexpr std::string_view kPrefix = "/v1/";
   if (path.starts_with(kPrefix)) {
     std::string_view name = path.substr(kPrefix.size());
@@ -160,7 +169,9 @@ Target target_of(std::string_view path) {
     if (name == "batch") return {.batch = true, .scope = conf::kScopePush};
   }
   const GetRoute* route = get_route(path);
-  return {.get = route, .scope = route != nullptr ? route->scope : 0};
+  if (route == nullptr) return {};
+  bool erases = route->erase != nullptr && request.method == "DELETE";
+  return {.get = route, .erases = erases, .scope = erases ? conf::kScopePush : route->scope};
 }
 
 // False: refused, and answered.
@@ -214,8 +225,10 @@ bool is_trace(const GetRoute& route) {
 bool fitting_method(const Exchange& exchange, const Target& target, const http::Request& request) {
   if (target.get != nullptr) {
     bool trace = is_trace(*target.get);
-    if (request.method == "GET" || (request.method == "HEAD" && !trace)) return true;
-    wrong_method(exchange, trace ? "GET" : "GET, HEAD");
+    if (target.erases || request.method == "GET" || (request.method == "HEAD" && !trace))
+      return true;
+    bool may_erase = target.get->erase != nullptr;
+    wrong_method(exchange, trace ? "GET" : may_erase ? "GET, HEAD, DELETE" : "GET, HEAD");
     return false;
   }
   if (!target.op && !target.batch) {
@@ -245,13 +258,13 @@ bool passes(Caller& caller, const Exchange& exchange, const Target& target,
 
 bool refused_by_header(Caller& caller, const http::Request& request, const Reply& reply) {
   bool refused =
-      !passes(caller, Exchange(caller.context, request, reply), target_of(request.path()), request);
+      !passes(caller, Exchange(caller.context, request, reply), target_of(request), request);
   if (refused) caller.context.stats->api_requests.add();
   return refused;
 }
 
 bool wants_body(const http::Request& request) {
-  return target_of(request.path()).get == nullptr;
+  return target_of(request).get == nullptr;
 }
 
 void refuse_body(const ApiContext& context, const http::Request& request, const Reply& reply) {
@@ -263,14 +276,14 @@ void refuse_body(const ApiContext& context, const http::Request& request, const 
 Behind handle(Caller& caller, const http::Request& request, const Reply& reply) {
   caller.context.stats->api_requests.add();
   Exchange exchange(caller.context, request, reply);
-  Target target = target_of(request.path());
+  Target target = target_of(request);
   if (!passes(caller, exchange, target, request)) return Behind::anything;
   if (target.get != nullptr) {
     if (is_trace(*target.get))
       get_trace(caller, exchange, request, reply);
     else
-      target.get->handle(exchange, request);
-    return target.get->behind;
+      (target.erases ? target.get->erase : target.get->handle)(exchange, request);
+    return target.erases ? Behind::nothing : target.get->behind;
   }
   if (target.op)
     post_command(exchange, *target.op, request);

@@ -136,6 +136,7 @@ std::string RespFace::save() const {
   record.secret_digest = state_.secret_digest;
   record.held_back = held_back_;
   record.channels = subscriber_.names(NameKind::channel);
+  record.followed = subscriber_.followed();
   record.patterns = subscriber_.names(NameKind::pattern);
   record.shards = subscriber_.names(NameKind::shard);
   record.in_transaction = transaction_.open();
@@ -159,6 +160,7 @@ bool RespFace::restore(std::string_view bytes) {
   if (scopes != 0) state_.scopes = scopes;
   held_back_ = record.held_back;
   for (const std::string& name : record.channels) subscriber_.restore(NameKind::channel, name);
+  for (const std::string& name : record.followed) subscriber_.restore_followed(name);
   for (const std::string& name : record.patterns) subscriber_.restore(NameKind::pattern, name);
   for (const std::string& name : record.shards) subscriber_.restore(NameKind::shard, name);
   if (record.in_transaction) {

@@ -59,6 +59,12 @@ void send_all(const RespCall& call);
 void send_user(const RespCall& call);
 void unbind(const RespCall& call);
 
+// history_commands.cc
+void delete_history(const RespCall& call);
+void follow(const RespCall& call);
+void history(const RespCall& call);
+void publish_kept(const RespCall& call);
+
 // query_commands.cc
 void channel(const RespCall& call);
 void channels(const RespCall& call);

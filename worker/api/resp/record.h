@@ -51,11 +51,12 @@ struct RespRecord {
   bool spoilt = false;
   std::vector<QueuedRecord> queued;
   std::optional<SkipRecord> skip;
+  std::vector<std::string> followed;  // of channels: those of HF.SUBSCRIBE
 };
 template <class Archive>
 void fields(Archive& a, RespRecord& r) {
   auto& [version, name, id, secret_digest, held_back, channels, patterns, shards, in_transaction,
-         spoilt, queued, skip] = r;
+         spoilt, queued, skip, followed] = r;
   a(1, version);
   a(2, name);
   a(3, id);
@@ -68,6 +69,7 @@ void fields(Archive& a, RespRecord& r) {
   a(10, spoilt);
   a(11, queued);
   a(12 | kNeeded, skip);
+  a(13, followed);
 }
 
 }  // namespace holdfast::handover

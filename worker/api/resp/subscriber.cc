@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 namespace holdfast::api {
@@ -62,6 +63,7 @@ void RespSubscriber::restore(NameKind kind, std::string_view name) {
 
 void RespSubscriber::unsubscribe(NameKind kind, std::string_view name) {
   if (!context_.hub->leave(*this, hub_name(kind, name))) return;
+  if (kind == NameKind::channel) forget(name);
   if (kind == NameKind::pattern) --patterns_;
   if (kind == NameKind::shard) --shards_;
   if (memberships.empty()) context_.stats->resp_subscribers.sub();  // I1
@@ -70,8 +72,15 @@ void RespSubscriber::unsubscribe(NameKind kind, std::string_view name) {
 void RespSubscriber::unsubscribe_all() {
   if (memberships.empty()) return;
   context_.hub->leave_all(*this);
+  followed_.clear();
+  waiting_.clear();
   patterns_ = shards_ = 0;
   context_.stats->resp_subscribers.sub();  // I1
+}
+
+void RespSubscriber::forget(std::string_view channel) {
+  if (auto at = followed_.find(channel); at != followed_.end()) followed_.erase(at);
+  if (auto at = waiting_.find(channel); at != waiting_.end()) waiting_.erase(at);
 }
 
 std::vector<std::string> RespSubscriber::names(NameKind kind) const {
@@ -81,7 +90,41 @@ std::vector<std::string> RespSubscriber::names(NameKind kind) const {
   return names;
 }
 
+bool RespSubscriber::has(std::string_view channel) const {
+  return std::any_of(memberships.begin(), memberships.end(),
+                     [&](const Membership& m) { return m.channel->name == channel; });
+}
+
+void RespSubscriber::follow(std::string_view channel, const Position& since, Told told) {
+  subscribe(NameKind::channel, channel);
+  followed_.emplace(channel);
+  waiting_.insert_or_assign(std::string(channel), std::move(told));
+  context_.catch_up->begin(*this, channel, since);
+}
+
+void RespSubscriber::caught_up(const CaughtUp& told) {
+  auto waiting = waiting_.find(told.channel);
+  if (waiting != waiting_.end()) {
+    Told tell = std::move(waiting->second);
+    waiting_.erase(waiting);
+    return tell(told);
+  }
+  if (!followed_.contains(told.channel) || aborted_) return;
+  resp::ReplyWriter out(state_.version);
+  out.push(3).bulk("hf.missed").bulk(told.channel);
+  if (told.at.known())
+    out.bulk(text_of(told.at));
+  else
+    out.null();
+  push(BufferRef::concat(out.bytes()), Urgency::bulk);
+}
+
 bool RespSubscriber::published(std::string_view channel, Payload& payload, Urgency urgency) {
+  if (payload.at().known() && followed_.contains(channel)) {
+    std::string position = text_of(payload.at());
+    resp::Place with_position{.channel = channel, .position = position};
+    return !aborted_ && push(payload.resp(with_position, state_.version), urgency);
+  }
   resp::Place place{.channel = plain_name(channel), .shard = kind_of(channel) == NameKind::shard};
   return !aborted_ && push(payload.resp(place, state_.version), urgency);
 }

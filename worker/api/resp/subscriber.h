@@ -16,6 +16,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +49,13 @@ class RespSubscriber final : private Subscriber {
   std::string no_room_for(NameKind kind, resp::Arguments names) const;
   // A name of NameKind channel, shard or pattern that there is room for.
   void subscribe(NameKind kind, std::string_view name);
+  // HF.SUBSCRIBE: a channel whose messages come with their positions, from `since` on. `told` is called once, before them, unless the
+  // subscription ends before.
+  using Told = std::function<void(const CaughtUp&)>;
+  void follow(std::string_view channel, const Position& since, Told told);
+  bool has(std::string_view channel) const;
+  std::vector<std::string> followed() const { return {followed_.begin(), followed_.end()}; }
+  void restore_followed(std::string_view channel) { followed_.emplace(channel); }
   // A subscription that a predecessor has counted.
   void restore(NameKind kind, std::string_view name);
   void unsubscribe(NameKind kind, std::string_view name);
@@ -56,12 +66,16 @@ class RespSubscriber final : private Subscriber {
   bool published(std::string_view channel, Payload& payload, Urgency urgency) override;
   bool matched(std::string_view pattern, std::string_view channel, Payload& payload,
                Urgency urgency) override;
+  void caught_up(const CaughtUp& told) override;
   bool has_room_for(NameKind kind, resp::Arguments names) const;
   bool push(const BufferRef& bytes, Urgency urgency);
+  void forget(std::string_view channel);
 
   const ApiContext& context_;
   Wire& wire_;
   const RespState& state_;
+  std::set<std::string, std::less<>> followed_;       // of its channels: those of HF.SUBSCRIBE
+  std::map<std::string, Told, std::less<>> waiting_;  // of followed_: those that wait for an answer
   uint32_t patterns_ = 0, shards_ = 0;
   bool aborted_ = false;
 };
