@@ -60,12 +60,23 @@ std::string binary_message(std::string_view bytes, std::string_view id) {
   return message({to_base64(bytes), kBinary, id});
 }
 
-std::string control_event(std::string_view name, std::string_view data) {
+std::string control_event(std::string_view name, std::string_view data, std::string_view id) {
   std::string out;
   append_field(out, "event: ", name);
   append_data(out, data);
+  append_field(out, "id: ", id);
   out += '\n';
   return out;
+}
+
+std::string id_line(std::string_view id) {
+  std::string out;
+  append_field(out, "id: ", id);
+  return out;
+}
+
+std::string id_alone(std::string_view id) {
+  return ":\n" + id_line(id) + "\n";
 }
 
 std::string retry(uint32_t ms) {

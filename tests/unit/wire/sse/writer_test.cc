@@ -89,6 +89,14 @@ TEST(SseWriter, NameAndIdAreFields) {
             (Told{"room1 id=ep:7 a", "message id=ep:7 b"}));
 }
 
+TEST(SseWriter, AnIdStandsAloneOrBeforeAMessage) {
+  EXPECT_EQ(read_back(sse::id_alone("e:1") + sse::message({"a"}) + sse::id_line("e:2") +
+                      sse::message({"b"}) + sse::control_event("c", "d", "e:3")),
+            (Told{"comment", "message id=e:1 a", "message id=e:2 b", "c id=e:3 d"}));
+  EXPECT_FALSE(sse::is_message(sse::id_alone("e:1")));
+  EXPECT_TRUE(sse::is_message(sse::id_line("e:1"))) << "goes with its message";
+}
+
 TEST(SseWriter, SomeNamesAreTaken) {
   for (const char* good : {"room1", "holdfast", "message", "opened", " a b", "\xc3\xbc"})
     EXPECT_TRUE(sse::may_be_a_name(good)) << good;
