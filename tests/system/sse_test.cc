@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "tests/harness/fpm.h"
@@ -217,6 +218,92 @@ TEST(Sse, RefusalsHaveTheirStatusAndATimeToComeBack) {
   ASSERT_EQ(gw.counter_becomes("sessions.online", 0), 0u);
   EventSource unnamed(gw.listener(), "/ws");
   EXPECT_EQ(unnamed.status(), 400) << "the relay wants a channel";
+}
+
+constexpr char kHistory[] = "[[channel]]\npattern = \"room*\"\nhistory_size = 100\n";
+
+std::string id_in(const std::string& event) {
+  size_t at = event.find("\nid: ");
+  return at == event.npos ? "" : event.substr(at + 5, event.find('\n', at + 1) - at - 5);
+}
+
+std::string last_id(const std::string& id) {
+  return "Last-Event-ID: " + id + "\r\n";
+}
+
+TEST(Sse, AClientThatComesBackGetsWhatItHasMissed) {
+  Gateway gw({.tables = relay_ws(kStreams) + kHistory});
+  std::string begin, one;
+  {
+    EventSource first(gw.listener());
+    begin = id_in(first.next());
+    EXPECT_TRUE(begin.ends_with(":0")) << "it knows where it stands before there is a message";
+    publish(gw, "1");
+    one = first.next();
+    EXPECT_EQ(one, "data: 1\nid: " + begin.substr(0, begin.size() - 1) + "1");
+  }
+  ASSERT_EQ(gw.counter_becomes("sessions.online", 0), 0u);
+  for (const char* text : {"2", "3"}) publish(gw, text);
+  ASSERT_NO_FATAL_FAILURE(reload(gw));
+  EventSource back(gw.listener(), "/ws?channel=room", last_id(id_in(one)));
+  EventSource since(gw.listener(), "/ws?channel=room&names=channel&since=" + begin);
+  EXPECT_TRUE(back.next().starts_with(
+      "event: holdfast.recovered\ndata: {\"channel\":\"room\",\"position\":\""));
+  EXPECT_TRUE(since.next().starts_with("event: holdfast.recovered\n"));
+  EXPECT_EQ(since.next(), "data: 1\nevent: room\nid: " + id_in(one));
+  for (const char* text : {"2", "3"}) {
+    EXPECT_TRUE(back.next().starts_with("data: " + std::string(text) + "\nid: "));
+    EXPECT_TRUE(since.next().starts_with("data: " + std::string(text) + "\nevent: room\nid: "));
+  }
+  publish(gw, "4");
+  EXPECT_TRUE(back.next().starts_with("data: 4\nid: "));
+}
+
+TEST(Sse, AClientOfSeveralChannelsComesBackWithOneId) {
+  Gateway gw({.tables = relay_ws(kStreams) + kHistory});
+  const std::string target = "/ws?channel=room+1&channel=room2&channel=other";
+  std::string id;
+  {
+    EventSource first(gw.listener(), target);
+    first.next(), first.next();  // where it stands in each
+    publish(gw, "a", "room 1");
+    EXPECT_TRUE(first.next().ends_with("\ndata: a"));
+    publish(gw, "b", "room2");
+    std::string event = "\n" + first.next();
+    EXPECT_TRUE(event.ends_with("\ndata: b")) << event;
+    id = id_in(event);
+    publish(gw, "c", "other");
+    EXPECT_EQ(first.next(), "data: c") << "a channel that keeps nothing";
+  }
+  EXPECT_NE(id.find("room%201="), id.npos) << id;
+  EXPECT_NE(id.find("room2="), id.npos) << id;
+  publish(gw, "d", "room 1");
+  publish(gw, "e", "room2");
+  EventSource back(gw.listener(), target, last_id(id));
+  std::vector<std::string> heard;
+  for (int i = 0; i < 4; ++i) {
+    std::string event = "\n" + back.next();
+    heard.push_back(event.starts_with("\nevent: ") ? "recovered" : event.substr(event.rfind('\n')));
+  }
+  std::sort(heard.begin(), heard.end());
+  EXPECT_EQ(heard, (std::vector<std::string>{"\ndata: d", "\ndata: e", "recovered", "recovered"}));
+}
+
+TEST(Sse, OneThatCannotBeServedIsToldAndStandsWhereTheChannelDoes) {
+  Gateway gw({.tables = relay_ws(kStreams) + kHistory});
+  publish(gw, "1");
+  EventSource lost(gw.listener(), "/ws?channel=room&since=AAAAAAAB:7");
+  std::string event = lost.next();
+  EXPECT_TRUE(event.starts_with("event: holdfast.missed\ndata: {\"channel\":\"room\",")) << event;
+  std::string id = id_in(event);
+  EXPECT_TRUE(id.ends_with(":1")) << event;
+  EventSource back(gw.listener(), "/ws?channel=room", last_id(id));
+  EXPECT_TRUE(back.next().starts_with("event: holdfast.recovered\n"));
+  EventSource nothing_kept(gw.listener(), "/ws?channel=other", last_id(id));
+  EXPECT_EQ(nothing_kept.next(),
+            "event: holdfast.missed\ndata: {\"channel\":\"other\",\"position\":null}");
+  for (const char* bad : {"x", "a=b", "AAAAAAAB:7&"})
+    EXPECT_EQ(EventSource(gw.listener(), "/ws?channel=room", last_id(bad)).status(), 400) << bad;
 }
 
 TEST(Sse, CommentsKeepAQuietStreamAwake) {

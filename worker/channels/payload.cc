@@ -14,7 +14,8 @@ void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag, std::string_vie
   rule_ = rule;
   channel_ = channel;
   if (std::exchange(tag_, tag) == tag) return;
-  websocket_ = event_ = named_event_ = {};
+  websocket_ = {};
+  forget_events();
   deflated_.clear();
   tcp_.clear();
 }
@@ -36,22 +37,32 @@ const BufferRef& Payload::framed(const conf::Listen& listen) {
   return tcp_.back().second;
 }
 
-BufferRef Payload::make_event(std::string_view name) const {
-  std::string bytes = binary_ ? sse::binary_message(data_) : sse::message({data_, name});
+BufferRef Payload::make_event(std::string_view name, std::string_view id) const {
+  std::string bytes = binary_ ? sse::binary_message(data_, id) : sse::message({data_, name, id});
   return BufferRef::concat(bytes).tagged(tag_);
 }
 
-const BufferRef& Payload::event(bool named) {
-  if (!named || !sse::may_be_a_name(channel_)) {
-    if (!event_) event_ = make_event({});
-    return event_;
+void Payload::forget_events() {
+  for (auto& of_name : events_)
+    for (BufferRef& event : of_name) event = {};
+}
+
+const BufferRef& Payload::event(bool named, bool with_id) {
+  std::string_view name = channel_.empty() ? stream_channel_ : channel_;
+  if (!named || !sse::may_be_a_name(name)) name = {};
+  bool placed = with_id && at_.known();
+  // Those with another name or place are of a channel or a message before.
+  if (!name.empty() && name != event_name_) {
+    event_name_ = name;
+    for (BufferRef& event : events_[1]) event = {};
   }
-  if (named_ != channel_) named_event_ = {};
-  if (!named_event_) {
-    named_ = channel_;
-    named_event_ = make_event(named_);
+  if (placed && at_ != event_at_) {
+    event_at_ = at_;
+    for (auto& of_name : events_) of_name[1] = {};
   }
-  return named_event_;
+  BufferRef& event = events_[name.empty() ? 0 : 1][placed ? 1 : 0];
+  if (!event) event = make_event(name, placed ? text_of(at_) : std::string());
+  return event;
 }
 
 const BufferRef& Payload::deflated(const conf::Listen& listen, ws::DeflateTerms terms,

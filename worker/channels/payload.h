@@ -28,8 +28,8 @@ class Payload {
   // if it would not become shorter, or if the listener has no permessage-deflate any more.
   const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
   // The message as an event of a stream (wire/sse/writer.h). `named`: by the channel that it goes to, unless a reader would take that for
-  // another event.
-  const BufferRef& event(bool named = false);
+  // another event. `with_id`: that is its position, if it has one.
+  const BufferRef& event(bool named = false, bool with_id = false);
   // The message as a RESP subscriber gets it, in version 2 or 3. Kept for one place at a time.
   const BufferRef& resp(const resp::Place& place, int version);
   const BufferRef& resp(std::string_view channel, int version) {
@@ -60,7 +60,8 @@ class Payload {
   static constexpr size_t kLongestDeflated = 1024 * 1024;
 
   BufferRef deflate(int level, Runtime& runtime) const;
-  BufferRef make_event(std::string_view name) const;
+  void forget_events();
+  BufferRef make_event(std::string_view name, std::string_view id) const;
 
   std::string_view data_;
   bool binary_;
@@ -69,9 +70,10 @@ class Payload {
   std::string_view channel_;
   std::string_view stream_channel_;
   Position at_;
-  BufferRef websocket_, event_;
-  std::string named_;  // what named_event_ is called
-  BufferRef named_event_;
+  BufferRef websocket_;
+  std::string event_name_;                           // of events_
+  Position event_at_;                                // likewise
+  BufferRef events_[2][2];                           // by: has it the name, has it the id
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_, resp_pattern_, resp_position_;

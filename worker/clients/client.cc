@@ -90,6 +90,7 @@ void Client::begin_session(shm::SessionOrigin& origin, const http::Request* requ
   }
   origin.address_place = shm::kNoPlace;
   if (claims != nullptr) apply(*claims);
+  begun();
   Opening opening{request, {}, {}, origin.peer_port, 0, {}};
   opening.subprotocol = subprotocol();
   opening.transport = transport_name();

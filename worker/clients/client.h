@@ -136,8 +136,12 @@ class Client : public Transport, public Pooled<Client> {
   // Header lines of any answer to its request but the one that opens the session.
   virtual std::string answer_lines() const { return {}; }
   virtual std::string_view transport_name() const = 0;  // "websocket", "sse": for the application
+  // The session is there, and the back end has not heard of it.
+  virtual void begun() {}
   // The session is accepted: what goes before all messages.
   virtual void greet(std::string_view /*extra_headers*/) {}
+  // The message is about to be queued, as these bytes.
+  virtual void before_message(const Payload& /*message*/, const BufferRef& /*bytes*/, Urgency) {}
   // Empty: the message cannot be sent on this wire.
   virtual const BufferRef& framed(Payload& message) = 0;
   // Queued bytes that may go for later ones.

@@ -11,6 +11,10 @@
 //   what it is sent stays       for idle_timeout: it is gone. The kernel's time, and ours for what the kernel does not take; silence is
 //   unread                      not counted, for it owes no sign of life
 //
+// Positions (base/position.h), for channels with a stream. Messages have theirs as id, and with it the client comes back to what it has
+// missed. Of one channel the id is the same for all, and a part of the one buffer; a client of several has its own, which has a place for
+// each (wire/sse/positions.h), and stands in a buffer before the message.
+//
 // Comments keep the way awake: one each ping_interval in which nothing was sent. A session's end is told (holdfast.closed) if its code is
 // one that an application chose or that asks for something else than to come back; else the client sees an end, and comes back after the
 // `retry` that it was told at the beginning: another time for each, so that a crowd does not come back at one instant.
@@ -22,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "wire/sse/positions.h"
 #include "worker/clients/client.h"
 
 namespace holdfast {
@@ -31,11 +36,16 @@ class StreamEntrance final : public Entrance {
  public:
   using Entrance::Entrance;
   const std::string& cors() const { return cors_; }  // the origin of the page that asked, or ""
+  // What the request says that it has seen; the memberships, from the first, for which that has been asked.
+  const std::string& since() const { return since_; }
+  size_t followed() const { return followed_; }
+  void set_followed(size_t memberships) { followed_ = uint16_t(memberships); }
   void save(handover::ClientRecord& record) const override;
   void restore(handover::ClientRecord& record) override;
 
  private:
-  std::string cors_;
+  std::string cors_, since_;
+  uint16_t followed_ = 0;
 };
 
 class EventStream : public Client {
@@ -51,6 +61,8 @@ class EventStream : public Client {
   std::string_view subprotocol() const override { return {}; }
   std::vector<std::string> offered() const override { return {}; }
   void all_answered() override {}  // is never half closed
+  void accept(std::string_view extra_headers) override;
+  void caught_up(const CaughtUp& told) override;
 
  protected:
   void proceed(std::string_view) override {}  // it begins after that
@@ -61,8 +73,10 @@ class EventStream : public Client {
   std::string answer_lines() const override;
   std::string_view transport_name() const override { return kTransport; }
   std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) override;
+  void begun() override;
   void greet(std::string_view extra_headers) override;
-  const BufferRef& framed(Payload& message) override { return message.event(named_); }
+  const BufferRef& framed(Payload& message) override;
+  void before_message(const Payload& message, const BufferRef& bytes, Urgency urgency) override;
   bool is_message(const BufferRef& queued) const override;
   bool say_goodbye(uint16_t code, std::string_view text) override;
   uint64_t ping_interval_ms() const override { return home().listen.ping_interval_ms; }
@@ -75,8 +89,15 @@ class EventStream : public Client {
   bool restore_wire(handover::ClientRecord& record) override;
 
   StreamEntrance& entrance() const { return static_cast<StreamEntrance&>(*entrance_); }
+  // Asks for what it has missed in the channels that it has joined.
+  void follow();
+  bool follows_several() const;
+  void begin_positions();
+  // The id that it has with this.
+  std::string note(std::string_view channel, const Position& at);
 
-  bool named_ = false;  // events bear the names of channels
+  std::unique_ptr<sse::Positions> positions_;  // null: it follows at most one channel with a stream
+  bool named_ = false;                         // events bear the names of channels
 };
 
 }  // namespace holdfast

@@ -12,7 +12,7 @@ namespace {
 // A new member is carried by save() and restore_state(), a wire's by save_wire() and restore_wire(), or it is said here why not: home_ is
 // the listener's in the successor, too; Connection's own are save_output(), reading() and the deadline.
 static_assert(sizeof(Client) == 168 && sizeof(WebSocket) == 184 && sizeof(FramedTcp) == 176 &&
-              sizeof(EventStream) == 168);
+              sizeof(EventStream) == 184);
 
 template <class Wire>
 std::unique_ptr<Client> make_of(const ClientHome& home, UniqueFd fd,

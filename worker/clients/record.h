@@ -57,12 +57,16 @@ struct ClientRecord {
   std::string transport;      // "sse"; "": the one that the listener's protocol means
   std::string cors;           // until its answer: the origin of the page that asked (http/origin.h)
   bool named_events = false;  // with transport: as it has asked for
+  std::string since;          // until its answer: the positions that it has named
+  uint16_t followed = 0;      // likewise: the memberships that have been asked for
+  std::string positions;      // of several channels, up to which it has been sent their messages
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
          framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate, offered,
-         subprotocol, undecoded, held_back, transport, cors, named_events] = r;
+         subprotocol, undecoded, held_back, transport, cors, named_events, since, followed,
+         positions] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -92,6 +96,9 @@ void fields(Archive& a, ClientRecord& r) {
   a(40 | kNeeded, transport);
   a(41, cors);
   a(42, named_events);
+  a(43, since);
+  a(44, followed);
+  a(45, positions);
 }
 
 }  // namespace holdfast::handover

@@ -4,6 +4,7 @@
 
 #include "wire/http/chars.h"
 #include "wire/http/origin.h"
+#include "wire/sse/positions.h"
 
 namespace holdfast::stream {
 namespace {
@@ -86,12 +87,22 @@ void take_parameters(http::Request& request) {
   request.target += parameters;
 }
 
-std::optional<Wishes> wishes_of(const http::Request& request, std::string_view* why) {
+std::optional<Wishes> wishes_of(const http::Request& request, size_t most, std::string_view* why) {
   auto names = http::query_values(request.query(), "names");
   *why = "names: nothing, or channel";
   if (!names || names->size() > 1) return {};
   if (!names->empty() && names->front() != "channel") return {};
-  return Wishes{.named = !names->empty()};
+  auto since = http::query_values(request.query(), "since");
+  *why =
+      "since, and Last-Event-ID: one position EPOCH:OFFSET, or CHANNEL=EPOCH:OFFSET for each "
+      "channel";
+  if (!since || since->size() > 1) return {};
+  Wishes wishes{.named = !names->empty()};
+  if (!since->empty()) wishes.since = since->front();
+  // A client that comes back has the same URL, and what it has seen since.
+  if (auto last = request.header("Last-Event-ID"); last && !last->empty()) wishes.since = *last;
+  if (!sse::read_positions(wishes.since, most)) return {};
+  return wishes;
 }
 
 std::string head(std::string_view extra_lines) {

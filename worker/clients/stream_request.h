@@ -36,8 +36,10 @@ Verdict judge(const http::Request& request, const std::vector<std::string>& orig
 // What the parameters say; empty: `why` says what is wrong.
 struct Wishes {
   bool named = false;  // names=channel: events bear the names of channels
+  std::string since;   // Last-Event-ID, or else since=: wire/sse/positions.h
 };
-std::optional<Wishes> wishes_of(const http::Request& request, std::string_view* why);
+// `most`: so many positions at most.
+std::optional<Wishes> wishes_of(const http::Request& request, size_t most, std::string_view* why);
 
 // The parameters of a body that was judged go to the target.
 void take_parameters(http::Request& request);

@@ -136,7 +136,8 @@ void Upgrade::answer_stream() {
   if (!judge_headers(request) || !admit_named(request)) return;
   if (request.method == "POST") stream::take_parameters(request);
   std::string_view why;
-  std::optional<stream::Wishes> wishes = stream::wishes_of(request, &why);
+  std::optional<stream::Wishes> wishes =
+      stream::wishes_of(request, websocket().runtime_.config.limits.max_channels_per_session, &why);
   if (!wishes) return turn_down(Refusal::bad_request, 400, why);
   std::optional<token::Claims> claims;
   if (!read_token(request, &claims)) return;

@@ -72,6 +72,7 @@ void WebSocket::become_stream(const http::Request& request, const stream::Wishes
   handover::ClientRecord record = save();
   record.transport = EventStream::kTransport;
   record.named_events = wishes.named;
+  record.since = wishes.since;
   record.phase = uint8_t(Phase::connecting);
   record.deadline_ms = 0;
   if (record.tls) record.tls->counted = false;  // this one takes its sealed bytes out of the gauge

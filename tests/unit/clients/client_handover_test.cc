@@ -262,6 +262,29 @@ TEST_F(ClientHandover, EventStreamsMoveAtEveryByte) {
   }
 }
 
+TEST_F(ClientHandover, EventStreamsKeepWhereTheyStand) {
+  room().config.channels = {{.pattern = "s*", .history_size = 10}};
+  room().web.streams = {conf::Stream::sse};
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send("GET /ws HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+  ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+  peer.client = only_client();
+  for (const char* channel : {"s1", "s2"}) room().sessions.join(*room().session_of(peer), channel);
+  for (uint64_t offset : {1, 2, 3, 4}) {
+    std::string_view channel = offset % 2 == 0 ? "s2" : "s1";
+    Payload payload("x", false);
+    payload.came_from(channel, {7, offset});
+    ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+    room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  EXPECT_TRUE(room().turn_until([&] {
+    return peer.received().ends_with("\n\nid: s1=" + text_of(Position{7, 3}) +
+                                     "&s2=" + text_of(Position{7, 4}) + "\ndata: x\n\n");
+  })) << peer.received();
+}
+
 TEST_F(ClientHandover, EventStreamsMoveInTheMiddleOfAnEventOrBeforeTheirAnswer) {
   room().web.streams = {conf::Stream::sse};
   room().web.send_queue = 5'000'000;

@@ -391,6 +391,118 @@ TEST_F(EventStreamTest, EventsBearTheNameOfTheirChannelIfAskedFor) {
   EXPECT_EQ((events(peer) + events(plain)).find("one\nevent"), std::string::npos);
 }
 
+// ---- positions
+
+// Writes down who asks since when.
+class NotingCatchUp final : public CatchUp {
+ public:
+  void begin(ChannelMember&, std::string_view channel, const Position& since) override {
+    asked.push_back(std::string(channel) + " " + (since.known() ? text_of(since) : "new"));
+  }
+  std::optional<Position> since_of(const ChannelMember&, std::string_view) const override {
+    return {};
+  }
+  std::vector<std::string> asked;
+};
+
+class EventPositions : public EventStreamTest {
+ protected:
+  EventPositions() {
+    room_.config.channels = {{.pattern = "s*", .history_size = 10}};
+    room_.runtime.catch_up = &catch_up_;
+  }
+  Peer come(const std::string& query, const std::string& more = {}) {
+    Peer peer = room_.connect(room_.web, relay_);
+    peer.send(request("GET", more, {}, "/ws?" + query));
+    EXPECT_TRUE(room_.turn_until([&] { return events(peer).empty(); })) << peer.received();
+    return peer;
+  }
+  void deliver(std::string_view text, std::string_view channel, Position at) {
+    Payload payload(text, false);
+    payload.came_from(channel, at);
+    payload.go_to(nullptr, 0, channel);
+    EXPECT_TRUE(room_.sessions.deliver(*session(), payload, Urgency::bulk));
+  }
+  void expect_events(Peer& peer, const std::string& expected) {
+    EXPECT_TRUE(room_.turn_until([&] { return events(peer).size() >= expected.size(); }));
+    EXPECT_EQ(events(peer), expected);
+  }
+  static constexpr uint64_t kEpoch = 0x123456789abc;
+  static std::string at(uint64_t offset) { return text_of(Position{kEpoch, offset}); }
+
+  RelayBackend relay_{room_.runtime, room_.sessions, room_.router};
+  NotingCatchUp catch_up_;
+};
+
+TEST_F(EventPositions, OfOneChannelAreInTheEventOfAll) {
+  Peer peer = come("channel=s1&channel=other");
+  EXPECT_EQ(catch_up_.asked, std::vector<std::string>{"s1 new"});
+  session()->transport->caught_up({.channel = "s1", .recovered = true, .at = {kEpoch, 6}});
+  deliver("a", "s1", {kEpoch, 7});
+  deliver("b", "other", {});
+  expect_events(peer, ":\nid: " + at(6) + "\n\ndata: a\nid: " + at(7) + "\n\ndata: b\n\n");
+  Payload payload("x", false);
+  payload.came_from("s1", {kEpoch, 8});
+  EXPECT_EQ(payload.event(false, true).bytes().data(), payload.event(false, true).bytes().data());
+}
+
+TEST_F(EventPositions, OfSeveralChannelsStandBeforeTheEvent) {
+  Peer peer = come("channel=s1&channel=s+2", "Last-Event-ID: s1=" + at(3) + "\r\n");
+  EXPECT_EQ(catch_up_.asked, (std::vector<std::string>{"s1 " + at(3), "s 2 new"}));
+  session()->transport->caught_up({.channel = "s 2", .recovered = true, .at = {kEpoch, 1}});
+  session()->transport->caught_up(
+      {.channel = "s1", .asked = true, .recovered = true, .at = {kEpoch, 4}});
+  deliver("a", "s1", {kEpoch, 4});
+  deliver("b", "s 2", {kEpoch, 2});
+  deliver("c", "other", {});
+  expect_events(
+      peer, ":\nid: s1=" + at(3) + "&s%202=" + at(1) +
+                "\n\nevent: holdfast.recovered\ndata: {\"channel\":\"s1\",\"position\":\"" + at(4) +
+                "\"}\n\nid: s1=" + at(4) + "&s%202=" + at(1) + "\ndata: a\n\nid: s1=" + at(4) +
+                "&s%202=" + at(2) + "\ndata: b\n\ndata: c\n\n");
+  room_.sessions.leave(*session(), "s1");
+  room_.sessions.join(*session(), "s3");
+  deliver("d", "s3", {kEpoch, 9});
+  ASSERT_TRUE(room_.turn_until([&] { return events(peer).ends_with("data: d\n\n"); }));
+  EXPECT_TRUE(events(peer).ends_with("\n\nid: s%202=" + at(2) + "&s3=" + at(9) + "\ndata: d\n\n"))
+      << events(peer);
+}
+
+TEST_F(EventPositions, WhatWasMissedIsToldWithThePresentPosition) {
+  Peer peer = come("channel=s1&since=" + at(3));
+  EXPECT_EQ(catch_up_.asked, std::vector<std::string>{"s1 " + at(3)});
+  session()->transport->caught_up({.channel = "s1", .asked = true, .at = {kEpoch, 40}});
+  session()->transport->caught_up({.channel = "s1", .at = {kEpoch, 50}});
+  session()->transport->caught_up({.channel = "s1", .asked = true});
+  session()->transport->caught_up({.channel = "s1"});
+  auto missed = [&](uint64_t offset) {
+    return "event: holdfast.missed\ndata: {\"channel\":\"s1\",\"position\":\"" + at(offset) +
+           "\"}\nid: " + at(offset) + "\n\n";
+  };
+  expect_events(peer, missed(40) + missed(50) +
+                          "event: holdfast.missed\ndata: "
+                          "{\"channel\":\"s1\",\"position\":null}\n\n");
+}
+
+TEST_F(EventPositions, TheHeaderCountsBeforeTheParameter) {
+  Peer peer = come("channel=s1&channel=s2&since=" + at(3), "Last-Event-ID: " + at(5) + "\r\n");
+  EXPECT_EQ(catch_up_.asked, (std::vector<std::string>{"s1 " + at(5), "s2 " + at(5)}))
+      << "an epoch is one channel's";
+  peer.close();
+  expect_nothing_left();
+  catch_up_.asked.clear();
+  peer = come("channel=other&since=" + at(3));
+  EXPECT_EQ(catch_up_.asked, std::vector<std::string>{"other " + at(3)}) << "to be told";
+  peer.close();
+  expect_nothing_left();
+  for (const char* bad : {"x", "a=", "s1=x"}) {
+    EXPECT_EQ(answer_to(request("GET", {}, {}, std::string("/ws?since=") + bad)).substr(9, 3),
+              "400");
+    EXPECT_EQ(answer_to(request("GET", fmt::format("Last-Event-ID: {}\r\n", bad))).substr(9, 3),
+              "400");
+  }
+}
+
 TEST_F(EventStreamTest, ARefusalOfTheApplicationIsAnswered) {
   room_.backend.accepts = false;
   room_.web.origins = {"*"};
