@@ -67,6 +67,7 @@ class Holdfast(Server):
     ping = "0s"
     wrap = []  # a command that executes holdfastd
     script = None  # of php-fpm: the backend of the echo address
+    channels = ""  # [[channel]] tables
 
     def command(self):
         config = f"{self.dir.name}/holdfast.toml"
@@ -103,13 +104,18 @@ protocol = "resp"
 [[api]]
 address = "{self.http}"
 protocol = "http"
-""")
+{self.channels}""")
         return [*self.wrap, str(ROOT / "build/master/holdfastd"), "-c", config]
 
     def echo_address(self):
         if not hasattr(self, "_echo"):
             self._echo = f"127.0.0.1:{free_port()}"
         return self._echo
+
+
+class Keeping(Holdfast):
+    """One that keeps the messages of some channels."""
+    channels = '[[channel]]\npattern = "kept*"\nhistory_size = 100\n'
 
 
 class Floor(Server):

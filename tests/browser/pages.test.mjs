@@ -135,6 +135,7 @@ protocol = "http"
     await post("kick", { channels: ["news"] });
     await page.waitForFunction(() => heard.at(-1) === 4000);
     assert.equal((await publish("nobody")).delivered, 0);
+    await page.context().close();  // its own socket is in the lobby, too
   });
 
   test("passes a message between two pages and shows what a program pushed", async () => {

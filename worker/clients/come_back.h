@@ -5,9 +5,9 @@
 
 namespace holdfast {
 
-// As applications and logs see it: without resume, seen and session in its query, for a key is a secret.
-// Is there a key in its query? Also where the listener has no resume (any more).
+// Is there a key in its query? Also if the listener has no resume (any more).
 bool names_key(const http::Request& request);
+// As applications and logs see it: without resume, seen and session in its query, for a key is a secret.
 http::Request without_key(const http::Request& request);
 
 }  // namespace holdfast
