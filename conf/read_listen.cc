@@ -20,8 +20,9 @@ constexpr size_t kMaxSubprotocolBytes = 255;
 // Keys that mean something for WebSocket only. All of them are known keys, also where they are out
 // of place.
 void refuse_websocket_keys(Table& table) {
-  for (std::string_view key : {"path", "page", "origins", "subprotocols", "ping_interval",
-                               "close_timeout", "forwarded", "token", "permessage_deflate"}) {
+  for (std::string_view key :
+       {"path", "page", "origins", "subprotocols", "streams", "ping_interval", "close_timeout",
+        "forwarded", "token", "permessage_deflate", "resume", "resume_buffer"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -107,6 +108,19 @@ void read_subprotocols(Table& table, Listen& listen) {
   }
 }
 
+void read_streams(Table& table, Listen& listen) {
+  std::vector<const Node*> kinds = table.texts("streams");
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (kinds[i]->text != "sse") {
+      table.wrong_item("streams", i, *kinds[i], "not a kind of stream", "\"sse\"");
+    } else if (listen.answers(Stream::sse)) {
+      table.wrong_item("streams", i, *kinds[i], "twice", "every kind once");
+    } else {
+      listen.streams.push_back(Stream::sse);
+    }
+  }
+}
+
 void read_proxies(Table& table, Listen& listen) {
   std::vector<const Node*> proxies = table.texts("proxies");
   for (size_t i = 0; i < proxies.size(); ++i) {
@@ -166,6 +180,18 @@ void read_permessage_deflate(Table& listen, Listen& out) {
   table->finish();
 }
 
+void read_resume(Table& table, Listen& listen) {
+  if (listen.protocol != Protocol::websocket) return;
+  table.duration("resume", listen.resume_ms, {0, kHour});
+  table.size("resume_buffer", listen.resume_buffer, {kKiB, kGiB});
+  if (listen.resume_ms == 0 || listen.resume_buffer <= listen.send_queue) return;
+  table.wrong(table.has("resume_buffer") ? "resume_buffer" : "resume",
+              fmt::format("a client that comes back could be sent {} at once, more than its "
+                          "send_queue of {}",
+                          format_size(listen.resume_buffer), format_size(listen.send_queue)),
+              "a resume_buffer of at most send_queue");
+}
+
 void read_channels(Table& table, Listen& listen, const Limits& limits) {
   std::vector<const Node*> channels = table.texts("channels");
   for (size_t i = 0; i < channels.size(); ++i) {
@@ -202,6 +228,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
     read_path_and_page(table, listen, reading);
     read_origins(table, listen);
     read_subprotocols(table, listen);
+    read_streams(table, listen);
     read_connect_token(table, listen, reading);
     read_permessage_deflate(table, listen);
     table.misplaced("framing", "only for protocol = \"tcp\"", "not on a websocket listener");
@@ -221,9 +248,9 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
 // Asks for every key, so that finish() does not call one unknown that is only out of place.
 void know_all(Table& table) {
   for (std::string_view key :
-       {"path", "page", "origins", "subprotocols", "framing", "ping_interval", "close_timeout",
-        "channels", "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token",
-        "permessage_deflate"}) {
+       {"path", "page", "origins", "subprotocols", "streams", "framing", "ping_interval",
+        "close_timeout", "channels", "idle_timeout", "proxies", "proxy_protocol", "forwarded",
+        "token", "permessage_deflate", "resume", "resume_buffer"}) {
     table.has(key);
   }
 }
@@ -246,6 +273,7 @@ void read_listen(Table& table, Listen& listen, Reading& reading) {
     read_proxies(table, listen);
   }
   table.size("send_queue", listen.send_queue, {kKiB, kGiB});
+  if (protocol_known) read_resume(table, listen);
   read_slow_consumer(table, listen.slow_consumer);
   table.number("backlog", listen.backlog, {1, 65'535});
   table.number("max_pending", listen.max_pending, {1, 100'000});

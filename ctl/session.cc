@@ -96,7 +96,7 @@ std::string session_text(const SessionView& s, const SessionDetail* detail, uint
   bool listener = detail != nullptr && !detail->listener.empty();
   Pairs lines{{"session", s.id.hex()},
               {"short form", s.id.base64url()},
-              {"state", std::string(state_name(s.control.state))},
+              {"state", std::string(state_name(s.control))},
               {"worker", std::to_string(s.control.owner)},
               {"user", s.user.empty() ? "-" : printable(s.user)},
               {"peer", peer_text(s.origin)},

@@ -74,14 +74,14 @@ std::vector<SessionView> SessionWalk::next(size_t most) {
   return page;
 }
 
-std::string_view state_name(shm::SessionState state) {
-  switch (state) {
+std::string_view state_name(const shm::Control& control) {
+  switch (control.state) {
     case shm::SessionState::free:
       return "free";
     case shm::SessionState::connecting:
       return "connecting";
     case shm::SessionState::open:
-      return "open";
+      return (control.flags & shm::kDetached) != 0 ? "detached" : "open";
     case shm::SessionState::closing:
       return "closing";
   }
@@ -121,7 +121,7 @@ Table sessions_table() {
 }
 
 void add_session(Table& table, const SessionView& s, uint64_t wall_now_ms) {
-  table.row({s.id.hex(), std::string(state_name(s.control.state)), age_text(s, wall_now_ms),
+  table.row({s.id.hex(), std::string(state_name(s.control)), age_text(s, wall_now_ms),
              short_count(s.messages_in), short_count(s.messages_out), short_bytes(s.unsent_bytes),
              s.user.empty() ? "-" : printable(s.user), peer_text(s.origin),
              std::to_string(s.control.owner)});
@@ -129,7 +129,7 @@ void add_session(Table& table, const SessionView& s, uint64_t wall_now_ms) {
 
 void write_session(Json& json, const SessionView& session) {
   json.member("session", session.id.hex()).member("user", session.user);
-  json.member("state", state_name(session.control.state));
+  json.member("state", state_name(session.control));
   json.member("worker", uint64_t{session.control.owner});
   json.member("peer", address_text(session.origin.peer));
   json.member("port", uint64_t{session.origin.peer_port});

@@ -44,7 +44,7 @@ void add_session(Table& table, const shm::SessionView& session, uint64_t wall_no
 void write_session(Json& json, const shm::SessionView& session);
 std::string session_json(const shm::SessionView& session);
 
-std::string_view state_name(shm::SessionState state);
+std::string_view state_name(const shm::Control& control);
 // The close event is still to be delivered; for an open session this is not shown.
 bool owes_close(const shm::SessionView& session);
 std::string age_text(const shm::SessionView& session, uint64_t wall_now_ms);

@@ -27,6 +27,9 @@ bool set_limit(rlim_t soft, rlim_t hard) {
 uint64_t reserved_descriptors(const conf::Config& config) {
   uint64_t reserve = 64 + config.server.max_workers + config.listens.size() + config.apis.size();
   reserve += 128;  // API connections
+  bool resumes = std::any_of(config.listens.begin(), config.listens.end(),
+                             [](const conf::Listen& listen) { return listen.resume_ms != 0; });
+  if (resumes) reserve += config.server.max_workers + 1;  // passages
   for (const auto& [name, backend] : config.backends)
     reserve += std::max(1u, backend.max_connections / config.server.workers) + 1;
   return reserve;

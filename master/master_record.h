@@ -14,12 +14,15 @@ namespace holdfast::master {
 
 struct DoorbellRecord {
   int read = 0, write = 0;
+  int take = 0, give = 0;  // of the slot's passage; 0: none
 };
 template <class Archive>
 void fields(Archive& a, DoorbellRecord& r) {
-  auto& [read, write] = r;
+  auto& [read, write, take, give] = r;
   a(1, read);
   a(2, write);
+  a(3, take);
+  a(4, give);
 }
 
 // An address of listen_sockets.h.

@@ -221,8 +221,12 @@ void Slots::vacate(uint16_t i) {
 
 // Nobody serves it any more: the streams get another home, and those that are left share them out among themselves.
 void Slots::give_shards_away(uint16_t from) {
-  auto heir = std::find_if(slots_.begin(), slots_.end(),
-                           [](const Slot& slot) { return slot.phase != Phase::empty; });
+  auto heir = std::find_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.phase == Phase::serving && slot.accepts;
+  });
+  if (heir == slots_.end())
+    heir = std::find_if(slots_.begin(), slots_.end(),
+                        [](const Slot& slot) { return slot.phase != Phase::empty; });
   if (heir == slots_.end()) return;
   shm::StreamSpace streams = segment_.streams();
   for (uint32_t shard = 0; shard < streams.shards(); ++shard)

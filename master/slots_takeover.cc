@@ -61,6 +61,9 @@ void Slots::restore(const MasterRecord& record, const Generations& generations) 
   }
   for (uint16_t i = 0; i < size(); ++i)
     if (slots_[i].phase == Phase::empty) end_stranger(i, generations.current());
+  // Now it is known who is there.
+  for (uint16_t i = 0; i < size(); ++i)
+    if (slots_[i].phase == Phase::empty) give_shards_away(i);
 }
 
 void Slots::restore_leaver(const LeaverRecord& record) {

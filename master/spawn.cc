@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -38,9 +39,18 @@ void signals_of_a_worker() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+bool resumes(const conf::Config& config) {
+  return std::any_of(config.listens.begin(), config.listens.end(),
+                     [](const conf::Listen& listen) { return listen.resume_ms != 0; });
+}
+
 }  // namespace
 
 Result<Spawned> Spawner::spawn(const SpawnOrder& order) {
+  if (resumes(order.generation->config))
+    if (Result<void> made = doorbells_.open_passages(); !made)
+      log_warn("clients that come back at another worker will be refused error=\"{}\"",
+               made.error().text());
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
     return Error{Errc::io, errno, "control channel for a worker"};
@@ -79,7 +89,9 @@ void Spawner::run_child(const SpawnOrder& order, UniqueFd control) noexcept {
                     control.get(),
                     order.standby,
                     order.accepts,
-                    resolver.get()};
+                    resolver.get(),
+                    doorbells_.passages(),
+                    doorbells_.passage(order.slot)};
   int status = worker_main_(heritage);
   std::fflush(nullptr);
   // Not exit(): the master's objects are copies here, and their destructors would remove its files.

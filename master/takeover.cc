@@ -104,6 +104,8 @@ std::vector<int> descriptors_of(const MasterRecord& record) {
   for (const DoorbellRecord& doorbell : record.doorbells) {
     fds.push_back(doorbell.read);
     fds.push_back(doorbell.write);
+    if (doorbell.take != 0) fds.push_back(doorbell.take);
+    if (doorbell.give != 0) fds.push_back(doorbell.give);
   }
   for (const PointRecord& point : record.points)
     fds.insert(fds.end(), point.lanes.begin(), point.lanes.end());

@@ -99,6 +99,10 @@ std::optional<Record> MailboxRing::front(bool* broken) {
   }
 }
 
+bool MailboxRing::used_before() const {
+  return head_->uses.load(kRelaxed) > 0;
+}
+
 bool MailboxRing::begin_use() {
   uint32_t uses = head_->uses.load(kRelaxed);
   if (uses >= kMostUses) return false;

@@ -90,6 +90,8 @@ class MailboxRing {
   // Consumer. The oldest record, or empty. For a ring whose bytes make no sense (a length past head)
   // the answer is empty and `broken` is set: the caller counts it and calls discard().
   std::optional<Record> front(bool* broken);
+  // Before begin_use(): a process that died has begun to use the record of front(), or has just done with the one before it.
+  bool used_before() const;
   // To be called before the record of front() is used. False: it has cost two processes their lives; leave it out.  // I6
   bool begin_use();
   void pop();      // the record front() gave

@@ -240,6 +240,25 @@ void Slab::set_flags(const SessionId& id, uint8_t flags) {
   store(e, c);
 }
 
+void Slab::set_detached(const SessionId& id, bool detached) {
+  DirectoryEntry& e = mine(id);
+  Control c = load_control(e, kRelaxed);
+  c.flags = uint8_t(detached ? c.flags | kDetached : c.flags & ~kDetached);
+  store(e, c);
+}
+
+void Slab::set_peer(const SessionId& id, const SessionOrigin& origin) {
+  DirectoryEntry& e = mine(id);
+  SessionView view;
+  copy_fields(e, &view);
+  uint16_t listener = view.origin.listener;
+  view.origin = origin;
+  view.origin.listener = listener;
+  store(e, load_control(e, kRelaxed));  // so that a reader's two looks differ  // I1
+  write_fields(e, view);
+  store(e, load_control(e, kRelaxed));
+}
+
 void Slab::set_listener(const SessionId& id, uint16_t listener) {
   DirectoryEntry& e = mine(id);
   uint64_t connected = e.connected.load(kRelaxed);

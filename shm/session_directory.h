@@ -62,6 +62,8 @@ inline constexpr uint8_t kOwesClose = 1;
 inline constexpr uint8_t kCrashed = 2;  // its worker died; the close event says so
 // The connect event is under way, so it may have been delivered.
 inline constexpr uint8_t kConnectUnanswered = 4;
+// With `open`: its connection broke, and its client may come back (worker/sessions/resume.h).
+inline constexpr uint8_t kDetached = 8;
 
 // 128 bytes. Words are atomics because readers race with the writer; relaxed except control.
 struct alignas(128) DirectoryEntry {
@@ -166,6 +168,10 @@ class Slab {
   bool no_page() const { return no_page_; }
   void set_state(const SessionId& id, SessionState state);
   void set_flags(const SessionId& id, uint8_t flags);
+  // The flag kDetached alone.
+  void set_detached(const SessionId& id, bool detached);
+  // Its client has come back, perhaps from elsewhere: the peer, and the place where its address is counted.
+  void set_peer(const SessionId& id, const SessionOrigin& origin);
   // After a handover to a process with another configuration.
   void set_listener(const SessionId& id, uint16_t listener);
   // At most kMaxUserBytes; "" takes the user away. // I4

@@ -141,7 +141,7 @@ uint32_t StreamShard::add_message(uint32_t channel, const Message& message) {
   stored.offset = message.offset;
   stored.time_and_flags = uint64_t{message.flags} << kTimeBits | (message.time_ms & kTimeMask);
   stored.bytes = uint32_t(message.data.size());
-  stored.reserved = 0;
+  stored.mark = message.mark;
   if (!message.data.empty())
     std::memcpy(at(place.block) + sizeof stored, message.data.data(), message.data.size());
   publish(place, BlockKind::message, granules, channel);
@@ -157,7 +157,8 @@ StreamShard::Message StreamShard::message(uint32_t block) const {
   return {stored.offset,
           stored.time_and_flags & kTimeMask,
           uint16_t(stored.time_and_flags >> kTimeBits),
-          {at(block) + sizeof stored, stored.bytes}};
+          {at(block) + sizeof stored, stored.bytes},
+          stored.mark};
 }
 
 uint32_t StreamSpace::shard_of(std::string_view channel) const {

@@ -7,7 +7,7 @@
 //
 //   block      word u64 | ...         word: kind 8 | granules 24 | channel's block 32 (its first granule)
 //   channel    word | epoch | top | version | version_at | version_before | used_ms | early u32 | name bytes u32 | name
-//   message    word | offset | time_ms 48, flags 16 | bytes u32 | 0 u32 | data
+//   message    word | offset | time_ms 48, flags 16 | bytes u32 | mark u32 | data
 //   free       word | anything
 //
 // Who writes
@@ -70,7 +70,7 @@ struct StoredMessage {
   uint64_t offset;
   uint64_t time_and_flags;
   uint32_t bytes;
-  uint32_t reserved;
+  uint32_t mark;  // of the publish that it came with, so that this is not done twice
 };
 static_assert(sizeof(StoredMessage) == 32);
 
@@ -82,6 +82,7 @@ class StreamShard {
     uint64_t time_ms = 0;  // monotonic, below 2^48
     uint16_t flags = 0;
     std::string_view data;
+    uint32_t mark = 0;
   };
 
   // The home's. Walk it first.
@@ -93,7 +94,9 @@ class StreamShard {
   template <class F>
   bool walk(F&& f) {
     forget_free();
-    auto used = uint32_t(head_->used.load(std::memory_order_acquire));
+    uint64_t end = head_->used.load(std::memory_order_acquire);
+    if (end > kShardBytes / kGranule) return clear();
+    auto used = uint32_t(end);
     for (uint32_t at = 0; at < used; at += granules(at)) {
       if (!sensible(at, used)) return clear();
       if (kind(at) == BlockKind::free)

@@ -19,6 +19,7 @@
 #include "worker/api/connection.h"
 #include "worker/api/homes.h"
 #include "worker/clients/homes.h"
+#include "worker/clients/passage.h"
 #include "worker/handover/former_config.h"
 #include "worker/handover/receiver.h"
 #include "worker/handover/sender.h"
@@ -83,6 +84,7 @@ class Worker final : private TurnHook {
   handover::ConfigRecord
       former_config_;  // of the predecessor: what is still used of it is referred to
   Backends backends_;
+  Passage passage_;
   ClientHomes client_homes_;
   ApiHomes api_homes_;
   handover::FormerConfig former_;
@@ -113,7 +115,8 @@ Worker::Worker(const Heritage& heritage)
       connections_(runtime_),
       contexts_(heritage),
       backends_(runtime_, heritage, sessions_, router_),
-      client_homes_(runtime_, sessions_, connections_, backends_, admission_, contexts_),
+      passage_(runtime_, heritage, client_homes_, connections_),
+      client_homes_(runtime_, sessions_, connections_, backends_, admission_, contexts_, &passage_),
       api_homes_(runtime_, heritage, hub_, router_, tracer_, connections_, contexts_),
       former_(config_, former_config_, backends_, client_homes_),
       control_(loop_, heritage.control, *this, Call<&Worker::on_control>{}),
@@ -173,8 +176,8 @@ void Worker::adopt_orphans() {
 }
 
 void Worker::begin_serving() {
-  router_.begin_serving();
   for (Listener& listener : listeners_) listener.start();
+  passage_.begin();
   runtime_.draining = !heritage_.accepts;
   control_.watch(kRead);
   head_.generation.store(heritage_.generation, std::memory_order_relaxed);
@@ -193,6 +196,7 @@ Result<void> Worker::take_the_slot() {
   runtime_.now_ms = process_ms();
   if (Result<void> taken = handover::take_over(estate(), *std::move(socket)); !taken) return taken;
   head_.started_wall_ms.store(wall_ms(), std::memory_order_relaxed);
+  router_.begin_serving();
   begin_serving();
   runtime_.now_ms = process_ms();
   gaps_ = process_clock.gaps();  // it has waited to be called
@@ -217,6 +221,7 @@ int Worker::run() {
     }
     say(heritage_.control, control_word::kTaken);
   } else {
+    router_.begin_serving();
     router_.post().receive_leftovers();
     router_.finish_all();
     begin_serving();
@@ -230,12 +235,14 @@ int Worker::run() {
 // ---- the turn
 
 bool Worker::before_wait() {
+  bool more = passage_.run();
   if (hand_over_to_) go_on_with_hand_over();
-  bool more = connections_.input().run();
+  more |= connections_.input().run();
   router_.post().dispatch();
   more |= router_.carry_on();
   router_.recovery().run();
   more |= sessions_.end_expired(wall_ms() / 1000);
+  more |= sessions_.end_overdue(runtime_.now_ms);
   if (parting_.under_way()) more |= parting_.go();
   more |= flush_.run();
   // A flush can end a session and cause records (rare); they leave before the worker sleeps.
@@ -278,7 +285,7 @@ void Worker::on_tick() {
   backends_.for_each([](const std::string&, Backend& backend) { backend.tick(); });
   for (Listener& listener : listeners_) listener.tick();
   count_unwatched();
-  if (!heritage_.accepts && !parting_.under_way() && nothing_left()) {
+  if (!heritage_.accepts && !parting_.under_way() && nothing_left() && router_.may_end()) {
     log_info("worker ends slot={}: it only served what was there, and that is gone",
              heritage_.slot);
     return loop_.stop();
@@ -351,13 +358,14 @@ void Worker::begin_hand_over(UniqueFd socket) {
   hand_over_to_ = std::move(socket);
   hand_over_until_ms_ = runtime_.now_ms + handover::kPatienceMs;
   api_homes_.hold(true);
-  router_.recovery().hold(true);
 }
 
 // Between two turns: no callback is on the stack, no object waits for its destruction.
 void Worker::go_on_with_hand_over() {
-  bool settled =
-      !router_.carrier().congested() && api_homes_.settled() && router_.recovery().settled();
+  // Subscribers that wait for what they have missed are API requests; when these are answered nobody asks any more.
+  bool answered = api_homes_.settled();
+  router_.recovery().hold(answered);
+  bool settled = answered && !router_.carrier().congested() && router_.recovery().settled();
   if (!settled && runtime_.now_ms < hand_over_until_ms_) return;
   UniqueFd socket = std::move(hand_over_to_);
   Result<void> done = Error{Errc::busy, 0, "API requests under way were not answered in time"};
@@ -378,6 +386,7 @@ void Worker::keep_the_slot(const Error& why) {
 
 void Worker::drain(const Parting::Plan& plan, bool empty_queues) {
   if (!parting_.begin(plan)) return;
+  sessions_.detach_no_more();
   if (runtime_.draining) return;
   runtime_.draining = true;
   for (Listener& listener : listeners_) listener.stop(empty_queues);

@@ -1,4 +1,5 @@
 // TLS listeners of a real server: a client by OpenSSL, over reloads, upgrades and changed certificates.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -56,11 +57,12 @@ class TlsStream {
 // An open WebSocket at an echo backend.
 class SecureEcho : public TlsStream {
  public:
-  explicit SecureEcho(const std::string& address, const ClientWishes& wishes = {})
+  explicit SecureEcho(const std::string& address, const ClientWishes& wishes = {},
+                      const std::string& query = {})
       : TlsStream(address, wishes) {
-    write(
-        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    write("GET /ws" + query +
+          " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     EXPECT_TRUE(read_until("\r\n\r\n").starts_with("HTTP/1.1 101 "));
   }
   void expect_echo(const std::string& text) {
@@ -123,6 +125,39 @@ TEST(Tls, ConnectionsLiveOverReloadsAndAnUpgrade) {
   EXPECT_EQ(gw.counter("sessions.opened"), 10u);
   EXPECT_EQ(gw.counter("sessions.online"), 10u);
   EXPECT_EQ(gw.counter("tls.failed"), 0u);
+}
+
+// Clients that come back at another worker go to their own with keys and counters of their records.
+TEST(Tls, ClientsThatComeBackAreGivenToTheirWorkers) {
+  Place place("resume = \"60s\"\n");
+  Gateway gw({.workers = 3, .tables = place.tables});
+  uint64_t away = 0;
+  for (int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
+    auto key = [&](int n) {
+      return fmt::format("?resume=Holdfast-tests_{:06}A", version * 100 + n);
+    };
+    {
+      std::deque<SecureEcho> clients;
+      for (int i = 0; i < 30; ++i)
+        clients.emplace_back(gw.listener(), ClientWishes{.version = version}, key(i));
+    }
+    away += 30;
+    ASSERT_EQ(gw.counter_becomes("sessions.detached", away), away);
+    std::deque<SecureEcho> back;
+    for (int i = 0; i < 30; ++i) {
+      back.emplace_back(gw.listener(), ClientWishes{.version = version}, key(i) + "&seen=0");
+      EXPECT_NE(back.back().read_until("}}").find("\"resumed\":true"), std::string::npos);
+      back.back().expect_echo("here");
+      back.back().expect_echo("and still");
+    }
+    back.clear();
+    ASSERT_EQ(gw.counter_becomes("sessions.detached", away), away);
+  }
+  EXPECT_GT(gw.counter("resume.passed_on"), 20u);
+  EXPECT_EQ(gw.counter("resume.resumed"), 60u);
+  EXPECT_EQ(gw.counter("tls.failed"), 0u);
+  EXPECT_EQ(gw.counter_becomes("bytes.unsent", 0), 0u);
+  EXPECT_EQ(gw.counter_becomes("connections.open", 0), 0u);
 }
 
 TEST(Tls, AReloadTakesNewCertificatesAndRefusesBadOnes) {

@@ -157,6 +157,7 @@ class Room {
     router.post().dispatch();
     router.carry_on();
     router.recovery().run();
+    sessions.end_overdue(runtime.now_ms);
     flush.run();
     router.post().dispatch();
     loop.bury();

@@ -61,16 +61,10 @@ Refusal refusal_of(const ApiContext& context, Verdict verdict) {
 
 // Did it change or send anything, as far as can be known?
 bool nothing_done(const CommandResult& result, int status) {
-  return status >= 400 && result.delivered == 0 && !result.partial;
+  return status >= 400 && result.delivered == 0 && !result.partial && result.positions.empty();
 }
 
-// The answer without its lists and with the briefest of errors: fits kMaxReceiptBytes.
-std::string shortened(Op op, const CommandResult& result) {
-  CommandResult counts = {.delivered = result.delivered,
-                          .workers_failed = result.workers_failed,
-                          .refused = result.refused,
-                          .partial = result.partial};
-  if (result.positions.size() == 1) counts.positions = result.positions;
+std::string brief_of(Op op, const CommandResult& counts) {
   json::Writer json;
   json.begin_object();
   if (auto error = error_of(Command{.op = op}, counts))
@@ -78,6 +72,22 @@ std::string shortened(Op op, const CommandResult& result) {
   write_result(json, Command{.op = op}, counts);
   json.key("shortened").boolean(true).end_object();
   return json.take();
+}
+
+// The answer without its lists and with the briefest of errors: fits kMaxReceiptBytes. With the position of the one channel, if that
+// fits, too.
+std::string shortened(Op op, const CommandResult& result) {
+  CommandResult counts = {.delivered = result.delivered,
+                          .workers_failed = result.workers_failed,
+                          .refused = result.refused,
+                          .partial = result.partial};
+  if (result.positions.size() == 1) {
+    counts.positions = result.positions;
+    if (std::string brief = brief_of(op, counts); brief.size() <= shm::kMaxReceiptBytes)
+      return brief;
+    counts.positions.clear();
+  }
+  return brief_of(op, counts);
 }
 
 bool visible_ascii(std::string_view text) {

@@ -43,11 +43,15 @@ std::string_view listener_of(const shm::Segment& segment, const conf::Config& co
   return config.listens[view.origin.listener].address.text;
 }
 
+std::string_view state_name(const shm::SessionView& view) {
+  if (view.control.state != shm::SessionState::open) return "connecting";
+  return (view.control.flags & shm::kDetached) != 0 ? "detached" : "open";
+}
+
 void write_session(json::Writer& json, const shm::SessionView& view, std::string_view listener) {
   json.key("session").string(view.id.hex());
   json.key("user").string(view.user);
-  bool open = view.control.state == shm::SessionState::open;
-  json.key("state").string(open ? "open" : "connecting");
+  json.key("state").string(state_name(view));
   json.key("worker").number(view.control.owner);
   if (!listener.empty()) json.key("listener").string(listener);
   json.key("peer").string(is_unix(view.origin) ? "unix" : address_text(view.origin.peer));

@@ -36,6 +36,9 @@ SessionPage read_sessions(const shm::SessionDirectory& directory, uint64_t from,
 std::string_view listener_of(const shm::Segment& segment, const conf::Config& config,
                              uint16_t our_slot, const shm::SessionView& view);
 
+// "connecting", "open", or "detached": open, but its client is away.
+std::string_view state_name(const shm::SessionView& view);
+
 // What the directory knows of a session, as members of the open object. An empty listener is left
 // out.
 void write_session(json::Writer& json, const shm::SessionView& view, std::string_view listener);

@@ -281,12 +281,16 @@ void AppBackend::message(Session& session, bool binary, std::string_view data) {
   }
 }
 
+void AppBackend::came_back(Session& session) {
+  if (state(session).paused) session.transport->pause_reading(true);
+}
+
 void AppBackend::message_failed(Session& session, uint16_t code, std::string_view why) {
   State& s = state(session);
   runtime_.stats.backend_abandoned.add(s.waiting.size());
   for (const State::Waiting& message : s.waiting) let_go_bytes(s, message.counted);
   s.waiting.clear();
-  if (session.transport != nullptr) session.transport->close(code, why, EndReason::backend);
+  sessions_.hang_up(session, code, why, EndReason::backend);
 }
 
 void AppBackend::message_answered(Session& session, const AppAnswer& answer) {

@@ -54,6 +54,7 @@ class AppBackend final : public Backend, private AppCaller {
   void message(Session& session, bool binary, std::string_view data) override;
   void gone(Session& session) override;
   bool busy(const Session& session) const override;
+  void came_back(Session& session) override;
   void adopt(Session& session, const shm::SessionView& view) override;
   void tick() override;
   std::string save(const Session& session) const override;

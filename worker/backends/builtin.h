@@ -43,6 +43,7 @@ class RelayBackend final : public BuiltinBackend {
   void open(Session& session, const Opening& opening) override;
   void message(Session& session, bool binary, std::string_view data) override;
   bool held_up() const override { return runtime_.budget.congested(); }
+  void came_back(Session& session) override { router_.hold_while_waiting(session); }
 
  private:
   void refuse(const Session& session, const Opening& opening, int status, std::string_view text,

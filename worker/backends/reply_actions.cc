@@ -83,8 +83,9 @@ void ReplyActions::bad(const Session& session, std::string_view name, std::strin
 
 // Its earlier publishes are still on their way to many: what changes it, or reaches it, waits behind them.
 bool ReplyActions::waits(const Session& session) const {
-  return session.transport != nullptr && !session.transport->half_closed() &&
-         router_.waiting(Router::source_of(session)) > 0;
+  bool reachable = session.transport != nullptr ? !session.transport->half_closed()
+                                                : session.phase == SessionPhase::detached;
+  return reachable && router_.waiting(Router::source_of(session)) > 0;
 }
 
 void ReplyActions::execute(const Session& session, Command& command) {
@@ -176,7 +177,7 @@ bool ReplyActions::body(Session& session, const AppAnswer& answer, Items& items)
     });
   });
   if (answer.body.empty() || (to_channels && publish.channels.empty())) return true;
-  if (!to_channels && session.transport == nullptr) return true;
+  if (!to_channels && !is_live(session)) return true;
   size_t limit = runtime_.config.limits.max_message_size;
   if (answer.body.size() > limit) return too_long(session, answer.body.size(), limit);
   bool binary = is_binary(answer);
@@ -190,7 +191,7 @@ bool ReplyActions::body(Session& session, const AppAnswer& answer, Items& items)
 bool ReplyActions::before_close(Session& session, const AppAnswer& answer) {
   unknown_headers(session, answer);
   Items items(answer);
-  if (session.transport != nullptr) {
+  if (is_live(session)) {
     // By kind, not in the order sent: user, join, leave, data.
     items.of("Holdfast-User", [&](std::string_view user) {
       if (!items.too_many()) set_user(session, user);
@@ -238,14 +239,14 @@ void ReplyActions::unknown_headers(const Session& session, const AppAnswer& answ
 
 void ReplyActions::close(Session& session, const AppAnswer& answer) {
   std::string_view value = trimmed(answer.header("Holdfast-Close"));
-  if (value.empty() || session.transport == nullptr) return;
+  if (value.empty() || !is_live(session)) return;
   unsigned code = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), code);
   bool ends_well = end == value.data() + value.size() || *end == ' ';
   if (error != std::errc() || !ends_well || code > 4999 || !ws::valid_close_code(uint16_t(code)))
     return bad(session, "Holdfast-Close", "no valid close code");
   std::string_view reason = trimmed(value.substr(size_t(end - value.data())));
-  if (!waits(session)) return session.transport->close(uint16_t(code), reason, EndReason::kicked);
+  if (!waits(session)) return sessions_.hang_up(session, uint16_t(code), reason, EndReason::kicked);
   Command kick;
   kick.op = Op::kick;
   kick.code = uint16_t(code);

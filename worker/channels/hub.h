@@ -85,6 +85,7 @@ enum class NameKind : char {
   user = '\0',     // its sessions
   shard = '\1',    // RESP: a channel of SSUBSCRIBE; has subscribers only
   pattern = '\2',  // RESP: a pattern of PSUBSCRIBE; likewise
+                   // \3 is in the filter only: sessions/resume.h
   channel = ' ',   // no letter: a channel
 };
 inline NameKind kind_of(std::string_view name) {

@@ -30,6 +30,7 @@ struct StreamRange {
       since;  // after it; unknown: from the oldest on. With `reverse`: before it; unknown: from the newest on
   uint32_t limit = 0;
   bool reverse = false;
+  bool newest = false;  // if they are too many for one answer: those up to the last one
 };
 
 }  // namespace holdfast

@@ -69,6 +69,7 @@ Streams::Shard* Streams::opened(uint32_t shard) {
   if (!shards_[shard]) {
     shards_[shard] = std::make_unique<Shard>(space_.open(shard));
     load(*shards_[shard]);
+    fresh_.push_back(shard);
   }
   return shards_[shard].get();
 }
@@ -145,11 +146,19 @@ bool Streams::adopt(Shard& shard, uint32_t block) {
   stream->block = block;
   stream->epoch = stored.epoch;
   stream->top = stored.top.load(std::memory_order_acquire);
+  enter(shard, name, std::move(stream));
+  return true;
+}
+
+Streams::Stream* Streams::enter(Shard& shard, std::string_view name,
+                                std::unique_ptr<Stream> stream) {
+  stream->channel_bytes = uint32_t(shard.blocks.block_bytes(stream->block));
   auto [at, added] = shard.streams.emplace(std::string(name), std::move(stream));
   at->second->name = at->first;
   shard.by_size[0].push_back(*at->second);
+  shard.empty_bytes += at->second->channel_bytes;
   runtime_.stats.streams_channels.add();
-  return true;
+  return at->second.get();
 }
 
 // What it has is another's now.
@@ -181,11 +190,7 @@ Streams::Stream* Streams::begin(Shard& shard, std::string_view channel,
   stream->rule = &rule;
   stream->block = block;
   stream->epoch = epoch;
-  auto [at, added] = shard.streams.emplace(std::string(channel), std::move(stream));
-  at->second->name = at->first;
-  shard.by_size[0].push_back(*at->second);
-  runtime_.stats.streams_channels.add();
-  return at->second.get();
+  return enter(shard, channel, std::move(stream));
 }
 
 void Streams::move_to_class(Shard& shard, Stream& stream, uint64_t bytes) {
@@ -196,6 +201,8 @@ void Streams::move_to_class(Shard& shard, Stream& stream, uint64_t bytes) {
     runtime_.stats.streams_bytes.sub(stream.bytes - bytes);
   stream.bytes = bytes;
   if (from == to) return;
+  if (from == 0) shard.empty_bytes -= stream.channel_bytes;
+  if (to == 0) shard.empty_bytes += stream.channel_bytes;
   shard.by_size[from].erase(List::s_iterator_to(stream));
   shard.by_size[to].push_back(stream);
 }
@@ -226,6 +233,7 @@ void Streams::forget(Shard& shard, Stream& stream) {
   drop_all(shard, stream);
   shard.blocks.free(stream.block);  // I3 of the shard
   shard.by_size[0].erase(List::s_iterator_to(stream));
+  shard.empty_bytes -= stream.channel_bytes;
   runtime_.stats.streams_channels.sub();
   shard.streams.erase(shard.streams.find(stream.name));
 }
@@ -240,8 +248,21 @@ void Streams::drop_old(Shard& shard, Stream& stream) {
 
 // ---- room
 
-// One step towards it; `spare` is not forgotten. False: there is nothing left to throw away.
+// The channel that has been empty for longest, but for `spare`. False: there is none.
+bool Streams::forget_one(Shard& shard, const Stream* spare, size_t* freed) {
+  for (Stream& stream : shard.by_size[0]) {
+    if (&stream == spare) continue;
+    *freed += stream.channel_bytes;
+    runtime_.stats.streams_forgotten.add();
+    forget(shard, stream);
+    return true;
+  }
+  return false;
+}
+
+// One step towards it. False: there is nothing left to throw away.
 bool Streams::drop_some(Shard& shard, const Stream* spare, size_t* freed) {
+  if (shard.empty_bytes > kMostForEmpty && forget_one(shard, spare, freed)) return true;
   for (size_t i = kSizes - 1; i > 0; --i) {
     List& list = shard.by_size[i];
     if (list.empty()) continue;
@@ -255,14 +276,7 @@ bool Streams::drop_some(Shard& shard, const Stream* spare, size_t* freed) {
     drop_oldest(shard, stream);
     return true;
   }
-  for (Stream& stream : shard.by_size[0]) {
-    if (&stream == spare) continue;
-    *freed += shard.blocks.block_bytes(stream.block);
-    runtime_.stats.streams_forgotten.add();
-    forget(shard, stream);
-    return true;
-  }
-  return false;
+  return forget_one(shard, spare, freed);
 }
 
 bool Streams::make_room(Shard& shard, const Stream* spare) {
@@ -290,8 +304,8 @@ uint32_t Streams::add(Shard& shard, const Stream* spare, Add&& add) {
 
 // ---- what a home does
 
-uint32_t Streams::store(Shard& shard, Stream& stream, std::string_view data, bool binary) {
-  size_t bytes = shm::StreamShard::message_bytes(data.size());
+uint32_t Streams::store(Shard& shard, Stream& stream, const Publish& publish) {
+  size_t bytes = shm::StreamShard::message_bytes(publish.data.size());
   if (bytes > stream.rule->history_bytes) {
     runtime_.stats.streams_too_large.add();
     return shm::kNoBlock;
@@ -301,18 +315,22 @@ uint32_t Streams::store(Shard& shard, Stream& stream, std::string_view data, boo
     drop_oldest(shard, stream);
   shm::StreamShard::Message message{.offset = stream.top + 1,
                                     .time_ms = monotonic_ms(),
-                                    .flags = binary ? kBinaryFlag : uint16_t{0},
-                                    .data = data};
+                                    .flags = publish.binary ? kBinaryFlag : uint16_t{0},
+                                    .data = publish.data,
+                                    .mark = publish.mark};
   return add(shard, &stream, [&] { return shard.blocks.add_message(stream.block, message); });
 }
 
-Streams::Appended Streams::append(std::string_view channel, std::string_view data, bool binary,
-                                  uint64_t version) {
+Streams::Appended Streams::append(std::string_view channel, const Publish& publish) {
   Shard& shard = shard_of(channel);
   Stream* stream = find(shard, channel);
   if (stream == nullptr) stream = begin(shard, channel, *rule_of(channel));
   if (stream == nullptr) return {};
+  if (publish.again && stream->size() > 0 &&
+      shard.blocks.message(stream->kept.back()).mark == publish.mark)
+    return {{stream->epoch, stream->top}, false};
   shm::StoredChannel& stored = shard.blocks.channel(stream->block);
+  uint64_t version = publish.version;
   uint64_t known = stored.version.load(std::memory_order_relaxed);
   if (version != 0 && version <= known) {
     runtime_.stats.streams_superseded.add();
@@ -324,7 +342,7 @@ Streams::Appended Streams::append(std::string_view channel, std::string_view dat
     stored.version_at.store(stream->top + 1, std::memory_order_release);
     stored.version.store(version, std::memory_order_release);
   }
-  uint32_t block = store(shard, *stream, data, binary);
+  uint32_t block = store(shard, *stream, publish);
   if (block == shm::kNoBlock) drop_all(shard, *stream);  // I1
   ++stream->top;
   if (block != shm::kNoBlock) keep(shard, *stream, block, shard.blocks.block_bytes(block));
@@ -339,6 +357,20 @@ StreamState Streams::state_of(const Stream& stream) const {
           .first = stream.first(),
           .messages = stream.size(),
           .bytes = stream.bytes};
+}
+
+// Of the messages after `from`: the first of those that make an answer together.
+uint64_t Streams::oldest_that_fits(const Shard& shard, const Stream& stream, uint64_t from) {
+  size_t bytes = 0;
+  uint64_t first = stream.top + 1;
+  while (first > from) {
+    bytes += shard.blocks.message(stream.kept[stream.gone + size_t(first - 1 - stream.first())])
+                 .data.size() +
+             sizeof(KeptMessage);
+    if (bytes > kMaxAnswer) break;
+    --first;
+  }
+  return first;
 }
 
 StreamState Streams::read(std::string_view channel, const StreamRange& range, bool begins,
@@ -359,6 +391,7 @@ StreamState Streams::read(std::string_view channel, const StreamRange& range, bo
     else
       from = std::max(from, range.since.offset == UINT64_MAX ? UINT64_MAX : range.since.offset + 1);
   }
+  if (range.newest) from = oldest_that_fits(shard, *stream, from);
   uint64_t now = monotonic_ms();
   size_t bytes = 0;
   for (uint64_t n = 0; from + n <= to && messages->size() < range.limit; ++n) {
@@ -418,24 +451,40 @@ void Streams::give_away(uint16_t to) {
     if (space_.home_of(shard) == runtime_.slot && to != runtime_.slot) give(shard, to);
 }
 
+void Streams::share_out(unsigned homes, const shm::Segment& segment) {
+  uint32_t generation = segment.slot(runtime_.slot).generation.load(std::memory_order_relaxed);
+  std::vector<uint16_t> serving;  // those that accept, of this generation or a later one
+  for (uint16_t slot = 0; slot < segment.capacities().max_workers; ++slot) {
+    const shm::SlotHead& head = segment.slot(slot);
+    if (head.state.load(std::memory_order_acquire) == shm::SlotState::serving &&
+        head.generation.load(std::memory_order_relaxed) >= generation)
+      serving.push_back(slot);
+  }
+  if (serving.size() != homes) return;  // not all are there, or more than there will be
+  for (uint32_t shard = 0; shard < space_.shards(); ++shard) {
+    uint16_t wanted = serving[shard % homes];
+    if (space_.home_of(shard) == runtime_.slot && wanted != runtime_.slot) give(shard, wanted);
+  }
+}
+
 void Streams::tick(unsigned homes, const shm::Segment& segment) {
   if (!any_ || homes == 0) return;
-  uint32_t own_generation = segment.slot(runtime_.slot).generation.load(std::memory_order_relaxed);
-  for (uint32_t shard = 0; shard < space_.shards(); ++shard) {
-    if (space_.home_of(shard) != runtime_.slot) continue;
-    auto wanted = uint16_t(shard % homes);
-    const shm::SlotHead& head = segment.slot(wanted);
-    bool serves = head.state.load(std::memory_order_acquire) == shm::SlotState::serving &&
-                  head.generation.load(std::memory_order_relaxed) >= own_generation;
-    if (wanted == runtime_.slot || !serves) continue;
-    give(shard, wanted);
-  }
-  for (uint32_t n = 0; n < space_.shards(); ++n) {
+  share_out(homes, segment);
+  uint32_t openings = kOpenings;
+  for (uint32_t n = 0; n < space_.shards() && openings > 0; ++n) {
     swept_ = (swept_ + 1) % space_.shards();
+    bool known = shards_[swept_] != nullptr;
     Shard* shard = opened(swept_);
     if (shard == nullptr) continue;
-    return sweep(*shard);
+    openings = known ? 0 : openings - 1;
+    sweep(*shard);
   }
+}
+
+bool Streams::is_home_of_any() const {
+  for (uint32_t shard = 0; shard < space_.shards(); ++shard)
+    if (space_.home_of(shard) == runtime_.slot) return true;
+  return false;
 }
 
 }  // namespace holdfast

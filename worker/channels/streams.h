@@ -7,7 +7,8 @@
 //
 //   bounds of a channel   history_size messages, history_ttl, history_bytes of the shard
 //   a full shard          the channels that take the most lose their oldest messages (streams.early), until there is room; without
-//                         messages the channels that have been empty for longest are forgotten (streams.forgotten)
+//                         messages the channels that have been empty for longest are forgotten (streams.forgotten), and before that if
+//                         empty channels take a fourth of the shard: names are cheap to invent
 //
 // Invariants
 //   I1  The kept messages of a channel are those of the offsets first..top without a hole, or none.
@@ -25,6 +26,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
@@ -36,7 +38,7 @@ namespace holdfast {
 
 class Streams {
  public:
-  static constexpr size_t kMaxAnswer = 1024 * 1024;  // bytes of messages in one answer
+  static constexpr size_t kMaxAnswer = 512 * 1024;  // bytes of messages in one answer
 
   Streams(Runtime& runtime, shm::StreamSpace space);
   ~Streams();
@@ -61,15 +63,25 @@ class Streams {
     bool superseded =
         false;  // its version is not newer than one before it: nothing was done, `at` is the last message's
   };
-  // version 0: it has none.
-  Appended append(std::string_view channel, std::string_view data, bool binary, uint64_t version);
+  struct Publish {
+    std::string_view data;
+    bool binary = false;
+    uint64_t version = 0;  // 0: none
+    uint32_t mark = 0;     // tells it from all others of late
+    bool again =
+        false;  // a process that died has begun with it: if its message is the last one, nothing is done
+  };
+  Appended append(std::string_view channel, const Publish& publish);
   // Messages by ascending offset, or with `reverse` descending, at most kMaxAnswer of them. The stream begins now if there is none and `begin`.
   StreamState read(std::string_view channel, const StreamRange& range, bool begin,
                    std::vector<KeptMessage>* messages);
   // Throws the kept messages away; the next offset stays.
   StreamState empty(std::string_view channel);
 
-  // Every tick: what is too old, and shards that should have another home: `homes` slots from 0 on share them.
+  // Shards that this process has looked at for the first time: what a predecessor had in hand may not have gone on to all.
+  std::vector<uint32_t> take_fresh() { return std::exchange(fresh_, {}); }
+  bool is_home_of_any() const;
+  // Every tick: what is too old, and shards that should have another home: the slots that accept, if they are `homes`, share them.
   void tick(unsigned homes, const shm::Segment& segment);
   // All shards have another home now.
   void give_away(uint16_t to);
@@ -92,6 +104,7 @@ class Streams {
     uint64_t bytes = 0;          // of its messages
     std::vector<uint32_t> kept;  // blocks, oldest first, from `gone` on
     size_t gone = 0;
+    uint32_t channel_bytes = 0;  // of its own block
 
     size_t size() const { return kept.size() - gone; }
     uint64_t first() const { return size() == 0 ? 0 : top + 1 - size(); }
@@ -102,12 +115,16 @@ class Streams {
     explicit Shard(shm::StreamShard opened) : blocks(std::move(opened)) {}
     shm::StreamShard blocks;
     std::unordered_map<std::string, std::unique_ptr<Stream>, NameHash, std::equal_to<>> streams;
+    uint64_t empty_bytes = 0;  // what the channels in by_size[0] take
     std::array<List, kSizes>
         by_size;  // by the bits of Stream::bytes; [0]: those without messages, longest first
   };
+  static constexpr uint32_t kOpenings = 8;     // shards that one tick looks at for the first time
   static constexpr size_t kSweep = 64;         // streams that one tick looks at
   static constexpr size_t kBatch = 64 * 1024;  // freed at once if there is no room
   static constexpr unsigned kRounds = 4;
+  static constexpr uint64_t kMostForEmpty =
+      shm::kShardBytes / 4;  // beyond it they go before any message does
 
   static size_t size_class(uint64_t bytes);
   Shard* opened(uint32_t shard);
@@ -116,6 +133,7 @@ class Streams {
   bool adopt(Shard& shard, uint32_t block);
   void close(uint32_t shard);
   void give(uint32_t shard, uint16_t to);
+  void share_out(unsigned homes, const shm::Segment& segment);
   Stream* find(Shard& shard, std::string_view channel);
   Stream* begin(Shard& shard, std::string_view channel, const conf::ChannelRule& rule);
   void keep(Shard& shard, Stream& stream, uint32_t block, uint64_t bytes);
@@ -125,10 +143,13 @@ class Streams {
   void drop_old(Shard& shard, Stream& stream);
   void move_to_class(Shard& shard, Stream& stream, uint64_t bytes);
   bool make_room(Shard& shard, const Stream* spare);
+  bool forget_one(Shard& shard, const Stream* spare, size_t* freed);
+  static uint64_t oldest_that_fits(const Shard& shard, const Stream& stream, uint64_t from);
+  Stream* enter(Shard& shard, std::string_view name, std::unique_ptr<Stream> stream);
   bool drop_some(Shard& shard, const Stream* spare, size_t* freed);
   template <class Add>
   uint32_t add(Shard& shard, const Stream* spare, Add&& add);
-  uint32_t store(Shard& shard, Stream& stream, std::string_view data, bool binary);
+  uint32_t store(Shard& shard, Stream& stream, const Publish& publish);
   StreamState state_of(const Stream& stream) const;
   bool used_within(const Shard& shard, const Stream& stream, uint64_t ms) const;
   void sweep(Shard& shard);
@@ -137,6 +158,7 @@ class Streams {
   shm::StreamSpace space_;
   bool any_ = false;  // rules with a stream, and memory for them
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<uint32_t> fresh_;
   uint32_t swept_ = 0;
 };
 

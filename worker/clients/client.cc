@@ -90,8 +90,10 @@ void Client::begin_session(shm::SessionOrigin& origin, const http::Request* requ
   }
   origin.address_place = shm::kNoPlace;
   if (claims != nullptr) apply(*claims);
+  begun();
   Opening opening{request, {}, {}, origin.peer_port, 0, {}};
   opening.subprotocol = subprotocol();
+  opening.transport = transport_name();
   if (!is_unix(origin)) opening.remote_address = address_text(origin.peer);
   local_address(fd(), &opening.server_address, &opening.server_port);
   home_.backend.open(*session_, opening);
@@ -110,6 +112,40 @@ void Client::accept(std::string_view extra_headers) {
   read_on(true);
   keep_alive_check();
   if (!early.empty()) take(early);
+}
+
+void Client::go_on_with(Session& session, shm::SessionOrigin& origin,
+                        const std::vector<BufferRef>& missed) {
+  if (session.transport != nullptr) {
+    runtime_.stats.resume_taken_over.add();
+    session.transport->give_way();
+  }
+  disarm();
+  hold_output(true);
+  session_ = &session;
+  home_.sessions.attach(session, *this, origin);
+  origin.address_place = shm::kNoPlace;
+  phase_ = Phase::open;
+  greet({});
+  std::string early = entrance_->take_early();
+  leave_entrance();
+  for (const BufferRef& message : missed) enqueue(message, Urgency::urgent);
+  runtime_.budget.spend(TurnBudget::kAppRequest +
+                        int64_t(missed.size()) / TurnBudget::kDeliveriesAUnit);
+  heard();
+  hold_output(false);
+  read_on(true);
+  keep_alive_check();
+  home_.backend.came_back(session);
+  if (!early.empty()) take(early);
+}
+
+// As when a connection is accepted, but that there is a way to answer.
+bool Client::admit_again() {
+  heard();
+  runtime_.stats.bytes_unsent.add(unsent());
+  arm(runtime_.now_ms + runtime_.config.limits.handshake_timeout_ms);
+  return home_.listen.trusts(entrance_->origin().peer) || entrance_->admit(true);
 }
 
 void Client::refuse(int status, std::string_view body, EndReason reason) {

@@ -1,5 +1,5 @@
 // worker/clients/client.h - the connection of one client, from accept to the end: what is the same on every wire. A wire derives from it
-// (websocket.h, framed_tcp.h) and says what differs: how a session is asked for, framed, pinged, said goodbye to.
+// (websocket.h, framed_tcp.h, event_stream.h) and says what differs: how a session is asked for, framed, pinged, said goodbye to.
 //
 // Its members by theme: client.cc (phases, session), client_input.cc (what it sends), slow_consumer.cc (what it is sent), keep_alive.cc,
 // farewell.cc (how it ends), record.cc (handover). Before its session it has an Entrance (entrance.h).
@@ -14,8 +14,8 @@
 //   handshake   bad request, other path, bad token, full  lingering  4xx or 5xx
 //   (any before the session)  its address has too many  lingering  429 (WebSocket without TLS), counted
 //   handshake   handshake_timeout                     (gone)       closed without an answer, counted
-//   connecting  accept()                              open         101 (WebSocket), queued pushes follow
-//   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
+//   connecting  accept()                              open         101 (WebSocket), 200 (events), queued pushes follow
+//   connecting  refuse()                              lingering    the status, nothing (TCP)
 //   open        message                               open         Backend::message()
 //   open, closing  its share of the turn is spent      -            the rest waits undecoded, reading pauses (input_queue.h)
 //   open        the backend takes no more             open         likewise, until it does (pause_reading())
@@ -27,14 +27,18 @@
 //   half_closed connection error                      (gone)       session ends; it had said goodbye
 //   half_closed kick, slow, failed message, stop      lingering    session ends
 //   open        protocol error, kick, idle, slow ...  closing      close frame, session ends
-//   open        connection error                      (gone)       session ends
+//   open        connection error                      (gone)       session ends, or is detached (sessions/resume.h)
+//   open        idle, and the session may wait        closing      close frame, session is detached
+//   open        its client comes back by another one  closing      close frame, 4409; the session goes on there
+//   handshake   another worker has its session        (gone)       given to it (passage.h); there it is in `handshake` again
+//   handshake   its session is here                   open         101, the messages it missed
 //   closing     close frame of the other side         lingering    -
 //   lingering   everything sent                       lingering    shutdown(SHUT_WR)
 //   lingering   end of file                           (gone)       when the queue is sent
 //   closing, lingering   close_timeout                (gone)       -
 //
 // A connection of a proxy with proxy_protocol starts in `proxied`; a TCP connection in `connecting`, and it has no close frame:
-// `closing` is `lingering` there.
+// `closing` is `lingering` there, and for a stream of events, which begins in `connecting` as well.
 // `half_closed` has no deadline of its own: it ends when the backend's have passed for the messages that
 // wait there (at most max_pending). It begins with the end of the stream, which is read after all that came before it.
 // In `closing` only the close frame matters: messages are skipped, not decoded; from `lingering` on nothing is.
@@ -68,6 +72,8 @@ struct Claims;
 
 namespace holdfast {
 
+class Passage;
+
 // The listener a client came by, resolved once for all its clients.
 struct ClientHome {
   Runtime& runtime;
@@ -78,6 +84,7 @@ struct ClientHome {
   Backend& backend;
   Admission& admission;
   const tls::Context* tls = nullptr;  // null: newcomers speak without TLS
+  Passage* passage = nullptr;         // null: there is no other worker
 };
 
 class Client : public Transport, public Pooled<Client> {
@@ -99,6 +106,9 @@ class Client : public Transport, public Pooled<Client> {
   static std::unique_ptr<Client> restore(const ClientHome& home, UniqueFd fd,
                                          handover::ClientRecord&& record, Session* session);
   void resume() override;
+  const conf::Listen& listen() const { return home_.listen; }
+  // Restored with a request that waits for its answer.
+  virtual bool has_whole_request() const { return false; }
 
   // Transport
   void accept(std::string_view extra_headers) override;
@@ -107,6 +117,7 @@ class Client : public Transport, public Pooled<Client> {
   bool deliver(Payload& message, Urgency urgency) override;
   using Transport::close;
   void close(uint16_t code, std::string_view text, EndReason reason) override;
+  void give_way() override;
   void pause_reading(bool pause) override;
   void wind_up(WindUp what) override;
   void shed() override;
@@ -133,8 +144,15 @@ class Client : public Transport, public Pooled<Client> {
   // The client's own bytes begin, after a PROXY header, if there was one, and TLS; `early`: those that have come.
   virtual void proceed(std::string_view early) = 0;
   virtual void take_request(std::string_view /*bytes*/) {}
+  // Header lines of any answer to its request but the one that opens the session.
+  virtual std::string answer_lines() const { return {}; }
+  virtual std::string_view transport_name() const = 0;  // "websocket", "sse": for the application
+  // The session is there, and the back end has not heard of it.
+  virtual void begun() {}
   // The session is accepted: what goes before all messages.
   virtual void greet(std::string_view /*extra_headers*/) {}
+  // The message is about to be queued, as these bytes.
+  virtual void before_message(const Payload& /*message*/, const BufferRef& /*bytes*/, Urgency) {}
   // Empty: the message cannot be sent on this wire.
   virtual const BufferRef& framed(Payload& message) = 0;
   // Queued bytes that may go for later ones.
@@ -142,6 +160,8 @@ class Client : public Transport, public Pooled<Client> {
   // True: said so, and the other side's answer is awaited.
   virtual bool say_goodbye(uint16_t code, std::string_view text) = 0;
   virtual uint64_t ping_interval_ms() const { return 0; }  // 0: it has none
+  // Its silence for idle_timeout means that it is gone.
+  virtual bool owes_a_sign() const { return true; }
   virtual void ping() {}
   // Decodes; how many of the bytes are dealt with. What is kept, it keeps in kept_.
   virtual size_t feed(std::span<char> bytes) = 0;
@@ -158,6 +178,11 @@ class Client : public Transport, public Pooled<Client> {
   // What `origin` counts for passes to the session, if there is one.
   void begin_session(shm::SessionOrigin& origin, const http::Request* request,
                      const token::Claims* claims = nullptr);
+  // The session of one that comes back: `missed` goes to it first. What `origin` counts for passes to the session.
+  void go_on_with(Session& session, shm::SessionOrigin& origin,
+                  const std::vector<BufferRef>& missed);
+  // Given by another worker, from which it has come with nothing but its Entrance.
+  bool admit_again();
   // A message for the back end. False: the wire is to decode no more.
   bool received(bool binary, std::string_view data);
   // After each message: may the next one be decoded in this turn?
@@ -166,6 +191,7 @@ class Client : public Transport, public Pooled<Client> {
                          std::string_view extra);
   void end_session(EndReason reason, uint16_t code);
   void linger();
+  void heard();  // a sign of life
   void leave_entrance();
 
   // ---- Connection, and TLS between it and a wire
@@ -210,10 +236,11 @@ class Client : public Transport, public Pooled<Client> {
   bool make_room(const BufferRef& message, conf::SlowConsumer policy);
   // keep_alive.cc
   void keep_alive_check();
-  void heard();
   uint64_t next_check() const;
   // farewell.cc
   void on_drained() override;
+  bool detach();
+  void say_goodbye_and_go(uint16_t code, std::string_view text);
   // record.cc
   bool restore_state(handover::ClientRecord& record, Session* session);
   bool restore_input(handover::ClientRecord& record);

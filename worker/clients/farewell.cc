@@ -23,6 +23,25 @@ void Client::close(uint16_t code, std::string_view text, EndReason reason) {
   arm(runtime_.now_ms + home_.listen.close_timeout_ms);
 }
 
+// The session goes on without this connection.
+void Client::say_goodbye_and_go(uint16_t code, std::string_view text) {
+  session_ = nullptr;
+  phase_ = Phase::closing;
+  if (!say_goodbye(code, text)) return linger();
+  settle_input();
+  arm(runtime_.now_ms + home_.listen.close_timeout_ms);
+}
+
+void Client::give_way() {
+  if (has_session()) say_goodbye_and_go(4409, "taken over by another connection");
+}
+
+// False: the session does not wait for its client, and is to be ended.
+bool Client::detach() {
+  // A message was left out already for want of room.
+  return phase_ == Phase::open && !slow_ && home_.sessions.detach(*session_);
+}
+
 // From here on nothing reaches the session by this client, nor this client by the session.
 void Client::end_session(EndReason reason, uint16_t code) {
   runtime_.budget.spend(kEndUnits);  // many may end at once: with a tick, a stop, a kick
@@ -56,7 +75,9 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
   if (status >= 400) runtime_.stats.handshakes_refused.add();
   std::string text(body);
   if (type == "text/plain" && !text.empty()) text += '\n';
-  enqueue(BufferRef::concat(http::make_response(status, type, text, false, extra)),
+  std::string lines = answer_lines();
+  lines += extra;
+  enqueue(BufferRef::concat(http::make_response(status, type, text, false, lines)),
           Urgency::urgent);
   leave_entrance();
   linger();
@@ -66,7 +87,9 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
 
 void Client::on_end() {
   bool lost = phase_ != Phase::half_closed;
-  if (session_ != nullptr)
+  if (detach())
+    session_ = nullptr;
+  else if (session_ != nullptr)
     end_session(lost ? EndReason::connection_lost : EndReason::client_closed, lost ? 1006 : 1000);
   retire();
 }

@@ -26,6 +26,10 @@ shm::Cell& counter_of(shm::StatsBlock& stats, Refusal why) {
       return stats.handshakes_bad_headers;
     case Refusal::bad_subprotocol:
       return stats.handshakes_bad_subprotocol;
+    case Refusal::bad_resume:
+      return stats.resume_bad_key;
+    case Refusal::not_passed_on:
+      return stats.resume_not_passed_on;
     case Refusal::stopping:
       break;
   }

@@ -21,6 +21,8 @@ enum class Refusal : uint8_t {
   bad_origin,
   bad_headers,
   bad_subprotocol,
+  bad_resume,
+  not_passed_on,
   stopping,
 };
 

@@ -19,6 +19,7 @@ bool Client::deliver(Payload& message, Urgency urgency) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
+  before_message(message, bytes, urgency);
   enqueue(bytes, urgency);
   return true;
 }
@@ -40,8 +41,11 @@ bool Client::make_room(const BufferRef& message, conf::SlowConsumer policy) {
       runtime_.stats.messages_dropped_slow.add();
       return false;
   }
+  size_t dropped = 0;
   if (bytes <= bound)
-    drop_oldest_output(most, message.tag(), [this](const BufferRef& b) { return is_message(b); });
+    dropped = drop_oldest_output(most, message.tag(),
+                                 [this](const BufferRef& b) { return is_message(b); });
+  if (session_->resumable) home_.sessions.resume().not_sent(*session_, dropped);
   bool room = unsent() + bytes <= bound;
   if (!room) runtime_.stats.messages_dropped_slow.add();
   return room;

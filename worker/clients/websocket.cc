@@ -7,6 +7,8 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/record.h"
+#include "worker/clients/event_stream.h"
+#include "worker/clients/stream_request.h"
 
 namespace holdfast {
 
@@ -37,15 +39,63 @@ std::vector<std::string> WebSocket::offered() const {
   return entrance_ ? upgrade().offered() : std::vector<std::string>();
 }
 
-// The 101.
+// The 101, and the answer to one that wants to come back.
 void WebSocket::greet(std::string_view extra_headers) {
   std::string extra = "Holdfast-Session: " + session_->id.hex() + "\r\n";
   extra += ws::extensions_line(deflate_);
   if (!subprotocol().empty())
     extra += http::header_line("Sec-WebSocket-Protocol", upgrade().subprotocol());
   extra += extra_headers;
+  home().sessions.resume().agreed(*session_, subprotocol());
   if (deflate_.on()) runtime_.stats.ws_negotiated.add();
-  enqueue_first(BufferRef::concat(ws::accept_head(upgrade().key(), extra)));
+  std::string first = ws::accept_head(upgrade().key(), extra);
+  if (std::string hello = upgrade().hello(*session_); !hello.empty()) {
+    char head[10];
+    first.append(head, ws::write_header(head, ws::Opcode::text, hello.size()));
+    first += hello;
+  }
+  enqueue_first(BufferRef::concat(first));
+}
+
+void WebSocket::arrive(std::vector<uint16_t> asked) {
+  upgrade().not_with(std::move(asked));
+  if (admit_again()) resume();
+}
+
+void WebSocket::resume() {
+  Client::resume();
+  if (!entrance_ || !in_request()) return;
+  if (upgrade().answers_later()) return flush_soon();
+  upgrade().answer_if_whole();
+}
+
+// ---- a request for a stream
+
+std::string WebSocket::answer_lines() const {
+  return entrance_ ? upgrade().answer_lines() : std::string();
+}
+
+// At the end of the turn: no bytes of this connection are in anybody's hands, nor ciphertext after them.
+bool WebSocket::before_flush() {
+  if (in_request() && upgrade().answers_later()) upgrade().answer_stream();
+  return !retired() && Client::before_flush();
+}
+
+void WebSocket::become_stream(const http::Request& request, const stream::Wishes& wishes,
+                              const token::Claims* claims) {
+  handover::ClientRecord record = save();
+  record.transport = EventStream::kTransport;
+  record.named_events = wishes.named;
+  record.since = wishes.since;
+  record.phase = uint8_t(Phase::connecting);
+  record.deadline_ms = 0;
+  if (record.tls) record.tls->counted = false;  // this one takes its sealed bytes out of the gauge
+  ConnectionTable& table = home().table;
+  std::unique_ptr<Client> made = restore(home(), table.release(*this), std::move(record), nullptr);
+  HF_CHECK(made != nullptr);
+  auto& stream = static_cast<EventStream&>(*made);
+  table.restore(std::move(made));
+  stream.begin(request, claims);
 }
 
 // ---- what it is sent
@@ -58,6 +108,11 @@ const BufferRef& WebSocket::framed(Payload& message) {
 // Control frames are none, and the answer to the hand-shake is none: the fourth bit of an `H` is set, too.
 bool WebSocket::is_message(const BufferRef& queued) const {
   return (queued.bytes()[0] & 0x08) == 0;
+}
+
+void WebSocket::ping() {
+  runtime_.stats.pings_sent.add();
+  send_frame(ws::Opcode::ping, {});
 }
 
 void WebSocket::send_frame(ws::Opcode opcode, std::string_view payload) {

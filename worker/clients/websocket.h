@@ -12,6 +12,10 @@
 #include "worker/clients/client.h"
 #include "worker/clients/upgrade.h"
 
+namespace holdfast::stream {
+struct Wishes;
+}
+
 namespace holdfast {
 
 class WebSocket : public Client, private ws::FrameSink {
@@ -23,24 +27,34 @@ class WebSocket : public Client, private ws::FrameSink {
   std::string_view subprotocol() const override;
   std::vector<std::string> offered() const override;
   void all_answered() override {}  // is never half closed
+  void resume() override;
+  bool has_whole_request() const override {
+    return entrance_ && in_request() && upgrade().is_whole();
+  }
+  // Given by another worker; `asked`: the slots that have not had its session.
+  void arrive(std::vector<uint16_t> asked);
   // Whether, and how, it takes deflated messages.
   ws::DeflateTerms deflate() const { return deflate_; }
 
  protected:
   void proceed(std::string_view early) override;
+  bool before_flush() override;
 
  private:
   friend class Upgrade;
 
   bool has_request() const override { return true; }
+  std::string answer_lines() const override;
+  std::string_view transport_name() const override { return "websocket"; }
   std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) override;
   void take_request(std::string_view bytes) override { upgrade().take(bytes); }
+  void begun() override { upgrade().begun(*session_); }
   void greet(std::string_view extra_headers) override;
   const BufferRef& framed(Payload& message) override;
   bool is_message(const BufferRef& queued) const override;
   bool say_goodbye(uint16_t code, std::string_view text) override;
   uint64_t ping_interval_ms() const override { return home().listen.ping_interval_ms; }
-  void ping() override { send_frame(ws::Opcode::ping, {}); }
+  void ping() override;
   size_t feed(std::span<char> bytes) override;
   std::unique_ptr<KeptInput> make_kept() const override;
   void save_wire(handover::ClientRecord& record) const override;
@@ -58,6 +72,9 @@ class WebSocket : public Client, private ws::FrameSink {
   Upgrade& upgrade() const { return static_cast<Upgrade&>(*entrance_); }
   bool in_request() const { return phase() == Phase::handshake; }
   void agree(ws::DeflateTerms terms) { deflate_ = terms; }
+  // The request asks for a stream, and is good: another object goes on in the place of this one.
+  void become_stream(const http::Request& request, const stream::Wishes& wishes,
+                     const token::Claims* claims);
   ws::Decoder make_decoder() const;
   size_t window_bytes() const;
   size_t feed_and_keep(std::span<char> bytes);

@@ -82,7 +82,8 @@ Result<void> Sender::send_sessions() {
     if (!done) return;
     SessionRecord record = estate_.sessions.save(session);
     record.backend = estate_.backends.name_of(*session.backend);
-    done = out_.put(Kind::session, save(record));
+    done = send_shared_buffers();
+    if (done) done = out_.put(Kind::session, save(record));
     ++end_.sessions;
     HF_FAULT("handover.session_sent");
     if (done && session.transport != nullptr) done = send_connection(*session.transport);
@@ -148,7 +149,7 @@ Result<void> Sender::send_backend(const std::string& name, Backend& backend) {
 
 Result<void> Sender::send_end() {
   estate_.hub.for_each_from({}, {}, [&](const holdfast::Channel& channel) {
-    if (channel.published > 0)
+    if (channel.published > 0 || channel.seen.known())
       end_.published.push_back(
           {channel.name, channel.published, channel.seen.epoch, channel.seen.offset});
     return true;

@@ -62,13 +62,12 @@ bool Parting::close_a_share() {
   bool unopened_too = left == 0 || runtime_.stopping;
   std::vector<Session*> leaving;
   sessions_.for_each_live_from(next_, [&](Session& session) {
-    if (unopened_too || session.phase == SessionPhase::open) leaving.push_back(&session);
+    if (unopened_too || session.phase != SessionPhase::connecting) leaving.push_back(&session);
     return leaving.size() < share;
   });
   std::string_view text =
       plan_->reason == EndReason::reload ? "service restart" : "server stopping";
-  for (Session* session : leaving)
-    if (session->transport != nullptr) session->transport->close(plan_->code, text, plan_->reason);
+  for (Session* session : leaving) sessions_.hang_up(*session, plan_->code, text, plan_->reason);
   return !leaving.empty() && live - may_stay > leaving.size();
 }
 

@@ -96,12 +96,13 @@ void Connection::drop_output(bool keep_first) {
   runtime_.stats.bytes_unsent.sub(before - output_.held());
 }
 
-void Connection::drop_oldest_output(size_t most, uint64_t tag,
-                                    const std::function<bool(const BufferRef&)>& may_go) {
+size_t Connection::drop_oldest_output(size_t most, uint64_t tag,
+                                      const std::function<bool(const BufferRef&)>& may_go) {
   size_t before = output_.held(), dropped = output_.drop_oldest(most, tag, may_go);
   runtime_.stats.messages_dropped.add(dropped);
   runtime_.stats.messages_dropped_slow.add(dropped);
   runtime_.stats.bytes_unsent.sub(before - output_.held());
+  return dropped;
 }
 
 void Connection::forget_output() {
@@ -118,7 +119,10 @@ void Connection::flush() {
   if (retired_ || !before_flush() || held_) return;
   size_t before = output_.held();
   OutputQueue::Written done = transmit(output_, kFlushBytes);
-  wrote_ |= done.bytes > 0;
+  if (done.bytes > 0) {
+    wrote_ = true;
+    on_written();
+  }
   runtime_.stats.bytes_out.add(done.bytes);
   runtime_.stats.bytes_unsent.sub(before - output_.held());
   runtime_.stats.writes.add(done.writes);
@@ -195,12 +199,23 @@ void ConnectionTable::restore(std::unique_ptr<Connection> connection) {
 void ConnectionTable::retire(Connection& connection) {
   if (connection.retired_) return;
   connection.on_retire();
+  runtime_.stats.connections_open.sub();
+  take_out(connection);
+}
+
+UniqueFd ConnectionTable::release(Connection& connection) {
+  HF_CHECK(!connection.retired_);
+  take_out(connection);
+  return std::move(connection.fd_);
+}
+
+// It is destroyed after the turn.
+void ConnectionTable::take_out(Connection& connection) {
   connection.retired_ = true;
   connection.watch(0);
   connection.disarm();
   connection.unlink();
   --size_;
-  runtime_.stats.connections_open.sub();
   runtime_.loop.defer_delete(std::move(by_fd_[size_t(connection.fd())]));
 }
 

@@ -34,6 +34,10 @@ struct Heritage {
   bool accepts = true;
   // This worker's end of the socket to its resolver (worker/backends/resolver.h); -1: no back end has a name.
   int resolver = -1;
+  // Sockets by which workers give each other connections (worker/clients/passage.h): by slot the end to give to it, and this
+  // slot's end to take from. Empty and -1: no listener has `resume`.
+  std::vector<int> passages = {};
+  int passage = -1;
 };
 
 }  // namespace holdfast

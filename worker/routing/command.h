@@ -154,8 +154,12 @@ struct CommandResult {
   std::vector<Placed> positions;      // append, publish
   std::optional<StreamState> stream;  // history, empty; none: the channel has none
   std::vector<KeptMessage> kept;
-  bool from_home = false;  // the one that the asker has asked, and not one that it was passed on to
-  unsigned expected = 0;   // so many others answer, too
+  // An answer of a home, which was asked or to which it was passed on: so many other homes, and so many workers that carry it out, answer
+  // as well.
+  enum class Of : uint8_t { worker, home, next_home };
+  Of of = Of::worker;
+  unsigned passed_on = 0;
+  unsigned expected = 0;
   uint16_t answered_by = 0;  // history, empty: the slot of the home
 };
 

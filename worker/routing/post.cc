@@ -164,6 +164,7 @@ bool Post::receive_one(uint16_t from) {
     ring.discard();
   }
   if (!record) return false;
+  reads_again_ = ring.used_before();
   if (ring.begin_use()) {
     runtime_.stats.push_received.add();
     read(from, record->kind, record->body);
@@ -172,6 +173,7 @@ bool Post::receive_one(uint16_t from) {
               runtime_.slot, from, record->kind, record->body.size());
     runtime_.stats.push_poison_record.add();
   }
+  reads_again_ = false;
   ring.pop();
   return true;
 }

@@ -60,6 +60,8 @@ class Post {
   void receive_leftovers();
   // Reads up to kTurnRecords from each other worker, as long as they are taken (Intake).
   void receive();
+  // The record that is being read was begun by a process of this slot that died of it, or with it.
+  bool reads_again() const { return reads_again_; }
   bool has_mail() const;
   // End of turn: overflow into rings, then doorbells.
   void dispatch();
@@ -95,6 +97,7 @@ class Post {
   const Intake& intake_;
   std::array<OnRecord, kRecordKinds> readers_;  // by kind
   size_t max_body_;
+  bool reads_again_ = false;
   uint16_t slots_;
   std::vector<shm::MailboxRing> in_, out_;  // by the other slot
   mutable std::vector<bool> begun_;         // by slot: those that begun() has seen

@@ -48,7 +48,7 @@ bool PushCarrier::runs_at_once(const Command& part, uint64_t source) const {
 
 PushCarrier::Taken PushCarrier::queue(std::unique_ptr<Task> task, uint64_t source, bool begun) {
   bool full = tasks_ >= kMaxTasks || bytes_ + task->bytes() > kMaxBytes;
-  if (full && !begun && task->asker.slot == runtime_.slot) {  // I3
+  if (full && !begun && !is_of_another_worker(source)) {  // I3
     runtime_.stats.push_refused_busy.add();
     return Taken::refused;
   }
@@ -75,7 +75,7 @@ std::unique_ptr<PushCarrier::Task> PushCarrier::task_of(Command&& command, const
 }
 
 void PushCarrier::in_line(uint64_t source, Work work) {
-  if (left_ > 0 && !stepping_ && waiting(source) == 0) {
+  if (left_ > 0 && !stepping_ && lines_.empty()) {
     size_t left = std::min(left_, slice_), used = left;
     stepping_ = true;
     bool done = work(left);

@@ -49,6 +49,8 @@ class PushCarrier {
   static constexpr size_t kSmall =
       256;  // recipients of a command that need not wait for another source's
   static constexpr size_t kCongested = 32'768;
+  static constexpr uint64_t kMostWorkers =
+      4'096;  // sources up to it are workers: source_of_worker()
   static constexpr size_t kMaxTasks = 4'096;
   static constexpr size_t kMaxBytes = size_t{64} * 1024 * 1024;
   static constexpr size_t kMostOfAWorker = 64;
@@ -85,7 +87,11 @@ class PushCarrier {
              CommandResult* result);
   // One from another worker.
   static uint64_t source_of_worker(uint16_t slot) { return slot + uint64_t{1}; }
-  bool takes_from(uint16_t slot) const { return waiting(source_of_worker(slot)) < kMostOfAWorker; }
+  // Its commands become parts in its own line, or, as publishes to streams that are at home here, in that of this worker.
+  bool takes_from(uint16_t slot) const {
+    return waiting(source_of_worker(slot)) < kMostOfAWorker &&
+           waiting(source_of_worker(runtime_.slot)) < kMostOfAWorker;
+  }
   // Calls `work` when all that waits of this source now is done: with the deliveries that it may still do, as often as it says that
   // there is more.
   using Work = std::function<bool(size_t& left)>;
@@ -133,6 +139,9 @@ class PushCarrier {
   };
   using Line = std::deque<std::unique_ptr<Task>>;
 
+  bool is_of_another_worker(uint64_t source) const {
+    return source - 1 < kMostWorkers && source != source_of_worker(runtime_.slot);
+  }
   bool runs_at_once(const Command& part, uint64_t source) const;
   Taken queue(std::unique_ptr<Task> task, uint64_t source, bool begun);
   static std::unique_ptr<Task> task_of(Command&& command, const Asker& asker);

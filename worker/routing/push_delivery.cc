@@ -189,7 +189,7 @@ void PushCarrier::begin_publish(const Channel& channel, const Command& part,
     payload.came_from(channel.name, part.at);
   }
   hub_.for_each_watcher([&](ChannelWatcher& w) { w.published(channel, payload); });
-  payload.go_to(channel.rule, channel.tag);
+  payload.go_to(channel.rule, channel.tag, channel.name);
 }
 
 void PushCarrier::publish(const Channel& channel, Payload& payload, const Command& part,
@@ -248,8 +248,7 @@ void PushCarrier::apply_to(Session& session, const Command& part, Payload& paylo
       return;
     case Op::kick:
       trace(runtime_.tracer, {.event = "kick", .session = &session, .detail = part.reason});
-      if (session.transport != nullptr)
-        session.transport->close(part.code, part.reason, EndReason::kicked);
+      sessions_.hang_up(session, part.code, part.reason, EndReason::kicked);
       ++result->delivered;
       return;
     case Op::data:

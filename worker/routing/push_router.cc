@@ -36,7 +36,10 @@ PushRouter::PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& ses
       post_(runtime, heritage, *this),
       carrier_(runtime, sessions, hub, *this),
       streams_(runtime, segment_.streams()),
-      home_(runtime, streams_, post_, carrier_, segment_.filter()),
+      home_(runtime, streams_, post_, carrier_, segment_.filter(),
+            [this](std::string_view channel, const Position& top) {
+              recovery_.note_top(channel, top);
+            }),
       recovery_(runtime, sessions, hub, streams_, *this, carrier_),
       worker_count_(heritage.worker_count),
       routes_(streams_.shards()),
@@ -66,7 +69,7 @@ Command& PushRouter::part_for(std::vector<Part>& parts, const Command& whole, Op
   part.reason = whole.reason;
   part.page = whole.page;
   part.at = whole.at;
-  part.version = whole.version;
+  if (op == Op::append) part.version = whole.version;
   part.reverse = whole.reverse;
   part.begin = whole.begin;
   if (!is_for_home(op) && !channels_address(whole.op)) part.channels = whole.channels;
@@ -125,7 +128,7 @@ bool PushRouter::has_stream(const Command& command, const std::string& channel) 
 // I3
 uint16_t PushRouter::home_of(const std::string& channel) {
   Route& route = routes_[streams_.shard_index(channel)];
-  if (route.unanswered == 0) route.home = streams_.home_of(channel);
+  if (route.unanswered == 0 || !post_.served(route.home)) route.home = streams_.home_of(channel);
   return route.home;
 }
 
@@ -165,7 +168,9 @@ void PushRouter::count(const Command& command) {
 void PushRouter::execute(const Command& command, CommandDone done) {
   count(command);
   if (command.op == Op::send && command.sessions.size() == 1) return execute_send(command, done);
-  Pending pending{{}, std::move(done), 0, 0, std::min(command.page.limit, kMaxPage)};
+  Pending pending{.done = std::move(done),
+                  .limit = std::min(command.page.limit, kMaxPage),
+                  .source = command.source};
   CommandResult& result = pending.result;
   std::vector<Part> parts = divide(command, &result);
   bool ask = (pending.done && answered_by_workers(command)) ||
@@ -189,9 +194,10 @@ void PushRouter::execute(const Command& command, CommandDone done) {
     result.partial = true;
     runtime_.stats.push_partial.add();
   }
-  if (token == 0 || (pending.missing == 0 && pending.homes == 0))
+  if (token == 0 || pending.complete())
     return finish(std::move(result), pending.limit, pending.done);
   for (uint32_t shard : pending.shards) ++routes_[shard].unanswered;
+  if (pending.to_streams) ++to_streams_[pending.source];
   deadlines_.emplace_back(runtime_.now_ms + kReplyDeadlineMs, token);
   pending_.emplace(token, std::move(pending));
 }
@@ -204,9 +210,11 @@ PushRouter::Given PushRouter::give(const Part& part, const Command& whole, uint6
     CommandResult own;
     home_.carry_out(part.command, whole.data,
                     {.slot = runtime_.slot, .version = kRecordVersion, .token = token}, &own);
+    pending.to_streams = true;
     pending.missing += int(std::exchange(own.expected, 0));
+    pending.passed_on += int(std::exchange(own.passed_on, 0));
     merge_own(std::move(own), pending.result);
-    return pending.missing > 0 ? Given::later : Given::done;
+    return pending.complete() ? Given::done : Given::later;
   }
   Given given = part.slot == runtime_.slot
                     ? carry(part.command, whole.data, whole.source, token, pending.result)
@@ -218,6 +226,7 @@ PushRouter::Given PushRouter::give(const Part& part, const Command& whole, uint6
     return given;
   }
   ++pending.homes;
+  pending.to_streams = true;
   for (const std::string& channel : part.command.channels)
     pending.shards.push_back(streams_.shard_index(channel));
   return given;
@@ -276,30 +285,36 @@ void PushRouter::on_reply(std::string_view body) {
     runtime_.stats.push_bad_record.add();
     result.partial = true;  // what was readable counts; without a last piece the deadline ends it
   }
-  if (!last) return;
-  bool from_home = std::exchange(result.from_home, false);
-  answer_came(it, from_home, std::exchange(result.expected, 0));
+  if (last) answer_came(it, result);
 }
 
 void PushRouter::carried(const PushCarrier::Asker& asker, CommandResult&& result) {
   if (asker.slot != runtime_.slot) return reply(asker, std::move(result));
   auto it = pending_.find(asker.token);
   if (it == pending_.end()) return runtime_.stats.push_late_reply.add();
-  bool from_home = std::exchange(result.from_home, false);
-  unsigned expected = std::exchange(result.expected, 0);
+  CommandResult::Of of = result.of;
   merge_own(std::move(result), it->second.result);
-  answer_came(it, from_home, expected);
+  it->second.result.of = of;
+  answer_came(it, it->second.result);
 }
 
-// A whole answer, of a home or of another worker, and how many others it says there are.
-void PushRouter::answer_came(Answers::iterator it, bool from_home, unsigned expected) {
+// A whole answer is in `result`, of a home or of another worker, with what it says of others.
+void PushRouter::answer_came(Answers::iterator it, CommandResult& result) {
   Pending& pending = it->second;
-  pending.missing += int(expected);
-  if (from_home && pending.homes > 0)
-    --pending.homes;
-  else
-    --pending.missing;
-  if (pending.homes == 0 && pending.missing <= 0) end(it, false);
+  pending.missing += int(std::exchange(result.expected, 0));
+  pending.passed_on += int(std::exchange(result.passed_on, 0));
+  switch (std::exchange(result.of, CommandResult::Of::worker)) {
+    case CommandResult::Of::home:
+      --pending.homes;
+      break;
+    case CommandResult::Of::next_home:
+      --pending.passed_on;
+      break;
+    case CommandResult::Of::worker:
+      --pending.missing;
+      break;
+  }
+  if (pending.complete()) end(it, false);
 }
 
 // I1
@@ -312,6 +327,16 @@ void PushRouter::end(Answers::iterator it, bool partial) {
     runtime_.stats.push_partial.add();
   }
   finish(std::move(finished.result), finished.limit, finished.done);
+  if (!finished.to_streams) return;
+  auto at = to_streams_.find(finished.source);
+  if (at == to_streams_.end() || --at->second > 0) return;
+  to_streams_.erase(at);
+  if (waiting(finished.source) == 0) none_waits(finished.source);
+}
+
+size_t PushRouter::waiting(uint64_t source) const {
+  auto at = to_streams_.find(source);
+  return carrier_.waiting(source) + (at == to_streams_.end() ? 0 : at->second);
 }
 
 // ---- waiting
@@ -327,6 +352,7 @@ void PushRouter::hold_while_waiting(Session& session) {
 }
 
 void PushRouter::none_waits(uint64_t source) {
+  if (waiting(source) > 0) return;
   auto it = held_.find(source);
   if (it == held_.end()) return;
   Session* session = sessions_.find(it->second);
@@ -340,7 +366,6 @@ void PushRouter::finish_all() {
 
 void PushRouter::begin_serving() {
   streams_.begin_serving();
-  home_.announce_all();
   recovery_.hold(false);
 }
 
@@ -352,6 +377,7 @@ void PushRouter::tick() {
     if (it != pending_.end()) end(it, true);
   }
   if (!streams_.any()) return;
+  ticks_away_ = streams_.is_home_of_any() ? 0 : ticks_away_ + 1;
   streams_.tick(worker_count_, segment_);
   home_.tick();
   recovery_.tick();
@@ -372,7 +398,7 @@ void PushRouter::on_command(uint16_t from, std::string_view body) {
   CommandResult result;
   if (is_for_home(part->op)) {
     home_.carry_out(*part, part->data, asker, &result);
-    result.from_home = part->answer_to == 0;
+    result.of = part->answer_to == 0 ? CommandResult::Of::home : CommandResult::Of::next_home;
     if (token != 0) reply(asker, std::move(result));
     return;
   }

@@ -38,11 +38,12 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
   static constexpr uint64_t kReplyDeadlineMs = 2'000;
   static constexpr size_t kMaxPending = 10'000;
   static constexpr uint32_t kMaxPage = PushCarrier::kMaxPage;
+  static constexpr unsigned kTicksAway = 5;
 
   PushRouter(Runtime& runtime, const Heritage& heritage, Sessions& sessions, Hub& hub);
 
   void execute(const Command& command, CommandDone done) override;
-  size_t waiting(uint64_t source) const override { return carrier_.waiting(source); }
+  size_t waiting(uint64_t source) const override;
   void hold_while_waiting(Session& session) override;
   // Pushes to many, and the commands that wait for them: a slice of it, once a turn. True: there is more.
   bool carry_on() { return carrier_.carry_on(); }
@@ -57,17 +58,23 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
   Recovery& recovery() { return recovery_; }
   // The slot is ours.
   void begin_serving();
+  // No stream is at home here any more, and what was on its way to one has been passed on.
+  bool may_end() const { return !streams_.any() || ticks_away_ > kTicksAway; }
   // Deadlines of commands that wait for answers, and what streams have to do; every tick.
   void tick();
 
  private:
   struct Pending {
-    CommandResult result;
+    CommandResult result = {};
     CommandDone done;
-    int missing;  // workers that have not finished answering, as far as is known: they may be faster than their home
-    unsigned homes;                     // that have not finished answering
-    uint32_t limit;                     // page.limit
+    // Those that have not finished answering: homes that were asked, homes to which these have passed a part on, workers that carry it
+    // out. The latter may be faster than the home that counts them, so these two may be below zero for a while.
+    int homes = 0, passed_on = 0, missing = 0;
+    uint32_t limit = 0;   // page.limit
+    uint64_t source = 0;  // Command::source
+    bool to_streams = false;
     std::vector<uint32_t> shards = {};  // of the homes
+    bool complete() const { return homes <= 0 && passed_on == 0 && missing == 0; }
   };
   // Of a shard of streams: where the last part for it went, and how many are not answered.
   struct Route {
@@ -88,7 +95,7 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
   bool follows(const Channel& channel, const Position& at) override {
     return recovery_.follows(channel, at);
   }
-  void answer_came(Answers::iterator it, bool from_home, unsigned expected);
+  void answer_came(Answers::iterator it, CommandResult& result);
   void end(Answers::iterator it, bool partial);
   Given carry(const Command& part, std::string_view data, uint64_t source, uint64_t token,
               CommandResult& result);
@@ -117,7 +124,9 @@ class PushRouter final : public Router, private Post::Intake, private PushCarrie
   StreamHome home_;
   Recovery recovery_;
   unsigned worker_count_;
-  std::vector<Route> routes_;  // by shard
+  std::vector<Route> routes_;                        // by shard
+  std::unordered_map<uint64_t, size_t> to_streams_;  // commands under way, by source
+  unsigned ticks_away_ = 0;                          // since the last shard was given away
   shm::SessionDirectory directory_;
   shm::ChannelFilter filter_;
   Answers pending_;

@@ -30,7 +30,7 @@ Recovery::Recovery(Runtime& runtime, Sessions& sessions, Hub& hub, Streams& stre
       router_(router),
       carrier_(carrier) {
   runtime.catch_up = this;
-  if (streams.any()) hub.watch(*this);
+  hub.watch(*this);
 }
 
 // ---- who waits
@@ -43,17 +43,25 @@ void Recovery::begin(ChannelMember& who, std::string_view name, const Position& 
     return;
   }
   if (!hub_.set_catching_up(who, *channel, true)) return;  // waits already, or is no member
-  waits_[std::string(name)].members.insert_or_assign(&who, Waiter{since, ++serial_});
+  wait_for(name).members.insert_or_assign(&who, Waiter{since, ++serial_});
   want(name);
+}
+
+Recovery::Wait& Recovery::wait_for(std::string_view channel) {
+  Wait& wait = waits_[std::string(channel)];
+  if (wait.id == 0) wait.id = ++serial_;
+  return wait;
 }
 
 std::optional<Position> Recovery::since_of(const ChannelMember& who,
                                            std::string_view channel) const {
   auto wait = waits_.find(channel);
   if (wait == waits_.end()) return {};
-  auto member = wait->second.members.find(const_cast<ChannelMember*>(&who));
-  if (member == wait->second.members.end()) return {};
-  return member->second.since;
+  for (const auto* list : {&wait->second.members, &wait->second.later}) {
+    auto member = list->find(const_cast<ChannelMember*>(&who));
+    if (member != list->end()) return member->second.since;
+  }
+  return {};
 }
 
 void Recovery::left(const Channel& channel, const ChannelMember& who) {
@@ -61,12 +69,15 @@ void Recovery::left(const Channel& channel, const ChannelMember& who) {
                 [&](const NotKept& n) { return n.who == &who && n.channel == channel.name; });
   if (waits_.empty()) return;
   auto wait = waits_.find(channel.name);
-  if (wait != waits_.end()) wait->second.members.erase(const_cast<ChannelMember*>(&who));
+  if (wait == waits_.end()) return;
+  wait->second.members.erase(const_cast<ChannelMember*>(&who));
+  wait->second.later.erase(const_cast<ChannelMember*>(&who));
 }
 
 void Recovery::last_left(std::string_view name) {
   auto wait = waits_.find(name);
   if (wait != waits_.end()) waits_.erase(wait);
+  if (!queue_.empty()) queue_.erase(std::string(name));
 }
 
 // I3
@@ -77,8 +88,9 @@ bool Recovery::follows(const Channel& channel, const Position& at) {
   uint64_t next = same ? seen.offset + 1 : 1;
   if (at.offset == next) return true;
   if (same && at.offset < next) return false;
-  Wait& wait = waits_[channel.name];
+  Wait& wait = wait_for(channel.name);
   if (!std::exchange(wait.gap, true)) runtime_.stats.streams_gaps.add();
+  if (wait.known.epoch != at.epoch || wait.known.offset < at.offset) wait.known = at;
   want(channel.name);
   return false;
 }
@@ -86,17 +98,18 @@ bool Recovery::follows(const Channel& channel, const Position& at) {
 void Recovery::note_top(std::string_view name, const Position& top) {
   const Channel* channel = hub_.find(name);
   if (channel == nullptr || !channel->seen.known()) return;
-  // The message after it stands for all that are missing.
-  if (channel->seen != top) follows(*channel, {top.epoch, top.offset + 1});
+  if (channel->seen.epoch == top.epoch && channel->seen.offset >= top.offset) return;
+  Wait& wait = wait_for(name);
+  if (!std::exchange(wait.gap, true)) runtime_.stats.streams_gaps.add();
+  wait.known = top;
+  want(name);
 }
 
 // ---- questions
 
 void Recovery::want(std::string_view channel) {
   auto wait = waits_.find(channel);
-  if (wait == waits_.end() || wait->second.queued || wait->second.asked) return;
-  wait->second.queued = true;
-  queue_.emplace_back(channel);
+  if (wait != waits_.end() && !wait->second.asked) queue_.emplace(channel);
 }
 
 void Recovery::hold(bool held) {
@@ -108,13 +121,10 @@ void Recovery::run() {
   for (NotKept& n : std::exchange(not_kept_, {}))
     tell(*n.who, {.channel = n.channel, .asked = n.asked});
   if (held_) return;
-  // Those that fail at once are asked again in another turn.
-  for (size_t n = queue_.size(); n > 0 && under_way_ < kMaxQuestions; --n) {
-    std::string channel = std::move(queue_.front());
-    queue_.pop_front();
+  while (!queue_.empty() && under_way_ < kMaxQuestions) {
+    std::string channel = std::move(queue_.extract(queue_.begin()).value());
     auto wait = waits_.find(channel);
-    if (wait == waits_.end() || !std::exchange(wait->second.queued, false)) continue;
-    ask(channel, wait->second);
+    if (wait != waits_.end() && !wait->second.asked) ask(channel, wait->second);
   }
 }
 
@@ -143,6 +153,7 @@ void Recovery::ask(const std::string& name, Wait& wait) {
   answer->channel = name;
   answer->since = oldest(*channel, wait);
   answer->serial = serial_;
+  answer->wait = wait.id;
   Command question;
   question.op = Op::history;
   question.channels = {name};
@@ -163,7 +174,7 @@ void Recovery::ask(const std::string& name, Wait& wait) {
 bool Recovery::carry_out(Answer& answer, size_t& left) {
   auto at = waits_.find(answer.channel);
   const Channel* channel = hub_.find(answer.channel);
-  if (at == waits_.end() || channel == nullptr) return true;
+  if (at == waits_.end() || channel == nullptr || at->second.id != answer.wait) return true;
   Wait& wait = at->second;
   if (!answer.begun) {
     answer.begun = true;
@@ -172,7 +183,7 @@ bool Recovery::carry_out(Answer& answer, size_t& left) {
       failed(*channel, wait);
       return true;
     }
-    wait.tries = 0;
+    wait.failed_since_ms = 0;
     Gap gap = close_gap(*channel, wait, answer);
     if (gap == Gap::ask_again) {
       want(answer.channel);
@@ -185,6 +196,7 @@ bool Recovery::carry_out(Answer& answer, size_t& left) {
     }
   }
   if (!serve(*channel, wait, answer, left)) return false;
+  wait.members.merge(wait.later);
   if (!wait.members.empty() || wait.gap)
     want(answer.channel);
   else
@@ -200,12 +212,12 @@ Recovery::Gap Recovery::close_gap(const Channel& channel, Wait& wait, const Answ
   bool same = seen.epoch == stream.top.epoch;
   if (!seen.known() || !has_members_that_do_not_wait(channel)) {
     if (!same || seen.offset < stream.top.offset) seen = stream.top;
-    wait.gap = false;
+    wait.gap = is_behind(channel, wait);
     return Gap::none;
   }
   uint64_t from = same ? seen.offset : 0;
   if (from >= stream.top.offset) {
-    wait.gap = false;
+    wait.gap = is_behind(channel, wait);
     return Gap::none;
   }
   if (covers(kept, from, stream)) {
@@ -220,7 +232,7 @@ Recovery::Gap Recovery::close_gap(const Channel& channel, Wait& wait, const Answ
       missing.repeated = true;
       carrier_.next_in_line(std::move(missing));
     }
-    wait.gap = false;
+    wait.gap = wait.known.epoch == stream.top.epoch && wait.known.offset > stream.top.offset;
     return Gap::filled;
   }
   bool asked_for_it = answer.since.epoch == stream.top.epoch && answer.since.offset <= from;
@@ -231,13 +243,17 @@ Recovery::Gap Recovery::close_gap(const Channel& channel, Wait& wait, const Answ
     return Gap::ask_again;
   }
   runtime_.stats.streams_gaps_unfilled.add();
-  wait.gap = false;
   seen = stream.top;
+  wait.gap = is_behind(channel, wait);
   CaughtUp told{.channel = channel.name, .at = stream.top};
   for (const auto* list : {&channel.members, &channel.subscribers})
     for (const Channel::Member& m : *list)
       if (!is_catching_up(m)) tell(*m.who, told);
   return Gap::none;
+}
+
+bool Recovery::is_behind(const Channel& channel, const Wait& wait) const {
+  return wait.known.epoch == channel.seen.epoch && wait.known.offset > channel.seen.offset;
 }
 
 Recovery::Verdict Recovery::judge(const Waiter& waiter, const Answer& answer) {
@@ -256,17 +272,19 @@ Recovery::Verdict Recovery::judge(const Waiter& waiter, const Answer& answer) {
 // False: `left` is used up.
 bool Recovery::serve(const Channel& channel, Wait& wait, Answer& answer, size_t& left) {
   const Position& top = answer.result.stream->top;
+  // Later messages have gone past those who wait: another home sent them, or there was a pause between two slices.
+  bool old = channel.seen.epoch == top.epoch && channel.seen.offset > top.offset;
   for (auto it = wait.members.begin(); it != wait.members.end();) {
     if (left == 0) return false;
     auto [who, waiter] = *it;
     bool asked = waiter.since.known();
-    Verdict verdict = asked ? judge(waiter, answer) : Verdict::recovered;
+    Verdict verdict = old ? Verdict::ask_again : asked ? judge(waiter, answer) : Verdict::recovered;
     left -= std::min<size_t>(left, 1);
+    it = wait.members.erase(it);
     if (verdict == Verdict::ask_again) {
-      ++it;
+      wait.later.emplace(who, waiter);
       continue;
     }
-    it = wait.members.erase(it);
     hub_.set_catching_up(*who, channel, false);
     bool recovered = verdict == Verdict::recovered;
     if (asked)
@@ -292,12 +310,13 @@ size_t Recovery::give(ChannelMember& who, const Channel& channel, Answer& answer
     if (kept[i].offset <= after) continue;
     Payload& message = answer.messages[i];
     message.came_from(channel.name, {answer.result.stream->top.epoch, kept[i].offset});
-    message.go_to(channel.rule, channel.tag);
+    message.go_to(channel.rule, channel.tag, channel.name);
     ++given;
-    bool went = who.session
-                    ? sessions_.deliver(session_of(who), message, Urgency::bulk)
-                    : static_cast<Subscriber&>(who).published(channel.name, message, Urgency::bulk);
-    if (!went) break;  // it is being closed
+    // A message that is dropped by a policy is counted there, and the next one may fit.
+    if (who.session)
+      sessions_.deliver(session_of(who), message, Urgency::bulk);
+    else
+      static_cast<Subscriber&>(who).published(channel.name, message, Urgency::bulk);
   }
   return given;
 }
@@ -311,7 +330,8 @@ void Recovery::tell(ChannelMember& who, const CaughtUp& told) const {
 
 // The home has not answered.
 void Recovery::failed(const Channel& channel, Wait& wait) {
-  if (++wait.tries < kTries) {
+  if (wait.failed_since_ms == 0) wait.failed_since_ms = runtime_.now_ms;
+  if (runtime_.now_ms - wait.failed_since_ms < kPatienceMs) {
     failed_.push_back(channel.name);
     return;
   }

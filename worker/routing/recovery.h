@@ -10,7 +10,7 @@
 //   waiting         answer has all after its position       live         told, then the messages
 //   waiting         answer says that some are gone          live         told so, with the present position; no messages
 //   waiting         answer to an older question             waiting      asked again
-//   waiting         kTries answers failed to come           live         told so, without a position
+//   waiting         no answer for kPatienceMs               live         told so, without a position
 //
 // Invariants
 //   I1  A member is told of its question once, before anything of the channel's stream after its position, unless it leaves before.
@@ -27,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/hash.h"
@@ -41,8 +42,10 @@ namespace holdfast {
 
 class Recovery final : public CatchUp, private ChannelWatcher {
  public:
-  static constexpr unsigned kTries = 5;
-  static constexpr size_t kMaxQuestions = 1'000;
+  static constexpr uint64_t kPatienceMs =
+      15'000;  // a worker that dies again and again is started with pauses
+  // Their answers together, Streams::kMaxAnswer each, fit the overflow of a mailbox.
+  static constexpr size_t kMaxQuestions = 16;
 
   Recovery(Runtime& runtime, Sessions& sessions, Hub& hub, Streams& streams, Router& router,
            PushCarrier& carrier);
@@ -69,15 +72,19 @@ class Recovery final : public CatchUp, private ChannelWatcher {
   };
   struct Wait {
     std::unordered_map<ChannelMember*, Waiter> members;
+    std::unordered_map<ChannelMember*, Waiter>
+        later;           // of members: those that the answer under way is too old for
+    uint64_t id = 0;     // an answer to a question of another one is of no use
     bool gap = false;    // Channel::seen is behind
+    Position known;      // with gap: the last message that is known of
     bool asked = false;  // a question is under way
-    bool queued = false;
-    unsigned tries = 0;
+    uint64_t failed_since_ms = 0;
   };
   struct Answer {
     std::string channel;
     Position since;       // of the question
     uint64_t serial = 0;  // of the last begin() before it
+    uint64_t wait = 0;    // Wait::id
     CommandResult result;
     std::vector<Payload> messages;  // of result.kept, once one of them is given
     bool begun = false;
@@ -104,6 +111,8 @@ class Recovery final : public CatchUp, private ChannelWatcher {
   void tell(ChannelMember& who, const CaughtUp& told) const;
   size_t give(ChannelMember& who, const Channel& channel, Answer& answer, uint64_t after) const;
   void failed(const Channel& channel, Wait& wait);
+  Wait& wait_for(std::string_view channel);
+  bool is_behind(const Channel& channel, const Wait& wait) const;
 
   Runtime& runtime_;
   Sessions& sessions_;
@@ -112,9 +121,9 @@ class Recovery final : public CatchUp, private ChannelWatcher {
   Router& router_;
   PushCarrier& carrier_;
   Waits waits_;
-  std::deque<std::string> queue_;    // channels that are to be asked for
-  std::vector<std::string> failed_;  // those that are asked for again at the next tick
-  std::vector<NotKept> not_kept_;    // to be told so
+  std::unordered_set<std::string> queue_;  // channels that are to be asked for
+  std::vector<std::string> failed_;        // those that are asked for again at the next tick
+  std::vector<NotKept> not_kept_;          // to be told so
   size_t under_way_ = 0;
   uint64_t serial_ = 0;
   bool held_ = false;

@@ -177,8 +177,9 @@ bool read_item(uint8_t tag, ByteReader& in, CommandResult& result) {
     }
     case kExpected:
       result.expected += in.get<uint32_t>();
-      result.from_home |= in.get<uint8_t>() != 0;
-      return in.ok();
+      result.passed_on += in.get<uint32_t>();
+      result.of = CommandResult::Of(in.get<uint8_t>());
+      return in.ok() && result.of <= CommandResult::Of::next_home;
     default:
       return false;
   }
@@ -206,10 +207,11 @@ void put_streams(Records& records, const CommandResult& result) {
       out.put(uint8_t(m.binary));
       out.put_string(m.data);
     });
-  if (result.expected > 0 || result.from_home)
+  if (result.of != CommandResult::Of::worker)
     records.item(kExpected, [&](ByteWriter& out) {
       out.put(uint32_t(result.expected));
-      out.put(uint8_t(result.from_home));
+      out.put(uint32_t(result.passed_on));
+      out.put(uint8_t(result.of));
     });
 }
 
@@ -348,6 +350,7 @@ void merge_own(CommandResult&& own, CommandResult& result) {
   append(result.kept, std::move(own.kept));
   result.answered_by = std::max(result.answered_by, own.answered_by);
   result.expected += own.expected;
+  result.passed_on += own.passed_on;
 }
 
 void settle_lists(CommandResult& result, uint32_t limit) {

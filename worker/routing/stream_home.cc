@@ -7,6 +7,14 @@
 #include "worker/routing/result_record.h"
 
 namespace holdfast {
+namespace {
+
+// Of two publishes within 2^32 of a worker, another one.
+uint32_t mark_of(const PushCarrier::Asker& asker) {
+  return uint32_t(asker.token) ^ uint32_t(asker.slot) << 20;
+}
+
+}  // namespace
 
 void StreamHome::carry_out(const Command& command, std::string_view data,
                            const PushCarrier::Asker& asker, CommandResult* result) {
@@ -19,7 +27,7 @@ void StreamHome::carry_out(const Command& command, std::string_view data,
     result->answered_by = runtime_.slot;
     return;
   }
-  StreamRange range{command.at, command.page.limit, command.reverse};
+  StreamRange range{command.at, command.page.limit, command.reverse, command.begin};
   result->answered_by = runtime_.slot;
   result->stream = streams_.read(channel, range, command.begin, &result->kept);
 }
@@ -36,7 +44,11 @@ void StreamHome::append(const Command& command, std::string_view data,
       pass_on(command, channel, data, asker, result);
       continue;
     }
-    Streams::Appended added = streams_.append(channel, data, command.binary, command.version);
+    Streams::Appended added = streams_.append(channel, {.data = data,
+                                                        .binary = command.binary,
+                                                        .version = command.version,
+                                                        .mark = mark_of(asker),
+                                                        .again = post_.reads_again()});
     result->positions.push_back({channel, added.at, added.superseded});
     if (!added.superseded) fan_out(command, channel, added.at, data, asker, result);
   }
@@ -84,7 +96,7 @@ void StreamHome::pass_on(const Command& whole, const std::string& channel, std::
   if (!post(streams_.home_of(channel), asker.token, part, data))
     result->partial = true;
   else if (asker.token != 0)
-    ++result->expected;
+    ++result->passed_on;
 }
 
 bool StreamHome::post(uint16_t slot, uint64_t token, const Command& command,
@@ -111,7 +123,9 @@ bool StreamHome::note_top(uint16_t slot, const std::string& channel) {
   note.channels = {channel};
   note.at = streams_.read(channel, {}, false, nullptr).top;
   if (!note.at.known()) return true;
-  return post(slot, 0, note, {});
+  if (slot != runtime_.slot) return post(slot, 0, note, {});
+  on_own_(channel, note.at);
+  return true;
 }
 
 void StreamHome::tick() {
@@ -123,15 +137,13 @@ void StreamHome::tick() {
       names.erase(names.begin());
     }
   }
-  announce_some();
+  announce();
 }
 
-void StreamHome::announce_some() {
-  for (uint32_t n = 0; n < kShardsATick && announced_ < streams_.shards(); ++n, ++announced_)
-    streams_.for_each_recent(announced_, kRecentMs, [&](const std::string& channel) {
-      filter_.for_each(channel, [&](uint32_t slot) {
-        if (slot != runtime_.slot) is_behind(uint16_t(slot), channel);
-      });
+void StreamHome::announce() {
+  for (uint32_t shard : streams_.take_fresh())
+    streams_.for_each_recent(shard, kRecentMs, [&](const std::string& channel) {
+      filter_.for_each(channel, [&](uint32_t slot) { is_behind(uint16_t(slot), channel); });
     });
 }
 

@@ -10,12 +10,16 @@
 //
 // A command that comes here after the shard has got another home goes on to that one; so nothing is lost while shards move.
 //
-// After a crash of a home: its successor tells all workers of channels that had a message in the last kRecentMs, for the last of them may
-// have been kept and not handed on.
+// After a crash of a home: the record that it was busy with is read again by its successor, which finds the message by its mark.
+// And whoever becomes the home of a shard tells all workers of channels that had a message in the last kRecentMs, for the last of
+// them may have been kept and not handed on.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "worker/channels/streams.h"
@@ -29,24 +33,25 @@ class StreamHome {
   static constexpr uint64_t kRecentMs = 60'000;
   static constexpr size_t kMaxBehind = 65'536;  // channels that one worker is told of later
 
+  // note_top for this worker itself.
+  using OnOwn = std::function<void(std::string_view channel, const Position& top)>;
+
   StreamHome(Runtime& runtime, Streams& streams, Post& post, PushCarrier& carrier,
-             shm::ChannelFilter filter)
+             shm::ChannelFilter filter, OnOwn on_own)
       : runtime_(runtime),
         streams_(streams),
         post_(post),
         carrier_(carrier),
         filter_(filter),
+        on_own_(std::move(on_own)),
         behind_(post.slots()) {}
 
   // An operation of is_for_home(). `asker` gets the answers of the other workers; what this one has to say comes in `result`.
   void carry_out(const Command& command, std::string_view data, const PushCarrier::Asker& asker,
                  CommandResult* result);
-  // A predecessor died.
-  void announce_all() { announced_ = 0; }
   void tick();
 
  private:
-  static constexpr uint32_t kShardsATick = 8;
   static constexpr size_t kTopsATick = 1'024;
 
   void append(const Command& command, std::string_view data, const PushCarrier::Asker& asker,
@@ -58,16 +63,15 @@ class StreamHome {
   bool post(uint16_t slot, uint64_t token, const Command& command, std::string_view data);
   void is_behind(uint16_t slot, std::string_view channel);
   bool note_top(uint16_t slot, const std::string& channel);
-  void announce_some();
+  void announce();
 
   Runtime& runtime_;
   Streams& streams_;
   Post& post_;
   PushCarrier& carrier_;
   shm::ChannelFilter filter_;
+  OnOwn on_own_;
   std::vector<std::unordered_set<std::string>> behind_;  // by slot
-  uint32_t announced_ =
-      UINT32_MAX;  // shards whose channels have been announced; all: nothing to do
 };
 
 }  // namespace holdfast

@@ -27,6 +27,7 @@ struct Opening {
   const http::Request* request;  // null for TCP
   std::string remote_address, server_address;
   uint16_t remote_port, server_port;
+  std::string_view transport = {};    // "websocket", "tcp", "sse"
   std::string_view subprotocol = {};  // that the listener's settings have chosen; "": none
 };
 
@@ -41,6 +42,8 @@ class Backend {
   virtual void gone(Session& session) = 0;
   // Do messages of this session wait for an answer? When that ends, the backend calls Transport::all_answered().
   virtual bool busy(const Session&) const { return false; }
+  // Another transport carries the session now: it is to be paused if the last one was, and would be still.
+  virtual void came_back(Session&) {}
   // A session whose worker died owing its close event; ended already.
   virtual void adopt(Session& session, const shm::SessionView& view) = 0;
   virtual void tick() {}

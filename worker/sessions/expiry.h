@@ -1,6 +1,7 @@
-// worker/sessions/expiry.h - when sessions end because their tokens do, in wall seconds.
+// worker/sessions/expiry.h - when sessions end because their tokens do, in wall seconds; or because their clients do not come back, in
+// milliseconds (resume.h).
 //
-// Owner: Sessions. A session is named by its index in the directory; most have no time here and cost nothing.
+// Owner: Sessions, Resume. A session is named by its index in the directory; most have no time here and cost nothing.
 // Invariants
 //   I1  A session has at most one time.
 //   I2  Whatever its time was, a session that has ended is forgotten: its index may be another's next.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "worker/net/output_record.h"
 
 namespace holdfast::handover {
 
@@ -43,12 +44,20 @@ struct SessionRecord {
   std::string user;
   std::vector<std::pair<std::string, std::string>> data;
   std::vector<MembershipRecord> memberships;
-  uint64_t expires_wall_s = 0;  // 0: never
+  uint64_t expires_wall_s = 0;     // 0: never
+  uint64_t detached_until_ms = 0;  // on the process clock; 0: it has a client, or has ended
+  std::string resume_key;          // ResumeKey; "": it cannot be resumed
+  std::string resume_user;         // of the token it began with
+  uint64_t resume_sent = 0;
+  uint64_t resume_certain = 0;  // sent when it was detached
+  std::vector<BufferRecord> resume_tail;
+  std::string resume_subprotocol;
 };
 template <class Archive>
 void fields(Archive& a, SessionRecord& r) {
   auto& [id_hi, id_lo, phase, ended_by, ended_code, listener, messages_in, messages_out, backend,
-         backend_state, user, data, memberships, expires_wall_s] = r;
+         backend_state, user, data, memberships, expires_wall_s, detached_until_ms, resume_key,
+         resume_user, resume_sent, resume_certain, resume_tail, resume_subprotocol] = r;
   a(1, id_hi);
   a(2, id_lo);
   a(3, phase);
@@ -63,6 +72,14 @@ void fields(Archive& a, SessionRecord& r) {
   a(12, data);
   a(13, memberships);
   a(14, expires_wall_s);
+  // Without it nobody would ever end the session.
+  a(15 | kNeeded, detached_until_ms);
+  a(16, resume_key);
+  a(17, resume_user);
+  a(18, resume_sent);
+  a(19, resume_certain);
+  a(20, resume_tail);
+  a(21, resume_subprotocol);
 }
 
 }  // namespace holdfast::handover

@@ -8,6 +8,9 @@
 //   connecting   backend accepts                 open          101, counted as online
 //   connecting   backend refuses, client gone    ended         answer the status; backend.gone() unless it refused
 //   open         client gone, kick, error ...    ended         leave all channels, directory `closing`, backend.gone()
+//   open         connection lost, or idle, of a resumable one  detached  no transport; still a member, still addressed (resume.h)
+//   detached     its client comes back           open          it is sent what it missed; the backend hears nothing
+//   detached     time over, overflow, kick, stop ended         as from open
 //   ended        backend has finished            (none)        Sessions::forget(): directory entry free
 #pragma once
 
@@ -54,7 +57,7 @@ class BackendState {
 using SessionData = std::map<std::string, std::string, std::less<>>;
 inline constexpr size_t kMaxDataBytes = 4096;
 
-enum class SessionPhase : uint8_t { connecting, open, ended };
+enum class SessionPhase : uint8_t { connecting, open, ended, detached };  // the numbers travel
 
 struct Session : ChannelMember, Pooled<Session> {
   Session() : ChannelMember(true) {}
@@ -62,9 +65,10 @@ struct Session : ChannelMember, Pooled<Session> {
   // Beside ChannelMember's flag: there is one of these for every connection.
   SessionPhase phase = SessionPhase::connecting;
   EndReason ended_by = EndReason::connection_lost;
-  bool newcomer = false;    // came ahead of a walk over all sessions (Sessions::begin_walk())
-  uint16_t ended_code = 0;  // WebSocket close code, 1006 if there was none
-  uint16_t listener = 0;    // index in Config::listens
+  bool newcomer : 1 = false;   // came ahead of a walk over all sessions (Sessions::begin_walk())
+  bool resumable : 1 = false;  // Resume knows of it
+  uint16_t ended_code = 0;     // WebSocket close code, 1006 if there was none
+  uint16_t listener = 0;       // index in Config::listens
   shm::SessionId id;
   uint32_t messages_in = 0;
   uint32_t messages_out = 0;
@@ -75,6 +79,11 @@ struct Session : ChannelMember, Pooled<Session> {
   std::unique_ptr<SessionData> data;
   RareText user;
 };
+
+// It can be pushed to, whether it has a client just now or not.
+inline bool is_live(const Session& session) {
+  return session.phase != SessionPhase::ended;
+}
 
 // A member that is a session (ChannelMember::session).
 inline Session& session_of(ChannelMember& who) {

@@ -20,7 +20,8 @@ Sessions::Sessions(Runtime& runtime, shm::Segment& segment, Hub& hub,
             runtime.stats.slab_high_water, predecessor),
       first_index_(runtime.slot * segment.capacities().max_sessions),
       addresses_(segment.addresses()),
-      rate_(runtime.config.limits) {
+      rate_(runtime.config.limits),
+      resume_(runtime, segment.filter(), segment.name_key(), first_index_) {
   if (predecessor == shm::Slab::Predecessor::living) return;
   segment.addresses().begin(runtime.slot);
   // By the counters, which a death cannot have stopped half-way, and not by the entries' states.
@@ -38,7 +39,7 @@ std::unique_ptr<Session>& Sessions::at(const shm::SessionId& id) {
 bool Sessions::instance_full() const {
   uint64_t online = 0;
   for (uint32_t s = 0; s < segment_.capacities().max_workers; ++s)
-    online += segment_.stats(s).sessions_online.get();
+    online += segment_.stats(s).sessions_online.get() + segment_.stats(s).sessions_detached.get();
   return online >= segment_.capacities().max_sessions;
 }
 
@@ -82,7 +83,9 @@ Session* Sessions::next_of_walk(size_t& left) {
   for (size_t n = 0; n < kEmptyPlaces && walk_at_ < walk_end_; ++n) {
     Session* session = by_index_[walk_at_++].get();
     if (session == nullptr || session->phase == SessionPhase::ended) continue;
-    if (!std::exchange(session->newcomer, false)) return session;
+    bool newcomer = session->newcomer;
+    session->newcomer = false;
+    if (!newcomer) return session;
   }
   return nullptr;
 }
@@ -120,7 +123,9 @@ Session* Sessions::find(const shm::SessionId& id) {
 }
 
 // Whoever adds a member to Session carries it here or says why not: `transport` is found by its own record
-// (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases, and no walk is under way (newcomer).
+// (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases, no walk is under way (newcomer),
+// resume.cc carries what makes it resumable,
+// and Resume carries its own (resumable).
 static_assert(sizeof(Session) == 120);
 
 handover::SessionRecord Sessions::save(const Session& session) const {
@@ -147,6 +152,7 @@ handover::SessionRecord Sessions::save(const Session& session) const {
     membership.since_epoch = since.epoch;
     membership.since_offset = since.offset;
   }
+  resume_.save(session, record);
   return record;
 }
 
@@ -155,7 +161,7 @@ Session* Sessions::restore(handover::SessionRecord&& record, const conf::Listen&
   shm::SessionId id{record.id_hi, record.id_lo};
   bool known = id.index() >= first_index_ &&
                id.index() - first_index_ < segment_.capacities().max_sessions &&
-               record.phase <= uint8_t(SessionPhase::ended);
+               record.phase <= uint8_t(SessionPhase::detached);
   if (!known || at(id)) return nullptr;
   auto session = std::make_unique<Session>();
   session->id = id;
@@ -177,6 +183,7 @@ Session* Sessions::restore(handover::SessionRecord&& record, const conf::Listen&
       runtime_.catch_up->begin(*session, m.channel, {m.since_epoch, m.since_offset});
   }
   if (!backend.restore(*session, record.backend_state)) return nullptr;
+  if (!resume_.restore(*session, record)) return nullptr;
   set_expiry(*session, record.expires_wall_s);
   ++size_;
   live_ += session->phase != SessionPhase::ended;
@@ -202,8 +209,9 @@ void Sessions::opened(Session& session) {
 
 void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   if (session.phase == SessionPhase::ended) return;
-  if (session.phase == SessionPhase::open) {
-    runtime_.stats.sessions_online.sub();
+  if (session.phase == SessionPhase::open || session.phase == SessionPhase::detached) {
+    bool detached = session.phase == SessionPhase::detached;
+    (detached ? runtime_.stats.sessions_detached : runtime_.stats.sessions_online).sub();
     runtime_.stats.sessions_closed.add();
     if (auto counter = facts_of(reason).counter) (runtime_.stats.*counter).add();
   }
@@ -211,6 +219,7 @@ void Sessions::end(Session& session, EndReason reason, uint16_t code) {
   session.ended_by = reason;
   session.ended_code = code;
   session.transport = nullptr;
+  resume_.end(session);
   --live_;
   trace(runtime_.tracer,
         {.event = "close", .session = &session, .detail = end_reason_text(reason)});
@@ -230,11 +239,11 @@ void Sessions::forget(Session& session) {
 }
 
 bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
-  if (session.transport == nullptr) {
-    runtime_.stats.messages_dropped.add();
-    return false;
-  }
-  if (!session.transport->deliver(payload, urgency)) {
+  bool taken = session.transport != nullptr && session.transport->deliver(payload, urgency);
+  bool kept = (taken || session.phase == SessionPhase::detached) && session.resumable &&
+              resume_.sent(session, payload.framed(*session.listen));
+  if (session.transport == nullptr && !kept) runtime_.stats.messages_dropped.add();
+  if (!taken && !kept) {
     trace(runtime_.tracer,
           {.event = "dropped", .session = &session, .bytes = payload.data().size()});
     return false;
@@ -261,7 +270,10 @@ bool Sessions::leave(Session& session, std::string_view channel) {
 }
 
 void Sessions::set_expiry(const Session& session, uint64_t wall_s) {
-  if (wall_s != 0) expiry_.set(session.id.index(), wall_s);
+  if (wall_s != 0)
+    expiry_.set(session.id.index(), wall_s);
+  else
+    expiry_.forget(session.id.index());
 }
 
 bool Sessions::end_expired(uint64_t now_wall_s) {
@@ -269,7 +281,8 @@ bool Sessions::end_expired(uint64_t now_wall_s) {
     std::optional<uint32_t> index = expiry_.take_due(now_wall_s);
     if (!index) return false;
     Session& session = *by_index_[*index - first_index_];
-    if (session.transport != nullptr) session.transport->close(EndReason::expired);
+    EndReasonFacts facts = facts_of(EndReason::expired);
+    hang_up(session, facts.code, facts.text, EndReason::expired);
   }
   return true;
 }
@@ -278,6 +291,7 @@ void Sessions::set_owes_close(Session& session, bool owes, bool connect_unanswer
   unsigned flags = owes ? shm::kOwesClose : 0;
   if (connect_unanswered) flags |= shm::kConnectUnanswered;
   if (session.ended_by == EndReason::crashed) flags |= shm::kCrashed;
+  if (session.phase == SessionPhase::detached) flags |= shm::kDetached;
   slab_.set_flags(session.id, uint8_t(flags));
 }
 

@@ -3,7 +3,7 @@
 // Who writes: this worker only; the directory's rules are in shm/session_directory.h.
 // Invariants
 //   I1  An entry of the directory is in use exactly as long as its Session exists here.
-//   I2  `sessions.online` counts the sessions in phase open.
+//   I2  `sessions.online` counts the sessions in phase open, `sessions.detached` those in phase detached.
 //   I3  Every Session ends exactly once (end()) and is forgotten exactly once (forget(), by its backend).
 #pragma once
 
@@ -19,6 +19,7 @@
 #include "worker/sessions/expiry.h"
 #include "worker/sessions/message_rate.h"
 #include "worker/sessions/record.h"
+#include "worker/sessions/resume.h"
 #include "worker/sessions/session.h"
 
 namespace holdfast {
@@ -47,18 +48,32 @@ class Sessions {
                   Transport& transport, const shm::SessionOrigin& origin);
   // One that a dead worker left, ended already (crashed).
   Session& adopt(const shm::SessionView& view, const conf::Listen& listen, Backend& backend);
-  Session* find(const shm::SessionId& id);  // phase connecting or open
+  Session* find(const shm::SessionId& id);  // in any phase but ended
 
   void opened(Session& session);  // connecting -> open
   // Any -> ended; the client is on its own from here. Calls backend.gone().
   void end(Session& session, EndReason reason, uint16_t code);
   void forget(Session& session);
+
+  // ---- in detach.cc: sessions without a connection (resume.h)
+  Resume& resume() { return resume_; }
+  // Its connection is lost: does the session wait for its client? False: nothing has changed.
+  bool detach(Session& session);
+  // Its client has come back by `transport`, from `origin`, whose place among the addresses the session takes over.
+  void attach(Session& session, Transport& transport, const shm::SessionOrigin& origin);
+  // Ends those whose client has not come back in time, at most kEndSlice; once a turn. True: there are more.
+  bool end_overdue(uint64_t now_ms);
+  // Ends a live session, whether it has a client or not.
+  void hang_up(Session& session, uint16_t code, std::string_view text, EndReason reason);
+  // The worker is on its way out: no session is detached any more.
+  void detach_no_more() { may_detach_ = false; }
+
   // False: with this message the session has sent too much in this second.
   bool within_rate(const Session& session, size_t bytes) {
     return rate_.allows(session.id.index() - first_index_, bytes, runtime_.now_ms);
   }
 
-  // Queues one message for the session. False: it is ending, or its output exceeded the bound and it is closed now
+  // Queues one message for the session, or keeps it for a client that may come back. False: it is ending, or its output exceeded the bound and it is closed now
   // (slow consumer); counted.
   bool deliver(Session& session, Payload& payload, Urgency urgency);
   // As Hub's, for a session; traced.
@@ -92,7 +107,7 @@ class Sessions {
   size_t places() const { return by_index_.size(); }
 
   size_t size() const { return size_; }  // in any phase
-  size_t live() const { return live_; }  // connecting or open
+  size_t live() const { return live_; }  // in any phase but ended
   const std::vector<shm::SessionView>& orphans() const { return slab_.orphans(); }
   template <class F>
   void for_each(F&& f) {
@@ -127,6 +142,8 @@ class Sessions {
   shm::AddressTable addresses_;
   MessageRate rate_;
   Expiry expiry_;
+  Resume resume_;
+  bool may_detach_ = true;
   std::vector<std::unique_ptr<Session>> by_index_;  // by index in this slot's slab
   // Of the walk under way: the next index, and the one after the last. A session created between them is a newcomer.
   size_t walk_at_ = 0, walk_end_ = 0;

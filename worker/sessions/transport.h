@@ -1,4 +1,4 @@
-// worker/sessions/transport.h - what carries one session to its client: a WebSocket or framed TCP today.
+// worker/sessions/transport.h - what carries one session to its client: a WebSocket, framed TCP or a stream of events.
 //
 // Owner: ConnectionTable, as of every Connection. A session may be without one: its client is gone and a close event is owed.
 // What implements this asks the message for the bytes of its own wire, and decides what its close codes say there.
@@ -41,6 +41,8 @@ class Transport : public Connection {
   virtual void close(uint16_t code, std::string_view text, EndReason reason) = 0;
   // With the code and the text that end_reason.def has for it.
   void close(EndReason reason) { close(facts_of(reason).code, facts_of(reason).text, reason); }
+  // Another connection carries the session from here on: this one says so, 4409, and goes without ending it.
+  virtual void give_way() = 0;
   // Back-pressure from the backend.
   virtual void pause_reading(bool pause) = 0;
   // Backend::busy() has become false. May end the session, and with it all the backend knows of it.

@@ -7,6 +7,7 @@
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
+#include "worker/clients/event_stream.h"
 #include "worker/clients/record.h"
 #include "worker/clients/websocket.h"
 #include "worker/net/address_text.h"
@@ -49,7 +50,7 @@ class ClientHandover : public ::testing::Test {
       if (peer->client == nullptr) continue;
       handover::ClientRecord record;
       ASSERT_TRUE(handover::load(handover::save(peer->client->save()), record));
-      bool web = record.decoder.has_value();
+      bool web = record.decoder.has_value() || record.transport == EventStream::kTransport;
       to->homes.push_back(ClientHome{to->runtime, to->connections, to->sessions,
                                      web ? to->web : to->lines, 0, to->backend, to->admission});
       Session* session = to->sessions.find_any({record.session_hi, record.session_lo});
@@ -69,10 +70,17 @@ class ClientHandover : public ::testing::Test {
     from_->connections.for_each([&](Connection& c) { there |= &c == peer.client; });
     return !there;
   }
+  // A stream is another object than the one that read its request.
+  Client* only_client() {
+    Client* found = nullptr;
+    from_->connections.for_each([&](Connection& c) { found = static_cast<Client*>(&c); });
+    return found;
+  }
   Room& room() { return *from_; }
   shm::StatsBlock& stats() { return from_->runtime.stats; }
 
   UniqueFd nothing_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  const std::string big_ = std::string(4'000'000, 'x');
   test::Instance instance_;
   std::unique_ptr<Room> from_;
   std::vector<std::unique_ptr<Room>> left_;
@@ -207,6 +215,191 @@ TEST_F(ClientHandover, DeflatedClientsAreUnderstoodWithoutTheSetting) {
   peer.send(test::frame(1, test::PeerDeflater().message("still read"), {.rsv = 4}));
   ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
   EXPECT_EQ(room().backend.messages[0], "still read");
+}
+
+// What `text` is as a frame of the server.
+std::string pushed(std::string_view text) {
+  return test::frame(1, text, {.masked = false});
+}
+
+// Its session moves with it, is detached when it is cut, moves as such, and is resumed there; the come-back moves at every byte,
+// too. What was kept for it moves each time.
+TEST_F(ClientHandover, ResumableSessionsMoveAtEveryByte) {
+  room().web.resume_ms = 60'000;
+  const std::string key = "resume=Holdfast-tests_000001A";
+  auto request = [&](const std::string& query) {
+    return "GET /ws?" + query + handshake_bytes().substr(7) + test::frame(1, "one");
+  };
+  auto send = [&](const shm::SessionId& id, std::string_view text) {
+    Payload payload(text, false);
+    ASSERT_TRUE(room().sessions.deliver(*room().sessions.find(id), payload, Urgency::urgent));
+  };
+  const std::string first = request(key), again = request(key + "&seen=1");
+  for (size_t at = 1; at < again.size(); ++at) {
+    SCOPED_TRACE(testing::Message() << "moved after byte " << at);
+    room().backend.messages.clear();
+    Peer peer = room().connect(room().web, room().backend);
+    size_t cut = std::min(at, first.size());
+    peer.send(first.substr(0, cut));
+    for (int i = 0; i < 3; ++i) room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+    if (cut < first.size()) peer.send(first.substr(cut));
+    ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 1; }));
+    Session* session = room().session_of(peer);
+    ASSERT_NE(session, nullptr);
+    shm::SessionId id = session->id;
+    std::string named = R"({"holdfast":{"session":")" + id.hex() + R"(","resumed":)";
+    std::string hello = pushed(named + R"(false,"seen":0,"window":60}})");
+    send(id, "first");
+    send(id, "second");
+    ASSERT_TRUE(room().turn_until([&] {
+      return test::behind_101(peer) == hello + pushed("first") + pushed("second");
+    })) << peer.received();
+    move({&peer});
+    peer.close();
+    ASSERT_TRUE(room().turn_until([&] { return stats().sessions_detached.get() == 1; }));
+    send(id, "third");
+    uint64_t kept = stats().resume_kept_bytes.get();
+    move({});
+    ASSERT_EQ(room().sessions.find(id)->phase, SessionPhase::detached);
+    send(id, "fourth");
+    ASSERT_GT(stats().resume_kept_bytes.get(), kept);
+    Peer back = room().connect(room().web, room().backend);
+    back.send(again.substr(0, at));
+    for (int i = 0; i < 3; ++i) room().turn();
+    move({&back});
+    ASSERT_FALSE(HasFatalFailure());
+    back.send(again.substr(at));
+    std::string missed = pushed("second") + pushed("third") + pushed("fourth");
+    hello = pushed(named + R"(true,"seen":1,"window":60}})");
+    ASSERT_TRUE(room().turn_until([&] { return test::behind_101(back) == hello + missed; }))
+        << back.received();
+    ASSERT_TRUE(room().turn_until([&] { return room().backend.messages.size() == 2; }));
+    ASSERT_EQ(room().session_of(back)->id, id);
+    ASSERT_EQ(stats().sessions_detached.get(), 0u);
+    back.send(test::close_frame(1000));
+    ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+    ASSERT_EQ(stats().resume_kept_bytes.get(), 0u);
+    ASSERT_EQ(stats().resume_sessions.get(), 0u);
+    ASSERT_EQ(stats().sessions_online.get(), 0u);
+    back.close();
+    ASSERT_TRUE(room().turn_until([&] { return stats().connections_open.get() == 0; }));
+    ASSERT_EQ(stats().bytes_unsent.get(), 0u);
+  }
+}
+
+// The deadline of one that is away is not begun anew by a move.
+TEST_F(ClientHandover, TheWindowGoesOnOverAMove) {
+  room().web.resume_ms = 1'000;
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send("GET /ws?resume=Holdfast-tests_000001A" + handshake_bytes().substr(7));
+  ASSERT_TRUE(room().turn_until([&] { return room().session_of(peer) != nullptr; }));
+  peer.close();
+  ASSERT_TRUE(room().turn_until([&] { return stats().sessions_detached.get() == 1; }));
+  uint64_t until = room().runtime.now_ms + 1'000;
+  move({});
+  EXPECT_FALSE(room().sessions.end_overdue(until - 500));
+  EXPECT_EQ(room().sessions.live(), 1u);
+  EXPECT_FALSE(room().sessions.end_overdue(until));
+  EXPECT_EQ(room().sessions.size(), 0u);
+  EXPECT_EQ(room().backend.endings, std::vector{EndReason::connection_lost});
+  EXPECT_EQ(stats().sessions_detached.get(), 0u);
+}
+
+// A request for a stream moves at every byte, also when it is whole and its answer was put off to the end of the turn; then the stream,
+// in the middle of an event.
+TEST_F(ClientHandover, EventStreamsMoveAtEveryByte) {
+  room().web.streams = {conf::Stream::sse};
+  const std::string accept =
+      "Host: x\r\nAccept: text/event-stream\r\nOrigin: https://a.example\r\n";
+  for (const std::string& all :
+       {"GET /ws?channel=a&names=channel HTTP/1.1\r\n" + accept + "\r\n",
+        "POST /ws HTTP/1.1\r\n" + accept + "Content-Length: 9\r\n\r\nchannel=a",
+        "POST /ws HTTP/1.1\r\n" + accept +
+            "Transfer-Encoding: chunked\r\n\r\n9\r\nchannel=a\r\n0\r\n\r\n"}) {
+    for (size_t at = 1; at <= all.size(); ++at) {
+      for (int turns : {1, 3}) {
+        SCOPED_TRACE(testing::Message() << "moved after byte " << at << ", turns " << turns);
+        Peer peer = room().connect(room().web, room().backend);
+        peer.send(all.substr(0, at));
+        for (int i = 0; i < turns; ++i) room().turn();
+        peer.client = only_client();
+        move({&peer});
+        ASSERT_FALSE(HasFatalFailure());
+        peer.send(all.substr(at));
+        ASSERT_TRUE(room().turn_until([&] { return stats().sessions_online.get() == 1; }));
+        ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+        ASSERT_NE(peer.received().find("Allow-Origin: https://a.example\r\n"), std::string::npos);
+        peer.client = only_client();
+        Payload payload("pushed", false);
+        ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+        move({&peer});
+        ASSERT_FALSE(HasFatalFailure());
+        ASSERT_TRUE(
+            room().turn_until([&] { return peer.received().ends_with("\n\ndata: pushed\n\n"); }));
+        room().sessions.join(*room().session_of(peer), "a");
+        EXPECT_EQ(room().execute({.op = Op::publish, .channels = {"a"}, .data = "x"}).delivered,
+                  1u);
+        std::string event = all.starts_with("GET") ? "data: x\nevent: a\n\n" : "data: x\n\n";
+        ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n" + event); }));
+        peer.close();
+        ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+        ASSERT_TRUE(room().turn_until([&] { return stats().connections_open.get() == 0; }));
+        ASSERT_EQ(stats().bytes_unsent.get(), 0u);
+      }
+    }
+  }
+}
+
+TEST_F(ClientHandover, EventStreamsKeepWhereTheyStand) {
+  room().config.channels = {{.pattern = "s*", .history_size = 10}};
+  room().web.streams = {conf::Stream::sse};
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send("GET /ws HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+  ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+  peer.client = only_client();
+  for (const char* channel : {"s1", "s2"}) room().sessions.join(*room().session_of(peer), channel);
+  for (uint64_t offset : {1, 2, 3, 4}) {
+    std::string_view channel = offset % 2 == 0 ? "s2" : "s1";
+    Payload payload("x", false);
+    payload.came_from(channel, {7, offset});
+    ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+    room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  EXPECT_TRUE(room().turn_until([&] {
+    return peer.received().ends_with("\n\nid: s1=" + text_of(Position{7, 3}) +
+                                     "&s2=" + text_of(Position{7, 4}) + "\ndata: x\n\n");
+  })) << peer.received();
+}
+
+TEST_F(ClientHandover, EventStreamsMoveInTheMiddleOfAnEventOrBeforeTheirAnswer) {
+  room().web.streams = {conf::Stream::sse};
+  room().web.send_queue = 5'000'000;
+  room().backend.accepts = false;
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send(
+      "GET /ws HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+      "Origin: https://a.example\r\n\r\n");
+  ASSERT_TRUE(room().turn_until([&] { return room().sessions.live() == 1; }));
+  peer.client = only_client();
+  move({&peer});
+  peer.client->accept({});
+  ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+  EXPECT_NE(peer.received().find("Allow-Origin: https://a.example\r\n"), std::string::npos);
+  size_t before = peer.received().size();
+  Payload payload(std::string_view(big_), false);
+  ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+  room().turn();
+  ASSERT_GT(stats().bytes_unsent.get(), 0u);
+  move({&peer});
+  room().web.streams.clear();  // a reload may have taken the setting away
+  std::string expected = "data: " + big_ + "\n\n";
+  ASSERT_TRUE(
+      room().turn_until([&] { return peer.received().size() >= before + expected.size(); }));
+  EXPECT_EQ(peer.received().substr(before), expected);
 }
 
 TEST_F(ClientHandover, LinesMoveAtEveryByte) {

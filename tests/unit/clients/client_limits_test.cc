@@ -59,6 +59,26 @@ class ClientLimits : public ::testing::Test {
   Room here_{instance_, 0, limited()}, there_{instance_, 1, limited()};
 };
 
+// Or an address could have any number of sessions by cutting its connections.
+TEST_F(ClientLimits, ASessionThatWaitsForItsClientIsCountedOnce) {
+  here_.web.resume_ms = 60'000;
+  for (const char* seen : {"", "&seen=0", "&seen=0"}) {
+    Peer peer = web(here_);
+    peer.send("GET /ws?resume=Holdfast-tests_000001A" + std::string(seen) +
+              " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    ASSERT_TRUE(here_.turn_until([&] { return here_.session_of(peer) != nullptr; }));
+    peer.close();
+    ASSERT_TRUE(here_.turn_until([&] { return stats(here_).sessions_detached.get() == 1; }));
+    EXPECT_EQ(room_for(here_), 2);
+    EXPECT_EQ(room_for(there_), 2);
+  }
+  EXPECT_EQ(stats(here_).resume_resumed.get(), 2u);
+  here_.sessions.for_each_live(
+      [&](Session& session) { here_.sessions.hang_up(session, 4000, "out", EndReason::kicked); });
+  EXPECT_EQ(room_for(here_), 3);
+}
+
 TEST_F(ClientLimits, OneMoreThanAnAddressMayHaveIsTold) {
   Peer one = web(here_), two = web(there_), three = web(here_);
   for (auto [room, peer] : {std::pair{&here_, &one}, {&there_, &two}, {&here_, &three}})

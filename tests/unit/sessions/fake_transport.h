@@ -51,6 +51,10 @@ class FakeTransport final : public Transport {
     closes.push_back({code, std::string(text), reason});
     end(reason, code);
   }
+  void give_way() override {
+    gave_way = true;
+    session = nullptr;
+  }
   void pause_reading(bool pause) override { paused = pause; }
   void all_answered() override {}
   bool half_closed() const override { return false; }
@@ -65,6 +69,7 @@ class FakeTransport final : public Transport {
   Session* session = nullptr;  // the test's to set
   bool takes = true;           // messages
   bool paused = false;
+  bool gave_way = false;
   std::vector<std::string> accepted, delivered;
   std::vector<Refused> refusals;
   std::vector<Closed> closes;

@@ -43,7 +43,8 @@ std::optional<ApiError> error_of(const Command& command, const CommandResult& re
                     fmt::format("the session's data would be more than {} bytes of keys and "
                                 "values; nothing was changed",
                                 kMaxDataBytes)};
-  if (result.delivered == 0 && (!result.failed.empty() || result.workers_failed > 0))
+  if (result.delivered == 0 && result.positions.empty() &&
+      (!result.failed.empty() || result.workers_failed > 0))
     return ApiError{503, "overloaded",
                     "nothing was delivered: the mailboxes of the workers concerned are full; "
                     "try again later"};

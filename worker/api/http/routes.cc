@@ -145,8 +145,10 @@ constexpr GetRoute kGetRoutes[] = {
 
 const GetRoute* get_route(std::string_view path) {
   for (const GetRoute& route : kGetRoutes)
-    if (route.path.ends_with('/') ? path.starts_with(route.path) && path.ends_with(route.suffix)
-                                  : path == route.path)
+    if (route.path.ends_with('/')
+            ? path.starts_with(route.path) && path.ends_with(route.suffix) &&
+                  (route.suffix.empty() || path.size() > route.path.size() + route.suffix.size())
+            : path == route.path)
       return &route;
   return nullptr;
 }

@@ -83,6 +83,7 @@ Face::Step RespFace::step(std::string_view bytes, bool quiet, const Reply& reply
 Face::Step RespFace::give_up(std::string_view why, const Reply& reply) {
   context_.stats->api_bad_input.add();
   transaction_.discard();
+  subscriber_.give_up_waiting();
   subscriber_.unsubscribe_all();
   RespAnswer(context_, state_.version, reply).refuse(fmt::format("ERR {}", why));
   return Step::last;
@@ -187,6 +188,7 @@ void RespFace::judge_again() {
 
 std::string RespFace::take_leave() {
   transaction_.discard();
+  subscriber_.give_up_waiting();
   subscriber_.unsubscribe_all();
   return "-NOAUTH The token of this connection does not allow its subscriptions any more.\r\n";
 }

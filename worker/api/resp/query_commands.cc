@@ -33,9 +33,8 @@ std::string cursor_behind(bool more, const Listing& listing, const Cursor& last)
 // ---- HF.SESSION
 
 void write_view(ReplyWriter& out, const ApiContext& context, const shm::SessionView& view) {
-  bool open = view.control.state == shm::SessionState::open;
   out.bulk("session").bulk(view.id.hex()).bulk("user").bulk(view.user);
-  out.bulk("state").bulk(open ? "open" : "connecting");
+  out.bulk("state").bulk(state_name(view));
   out.bulk("worker").integer(view.control.owner);
   out.bulk("listener").bulk(listener_of(*context.segment, *context.config, context.slot, view));
   out.bulk("peer").bulk(is_unix(view.origin) ? "unix" : address_text(view.origin.peer));

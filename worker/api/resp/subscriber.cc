@@ -78,6 +78,11 @@ void RespSubscriber::unsubscribe_all() {
   context_.stats->resp_subscribers.sub();  // I1
 }
 
+void RespSubscriber::give_up_waiting() {
+  for (const auto& [channel, told] : std::exchange(waiting_, {}))
+    told({.channel = channel, .asked = true});
+}
+
 void RespSubscriber::forget(std::string_view channel) {
   if (auto at = followed_.find(channel); at != followed_.end()) followed_.erase(at);
   if (auto at = waiting_.find(channel); at != waiting_.end()) waiting_.erase(at);

@@ -60,6 +60,8 @@ class RespSubscriber final : private Subscriber {
   void restore(NameKind kind, std::string_view name);
   void unsubscribe(NameKind kind, std::string_view name);
   void unsubscribe_all();
+  // Those that wait for an answer to HF.SUBSCRIBE get one: nothing comes of it.
+  void give_up_waiting();
   std::vector<std::string> names(NameKind kind) const;
 
  private:
