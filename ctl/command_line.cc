@@ -172,6 +172,20 @@ void CommandLine::declare_lists() {
   CLI::App* channel = command("channel", "one channel and its members", Verb::channel);
   channel->add_option("NAME", name_, "name of the channel")->required();
   add_limit(channel, "at most so many members; 0 = all [0]");
+  declare_history();
+}
+
+void CommandLine::declare_history() {
+  CLI::App* history = command("history", "the kept messages of a channel", Verb::history);
+  history->add_option("CHANNEL", name_, "name of the channel")->required();
+  history->add_option("--since", options_.since, "only after it; with --reverse before it")
+      ->type_name("POSITION");
+  add_limit(history, "at most so many messages; 0 = all [0]");
+  CLI::Option* limit = history->get_option("--limit");
+  CLI::Option* reverse = history->add_flag("--reverse", options_.reverse, "newest first");
+  history->add_flag("--follow", options_.follow, "and those that come, until interrupted")
+      ->excludes(limit)
+      ->excludes(reverse);
 }
 
 void CommandLine::declare_trace() {

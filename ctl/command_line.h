@@ -25,6 +25,7 @@ class CommandLine {
   void declare_general();
   void declare_looks();
   void declare_lists();
+  void declare_history();
   void declare_trace();
   void declare_sending();
   void declare_members();

@@ -6,6 +6,7 @@
 #include "ctl/check.h"
 #include "ctl/control.h"
 #include "ctl/counters.h"
+#include "ctl/history.h"
 #include "ctl/lists.h"
 #include "ctl/options.h"
 #include "ctl/push.h"
@@ -36,6 +37,8 @@ ExitCode run(const Options& options) {
     case Verb::channels:
     case Verb::channel:
       return run_list(options);
+    case Verb::history:
+      return run_history(options);
     case Verb::trace:
       return run_trace(options);
     case Verb::data:

@@ -26,6 +26,7 @@ enum class Verb : uint8_t {
   user,
   channels,
   channel,
+  history,
   trace,
   // Give orders to the API.
   send,
@@ -65,12 +66,15 @@ struct Options {
   bool all = false;             // stats --watch: zeros as well
   uint64_t looks = 0;           // top: end after so many; 0 = never
   uint64_t duration_ms = 0;     // trace: end after it; 0 = never
-  uint64_t limit = 0;  // lists: at most so many; 0 = all. top: rows of a list; 0 = what fits
-  std::string prefix;  // users, channels; sessions: of the user
+  uint64_t limit = 0;    // lists: at most so many; 0 = all. top: rows of a list; 0 = what fits
+  std::string prefix;    // users, channels; sessions: of the user
+  std::string since;     // history: a position; "" = from the oldest, or with reverse the newest
+  bool reverse = false;  // history: newest first
+  bool follow = false;   // history: and those that come
 
   std::vector<std::string> sessions;    // session, send, kick, join, leave, bind, unbind, data
   std::vector<std::string> users;       // user, send-user, kick, join, leave, bind, unbind
-  std::vector<std::string> channels;    // channel, publish, kick, join, leave
+  std::vector<std::string> channels;    // channel, history, publish, kick, join, leave
   std::vector<std::string> exclude;     // session ids
   std::string key;                      // --id: of idempotency
   std::string message;                  // send...; "-" = stdin

@@ -129,6 +129,35 @@ class Holdfast
     }
 
     /**
+     * The same, to channels whose messages are kept: the answer has "positions", the position of this one by channel.
+     * Channels whose messages are not kept are missing there.
+     *
+     * @param string|string[] $channel
+     * @param mixed           $msg
+     * @param int             $version if it is not greater than one before it in the channel, nobody gets the message, and
+     *                                 the answer names the channel in "superseded"; 0: none
+     * @param string[]        $exclude sessions
+     */
+    public function publishKept($channel, $msg, int $version = 0, array $exclude = []): array
+    {
+        $keys = ['channels' => $channel, 'data' => $msg, 'exclude' => $exclude, 'history' => true];
+        return $this->call('publish', $keys + ($version === 0 ? [] : ['version' => $version]));
+    }
+
+    /**
+     * The same, of a message that nobody needs later ("is typing"): it is kept of no channel, and has no position.
+     *
+     * @param string|string[] $channel
+     * @param mixed           $msg
+     * @param string[]        $exclude sessions
+     */
+    public function publishUnkept($channel, $msg, array $exclude = []): array
+    {
+        $keys = ['channels' => $channel, 'data' => $msg, 'exclude' => $exclude, 'history' => false];
+        return $this->call('publish', $keys);
+    }
+
+    /**
      * To all sessions of users. Answer: "delivered".
      *
      * @param string|int|array $user
@@ -311,6 +340,26 @@ class Holdfast
     public function channel(string $channel, int $limit = 100, string $cursor = ''): array
     {
         return $this->transport->ask('channels', $channel, self::paging($limit, $cursor));
+    }
+
+    /**
+     * The kept "messages" of a channel, oldest first: "position", "time_ms" (since 1970) and "data", its bytes; "more" if
+     * others follow them: go on from the last position. "complete" says whether every message after $since is kept, and
+     * "history" how many are. Throws no_history (by RESP: refused) if none of the channel are kept.
+     *
+     * @param string $since   a position: only messages after it, or with $reverse before it
+     * @param int    $limit   0 to 1,000
+     * @param bool   $reverse newest first; then there is no "complete"
+     */
+    public function history(string $channel, string $since = '', int $limit = 100, bool $reverse = false): array
+    {
+        return $this->transport->history($channel, $since, $limit, $reverse);
+    }
+
+    /** Throws the kept messages of a channel away; the next one has the position after the last. Answer: "history". */
+    public function deleteHistory(string $channel): array
+    {
+        return $this->transport->deleteHistory($channel);
     }
 
     /** @param string|int $user */
@@ -677,6 +726,30 @@ final class HoldfastHttp
         return $this->exchange('GET', $path, null, true);
     }
 
+    public function history(string $channel, string $since, int $limit, bool $reverse): array
+    {
+        $query = ['limit' => $limit] + ($since === '' ? [] : ['since' => $since]) + ($reverse ? ['reverse' => 'true'] : []);
+        $path = self::historyPath($channel) . '?' . http_build_query($query, '', '&', PHP_QUERY_RFC3986);
+        $answer = $this->exchange('GET', $path, null, true);
+        foreach ($answer['messages'] as &$message) {
+            if (isset($message['data_base64'])) {
+                $message['data'] = base64_decode($message['data_base64']);
+                unset($message['data_base64']);
+            }
+        }
+        return $answer;
+    }
+
+    public function deleteHistory(string $channel): array
+    {
+        return $this->exchange('DELETE', self::historyPath($channel), null, false);
+    }
+
+    private static function historyPath(string $channel): string
+    {
+        return '/v1/channels/' . rawurlencode($channel) . '/history';
+    }
+
     public function info(): array
     {
         return $this->exchange('GET', '/v1/stats', null, true);
@@ -854,7 +927,7 @@ final class HoldfastResp
     private const ERRORS = ['NOAUTH' => 'unauthorized', 'WRONGPASS' => 'unauthorized', 'NOPERM' => 'forbidden',
         'TRYAGAIN' => 'overloaded'];
     private const KEYS = ['op', 'sessions', 'users', 'channels', 'session', 'user', 'data', 'set', 'merge', 'code',
-        'reason'];
+        'reason', 'version', 'history'];
     private const HTTP_KEYS = ['id', 'exclude', 'binary', 'data_base64'];
 
     private HoldfastSocket $socket;
@@ -929,6 +1002,69 @@ final class HoldfastResp
         return $list === 'sessions' ? $this->oneSession($name, $reply) : $this->memberPage($list, $reply);
     }
 
+    public function history(string $channel, string $since, int $limit, bool $reverse): array
+    {
+        $range = ['LIMIT', (string) $limit];
+        if ($since !== '') {
+            array_push($range, 'SINCE', $since);
+        }
+        if ($reverse) {
+            $range[] = 'REV';
+        }
+        $map = $this->map($this->asked(array_merge(['HF.HISTORY', $channel], $range)));
+        $now = (int) (microtime(true) * 1000);
+        $messages = [];
+        foreach ($this->records(['position', 'time_ms', 'data'], $map['messages'] ?? []) as $message) {
+            $message['time_ms'] = $now - $message['time_ms'];  // it came as an age
+            $messages[] = $message;
+        }
+        $stream = self::stream($map);
+        $answer = ['channel' => $channel, 'history' => $stream];
+        if (!$reverse) {
+            $answer['complete'] = self::isComplete($stream, $since);
+        }
+        $last = $messages === [] ? null : self::offset(end($messages)['position']);
+        $end = $reverse ? $stream['first'] : self::offset((string) $stream['position']);
+        return $answer + ['messages' => $messages, 'more' => $last !== null && ($reverse ? $last > $end : $last < $end)];
+    }
+
+    public function deleteHistory(string $channel): array
+    {
+        $reply = $this->exchange([['HF.DELHISTORY', $channel]], false)[0];
+        if ($reply instanceof HoldfastRespError) {
+            throw $this->failure('HF.DELHISTORY', self::error($reply));
+        }
+        return ['channel' => $channel, 'history' => self::stream($this->map($reply))];
+    }
+
+    /** "history" as HTTP has it. */
+    private static function stream(array $map): array
+    {
+        $stream = ['position' => $map['position'] ?? null];
+        foreach (['first' => 'first', 'messages' => 'kept', 'bytes' => 'bytes', 'early' => 'early'] as $key => $name) {
+            $stream[$key] = (int) ($map[$name] ?? 0);
+        }
+        return $stream;
+    }
+
+    private static function offset(string $position): int
+    {
+        return (int) substr((string) strrchr($position, ':'), 1);
+    }
+
+    private static function isComplete(array $stream, string $since): bool
+    {
+        $last = self::offset((string) $stream['position']);
+        if ($since === '') {
+            return $stream['first'] === 1 || $last === 0;
+        }
+        $from = self::offset($since);
+        if (strtok($since, ':') !== strtok((string) $stream['position'], ':') || $from > $last) {
+            return false;
+        }
+        return $from === $last || ($stream['first'] !== 0 && $stream['first'] <= $from + 1);
+    }
+
     public function info(): array
     {
         throw HoldfastException::needsHttp('info(), but stats()');
@@ -950,6 +1086,9 @@ final class HoldfastResp
             }
             throw HoldfastException::needsHttp($key === 'id' ? 'idempotency keys' : "\"$key\"");
         }
+        if ($command['op'] !== 'publish' && (isset($command['history']) || isset($command['version']))) {
+            throw HoldfastException::argument("{$command['op']}: \"version\" and \"history\" are for publish");
+        }
         $requests = $this->translated($command);
         if ($requests === []) {
             throw HoldfastException::argument("{$command['op']}: nobody is named");
@@ -967,7 +1106,9 @@ final class HoldfastResp
             case 'send-all':
                 return [['HF.SENDALL', self::message($command)]];
             case 'publish':
-                return self::each('PUBLISH', self::part($command, 'channels'), [self::message($command)]);
+                $name = self::asksForPositions($command) ? 'HF.PUBLISH' : 'PUBLISH';
+                $rest = array_merge([self::message($command)], self::keeping($command));
+                return self::each($name, self::part($command, 'channels'), $rest);
             case 'join':
                 return self::memberships('HF.JOIN', $command);
             case 'leave':
@@ -986,6 +1127,20 @@ final class HoldfastResp
                 return self::each($names[$whom], $command[$whom], $farewell);
         }
         throw HoldfastException::argument("\"{$command['op']}\" is no op");
+    }
+
+    private static function asksForPositions(array $command): bool
+    {
+        return $command['op'] === 'publish' && (isset($command['history']) || isset($command['version']));
+    }
+
+    /** What HF.PUBLISH has after the message. */
+    private static function keeping(array $command): array
+    {
+        return array_merge(
+            isset($command['version']) ? ['VERSION', (string) $command['version']] : [],
+            ($command['history'] ?? true) ? [] : ['NOHISTORY']
+        );
     }
 
     private static function each(string $name, array $whom, array $rest): array
@@ -1052,6 +1207,9 @@ final class HoldfastResp
     /** What HTTP would have answered, and the first error (its code and message) or null: [answer, error]. */
     private function outcome(array $command, array $replies): array
     {
+        if (self::asksForPositions($command)) {
+            return $this->placed($command['channels'], $replies);
+        }
         $error = null;
         $counts = [];
         foreach ($replies as $reply) {
@@ -1071,6 +1229,28 @@ final class HoldfastResp
         // The same sessions join each of the channels.
         $same = in_array($command['op'], ['join', 'leave'], true);
         return [['delivered' => (int) ($same ? max($counts) : array_sum($counts))], $error];
+    }
+
+    /** The same of HF.PUBLISH, once for each channel. */
+    private function placed(array $channels, array $replies): array
+    {
+        $error = null;
+        $answer = ['delivered' => 0];
+        foreach ($replies as $i => $reply) {
+            if ($reply instanceof HoldfastRespError) {
+                $error = $error ?? self::error($reply);
+                continue;
+            }
+            $map = $this->map($reply);
+            $answer['delivered'] += (int) ($map['delivered'] ?? 0);
+            if (isset($map['position'])) {
+                $answer['positions'][$channels[$i]] = $map['position'];
+            }
+            if (($map['superseded'] ?? 0) === 1) {
+                $answer['superseded'][] = $channels[$i];
+            }
+        }
+        return [$answer, $error];
     }
 
     /** So many counts for each session; null for an error. */

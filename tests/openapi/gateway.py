@@ -113,6 +113,9 @@ class Gateway:
             address = "127.0.0.1:0"
             protocol = "http"
             token_file = "{self.directory}/tokens"
+            [[channel]]
+            pattern = "ticker.*"
+            history_size = 100
             """
 
 

@@ -35,7 +35,7 @@ foreach ([SIGINT, SIGTERM, SIGHUP] as $signal) {
 }
 
 Cases::$filter = $argv[1] ?? '';
-$parts = ['syntax', 'wire', 'resp_wire', 'push', 'http_only', 'questions', 'redis', 'restart', 'event', 'examples', 'chat'];
+$parts = ['syntax', 'wire', 'resp_wire', 'push', 'http_only', 'questions', 'kept', 'redis', 'restart', 'event', 'examples', 'chat'];
 foreach ($parts as $part) {
     try {
         require __DIR__ . "/cases/$part.php";

@@ -207,6 +207,33 @@ TEST(Ctl, TraceOfNothingIsRefused) {
   EXPECT_EQ(gw.ctl({"trace", "channel", "room", "--duration", "100ms"}).status, 0);
 }
 
+TEST(Ctl, HistoryIsShownAndFollowed) {
+  Gateway gw({.tables = relay_ws("[[channel]]\npattern = \"kept*\"\nhistory_size = 10")});
+  EXPECT_EQ(gw.ctl({"publish", "kept/1", "one"}).status, 0);
+  EXPECT_EQ(gw.ctl({"publish", "kept/1", "two"}).status, 0);
+  Finished all = gw.ctl({"history", "kept/1"});
+  EXPECT_EQ(all.status, 0) << all.output;
+  EXPECT_TRUE(has(all, "  one\n") && has(all, "  two\n")) << all.output;
+  Finished last = gw.ctl({"history", "kept/1", "--reverse", "--limit", "1", "--json"});
+  EXPECT_TRUE(has(last, "\"data\":\"two\"") && has(last, "\"more\":true")) << last.output;
+  EXPECT_FALSE(has(last, "one")) << last.output;
+  Finished plain = gw.ctl({"history", "plain"});
+  EXPECT_EQ(plain.status, 1);
+  EXPECT_TRUE(has(plain, "no_history")) << plain.output;
+
+  std::string file = gw.dir() + "/history";
+  Process follow({binary("HF_HOLDFASTCTL"), "-i", gw.instance(), "history", "kept/1", "--follow"},
+                 file);
+  auto seen = [&](const char* text) {
+    return eventually([&] { return read_file(file).find(text) != std::string::npos; });
+  };
+  EXPECT_TRUE(seen("  two\n")) << read_file(file);
+  EXPECT_EQ(gw.ctl({"publish", "kept/1", "three"}).status, 0);
+  EXPECT_TRUE(seen("  three\n")) << read_file(file);
+  follow.signal(SIGINT);
+  EXPECT_EQ(follow.wait_for_end(timeout_ms()), 0);
+}
+
 TEST(Ctl, ReloadsChecksAndStops) {
   Gateway gw({.server = "drain_timeout = \"100ms\"", .tables = relay_ws()});
   Finished reload = gw.ctl({"reload"});

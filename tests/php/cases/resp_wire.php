@@ -36,6 +36,30 @@ foreach ([
         fn (Holdfast $hf): array => $hf->publish('room', "a\r\nb"), [['PUBLISH', 'room', "a\r\nb"]], [2],
         ['delivered' => 2],
     ],
+    'publishKept' => [
+        fn (Holdfast $hf): array => $hf->publishKept(['a', 'b'], 'x', 7),
+        [['HF.PUBLISH', 'a', 'x', 'VERSION', '7'], ['HF.PUBLISH', 'b', 'x', 'VERSION', '7']],
+        [['delivered', 2, 'position', 'yQkMXkWu:3', 'superseded', 0],
+            ['delivered', 0, 'position', 'yQkMXkWu:9', 'superseded', 1]],
+        ['delivered' => 2, 'positions' => ['a' => 'yQkMXkWu:3', 'b' => 'yQkMXkWu:9'], 'superseded' => ['b']],
+    ],
+    'publishUnkept' => [
+        fn (Holdfast $hf): array => $hf->publishUnkept('a', 'x'), [['HF.PUBLISH', 'a', 'x', 'NOHISTORY']],
+        [['delivered', 2, 'position', null, 'superseded', 0]], ['delivered' => 2],
+    ],
+    'history' => [
+        fn (Holdfast $hf): array => $hf->history('a', 'yQkMXkWu:9', 1, true),
+        [['HF.HISTORY', 'a', 'LIMIT', '1', 'SINCE', 'yQkMXkWu:9', 'REV']],
+        [['position', 'yQkMXkWu:9', 'first', 9, 'kept', 1, 'bytes', 48, 'early', 2, 'messages', []]],
+        ['channel' => 'a', 'history' => ['position' => 'yQkMXkWu:9', 'first' => 9, 'messages' => 1, 'bytes' => 48,
+            'early' => 2], 'messages' => [], 'more' => false],
+    ],
+    'deleteHistory' => [
+        fn (Holdfast $hf): array => $hf->deleteHistory('a'), [['HF.DELHISTORY', 'a']],
+        [['position', 'yQkMXkWu:9', 'first', 0, 'kept', 0, 'bytes', 0, 'early', 2]],
+        ['channel' => 'a', 'history' => ['position' => 'yQkMXkWu:9', 'first' => 0, 'messages' => 0, 'bytes' => 0,
+            'early' => 2]],
+    ],
     'addChannel' => [
         fn (Holdfast $hf): array => $hf->addChannel(['a', 'b'], ["{$id}1", "{$id}2"]),
         [['HF.JOIN', 'a', "{$id}1"], ['HF.JOIN', 'b', "{$id}1"], ['HF.JOIN', 'a', "{$id}2"], ['HF.JOIN', 'b', "{$id}2"]],

@@ -39,6 +39,20 @@ TEST(CtlOptions, DefaultInstanceIsHoldfast) {
   EXPECT_FALSE(options.json);
 }
 
+TEST(CtlOptions, HistoryIsFollowedForwardsAndWhole) {
+  Options options =
+      accepted({"history", "room", "--since", "yQkMXkWu:2", "--limit", "3", "--reverse"});
+  EXPECT_EQ(options.verb, Verb::history);
+  EXPECT_EQ(options.channels, Strings{"room"});
+  EXPECT_EQ(options.since, "yQkMXkWu:2");
+  EXPECT_EQ(options.limit, 3u);
+  EXPECT_TRUE(options.reverse);
+  EXPECT_TRUE(accepted({"history", "room", "--follow"}).follow);
+  EXPECT_EQ(refused({"history"}), kUsage);
+  EXPECT_EQ(refused({"history", "room", "--follow", "--reverse"}), kUsage);
+  EXPECT_EQ(refused({"history", "room", "--follow", "--limit", "3"}), kUsage);
+}
+
 TEST(CtlOptions, GeneralOptionsMayStandOnEitherSideOfTheCommand) {
   EXPECT_EQ(accepted({"-i", "demo", "stats"}).instance, "demo");
   EXPECT_EQ(accepted({"stats", "-i", "demo"}).instance, "demo");
