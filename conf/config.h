@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -151,6 +152,9 @@ struct Certificate {
 // The header in which proxies name their client.
 enum class Forwarded : uint8_t { none, standard, x_forwarded_for };  // standard: RFC 7239
 
+// What a listener for WebSockets answers else, at the same path; the numbers travel.
+enum class Stream : uint8_t { sse };
+
 enum class TokenAlgorithm : uint8_t { hs256, rs256, es256 };  // RFC 7518 section 3.1
 
 // The key that must have signed the JSON Web Token of a hand-shake.
@@ -183,6 +187,7 @@ struct Listen {
   std::vector<std::string> channels;  // joined by every session at connect
   // websocket: of these the first that a client offers (Sec-WebSocket-Protocol) is spoken; []: none but the application's choice
   std::vector<std::string> subprotocols;
+  std::vector<Stream> streams;         // websocket: what else than an upgrade is answered at path
   std::optional<Framing> framing;      // tcp only, and always there for tcp
   uint64_t ping_interval_ms = 25'000;  // websocket; 0 = none, and always 0 for tcp
   uint64_t idle_timeout_ms = 60'000;   // nothing received for so long: closed. 0 = never
@@ -205,6 +210,9 @@ struct Listen {
   size_t resume_buffer =
       64 * 1024;  // of what was sent to it, for a client that has not seen it all
 
+  bool answers(Stream kind) const {
+    return std::find(streams.begin(), streams.end(), kind) != streams.end();
+  }
   // `peer`: all zero for a unix socket.
   bool trusts(const in6_addr& peer) const;
   bool operator==(const Listen&) const = default;

@@ -201,6 +201,10 @@ std::string deflate_form(const PermessageDeflate& deflate) {
       deflate.client_max_window_bits);
 }
 
+std::string streams_form(const Listen& listen) {
+  return listen.answers(Stream::sse) ? "[\"sse\"]" : "[]";
+}
+
 // Keys that only one protocol has are errors on the other (read_listen.cc).
 void print_listen(Printer& out, const Listen& listen) {
   bool websocket = listen.protocol == Protocol::websocket;
@@ -212,6 +216,7 @@ void print_listen(Printer& out, const Listen& listen) {
   out.text("backend", listen.backend);
   if (websocket) out.line("origins", toml_string(listen.origins));
   if (websocket) out.line("subprotocols", toml_string(listen.subprotocols));
+  if (websocket) out.line("streams", streams_form(listen));
   out.line("channels", toml_string(listen.channels));
   if (listen.framing) out.line("framing", framing_form(*listen.framing));
   if (websocket) out.duration("ping_interval", listen.ping_interval_ms);

@@ -21,8 +21,8 @@ constexpr size_t kMaxSubprotocolBytes = 255;
 // of place.
 void refuse_websocket_keys(Table& table) {
   for (std::string_view key :
-       {"path", "page", "origins", "subprotocols", "ping_interval", "close_timeout", "forwarded",
-        "token", "permessage_deflate", "resume", "resume_buffer"}) {
+       {"path", "page", "origins", "subprotocols", "streams", "ping_interval", "close_timeout",
+        "forwarded", "token", "permessage_deflate", "resume", "resume_buffer"}) {
     table.misplaced(key, "only for protocol = \"websocket\"", "not on a tcp listener");
   }
 }
@@ -104,6 +104,19 @@ void read_subprotocols(Table& table, Listen& listen) {
       table.wrong_item("subprotocols", i, *names[i], "twice", "every name once");
     } else {
       all.push_back(name);
+    }
+  }
+}
+
+void read_streams(Table& table, Listen& listen) {
+  std::vector<const Node*> kinds = table.texts("streams");
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (kinds[i]->text != "sse") {
+      table.wrong_item("streams", i, *kinds[i], "not a kind of stream", "\"sse\"");
+    } else if (listen.answers(Stream::sse)) {
+      table.wrong_item("streams", i, *kinds[i], "twice", "every kind once");
+    } else {
+      listen.streams.push_back(Stream::sse);
     }
   }
 }
@@ -215,6 +228,7 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
     read_path_and_page(table, listen, reading);
     read_origins(table, listen);
     read_subprotocols(table, listen);
+    read_streams(table, listen);
     read_connect_token(table, listen, reading);
     read_permessage_deflate(table, listen);
     table.misplaced("framing", "only for protocol = \"tcp\"", "not on a websocket listener");
@@ -234,9 +248,9 @@ void read_by_protocol(Table& table, Listen& listen, const Reading& reading) {
 // Asks for every key, so that finish() does not call one unknown that is only out of place.
 void know_all(Table& table) {
   for (std::string_view key :
-       {"path", "page", "origins", "subprotocols", "framing", "ping_interval", "close_timeout",
-        "channels", "idle_timeout", "proxies", "proxy_protocol", "forwarded", "token",
-        "permessage_deflate", "resume", "resume_buffer"}) {
+       {"path", "page", "origins", "subprotocols", "streams", "framing", "ping_interval",
+        "close_timeout", "channels", "idle_timeout", "proxies", "proxy_protocol", "forwarded",
+        "token", "permessage_deflate", "resume", "resume_buffer"}) {
     table.has(key);
   }
 }

@@ -96,6 +96,7 @@ address = "127.0.0.1:0"
 path = "/ws"
 page = "${root}/examples/relay/index.html"
 backend = "relay"
+streams = ["sse"]
 permessage_deflate = { min_size = "1 B" }
 [[api]]
 address = "127.0.0.1:0"
@@ -110,6 +111,31 @@ protocol = "http"
     rmSync(dir, { recursive: true });
   });
   const post = (call, body) => push(api, call, body);
+
+  test("an EventSource hears what is published, comes back after an end, and stays away after a kick", async () => {
+    const page = await open(web);
+    await page.evaluate(() => {
+      window.heard = [];
+      const source = new EventSource("/ws?channel=news");
+      source.onmessage = event => heard.push(event.data);
+      source.addEventListener("holdfast.closed", event => {
+        const { code } = JSON.parse(event.data);
+        heard.push(code);
+        if (code === 4000) source.close();
+      });
+    });
+    const publish = data => post("publish", { channels: ["news"], data });
+    const reaches = data => eventually(data, async () => (await publish(data)).delivered === 1);
+    await reaches("two\nlines");
+    await page.waitForFunction(() => heard.at(-1) === "two\nlines");
+    await post("kick", { channels: ["news"], code: 3000 });
+    await page.waitForFunction(() => heard.at(-1) === 3000);
+    await reaches("back");
+    await page.waitForFunction(() => heard.at(-1) === "back");
+    await post("kick", { channels: ["news"] });
+    await page.waitForFunction(() => heard.at(-1) === 4000);
+    assert.equal((await publish("nobody")).delivered, 0);
+  });
 
   test("passes a message between two pages and shows what a program pushed", async () => {
     const [ann, bob] = [await open(web), await open(web)];

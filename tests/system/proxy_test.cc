@@ -36,12 +36,13 @@ uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-// The block of the page, for the gateway's address.
-std::string documented_location(const std::string& upstream) {
-  std::string page = read_file(HOLDFAST_SOURCE_ROOT "/docs/hardening.md");
+// The first block of the page, for the gateway's address.
+std::string documented_location(const std::string& upstream,
+                                const std::string& name = "/docs/hardening.md") {
+  std::string page = read_file(HOLDFAST_SOURCE_ROOT + name);
   const std::string fence = "```nginx\n", placeholder = "127.0.0.1:8080";
   size_t begin = page.find(fence);
-  if (begin == page.npos) throw std::runtime_error("docs/hardening.md has no block for nginx");
+  if (begin == page.npos) throw std::runtime_error(name + " has no block for nginx");
   begin += fence.size();
   std::string block = page.substr(begin, page.find("```", begin) - begin);
   size_t at = block.find(placeholder);
@@ -152,6 +153,33 @@ TEST_F(BehindNginxLimited, WhateverAClientWritesIntoTheHeaderItCountsForItsAddre
   EXPECT_EQ(status_of(kHost, "127.0.0.8"), 101);
   EXPECT_EQ(gw_.counter_becomes("limits.address_connections", 3), 3u);
   EXPECT_EQ(gw_.counter("handshakes.bad_forwarded"), 0u);
+}
+
+// By docs/server-sent-events.md: nothing is held back, nobody waits for what follows, and a reader that leaves is noticed.
+TEST(BehindNginxStreams, EventsPassAtOnceBesideWebSockets) {
+  Gateway gw({.tables = relay_ws("streams = [\"sse\"]\nproxies = [\"127.0.0.1\"]\n"
+                                 "forwarded = \"X-Forwarded-For\"\n")});
+  Nginx nginx(documented_location(gw.listener(), "/docs/server-sent-events.md"));
+  const std::string address = "127.0.0.1:" + std::to_string(nginx.port());
+  Stream stream(address);
+  stream.write(
+      "GET /ws?channel=room HTTP/1.1\r\nHost: www.example.com\r\n"
+      "Origin: https://www.example.com\r\nAccept: text/event-stream\r\n\r\n");
+  std::string head = stream.read_until("\r\n\r\n");
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n")) << head;
+  EXPECT_NE(head.find("Access-Control-Allow-Origin: https://www.example.com\r\n"), head.npos)
+      << head;
+  EXPECT_TRUE(stream.read_until("\n\n\r\n").find("retry: ") != std::string::npos);  // in a chunk
+  WsClient web(address, "/ws?channel=room", {.origin = "http://localhost"});
+  ASSERT_EQ(gw.counter_becomes("sessions.online", 2), 2u);
+  HttpClient api(gw.api());
+  for (std::string text : {"one", "two"}) {
+    ASSERT_EQ(api.post("/v1/publish", publish_body({"room"}, text)).status, 200);
+    EXPECT_TRUE(stream.read_until("\n\n\r\n").ends_with("data: " + text + "\n\n\r\n"));
+    EXPECT_EQ(web.next_text(), text);
+  }
+  stream.close();
+  EXPECT_EQ(gw.counter_becomes("sessions.online", 1), 1u);
 }
 
 }  // namespace

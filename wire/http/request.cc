@@ -1,5 +1,7 @@
 #include "wire/http/request.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
@@ -145,6 +147,12 @@ Failure parse_header(std::string_view head, unsigned max_headers, Request* reque
   if (code == beast::http::error::bad_transfer_encoding) return {400, "doubtful Transfer-Encoding"};
   if (code || !parser.is_done()) return {400, "malformed request"};
   return {};
+}
+
+std::string in_chunks(std::string_view body) {
+  std::string text;
+  if (!body.empty()) text = fmt::format("{:x}\r\n{}\r\n", body.size(), body);
+  return text + "0\r\n\r\n";
 }
 
 }  // namespace
@@ -316,6 +324,8 @@ std::string RequestReader::replay() const {
   for (const Header& header : r.headers) text += header.name + ":" + header.value + "\r\n";
   text += "\r\n";
   if (impl_->phase == Phase::fixed_body) return text + r.body;
+  if (impl_->phase == Phase::complete)
+    return text + (r.header("Transfer-Encoding") ? in_chunks(r.body) : r.body);
   return text + impl_->chunks.replay(r.body);
 }
 

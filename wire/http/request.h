@@ -94,7 +94,7 @@ class RequestReader {
   std::string_view error_text() const;
   // Bytes of a header or body have come, but not all.
   bool started() const;
-  // While feed() says need_more: bytes that bring a fresh reader with the same limits to where this one stands.
+  // While feed() says need_more, and after complete: bytes that bring a fresh reader with the same limits to where this one stands.
   // (Not byte for byte the input: a body in chunks is given as one, lines of a trailer shorter.)
   std::string replay() const;
   // The header is whole, nothing of the body has come, and the client waits for "100 Continue"

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "wire/http/origin.h"
 
 namespace holdfast::ws {
 namespace {
@@ -36,37 +37,6 @@ size_t count(const http::Request& request, std::string_view name) {
                               }));
 }
 
-// "example.com:443" is "example.com" where 443 is what the scheme means anyway.
-std::string_view without_default_port(std::string_view host, std::string_view scheme) {
-  std::string_view port;
-  if (scheme == "https" || scheme == "wss") port = ":443";
-  if (scheme == "http" || scheme == "ws") port = ":80";
-  if (!port.empty() && host.ends_with(port)) host.remove_suffix(port.size());
-  return host;
-}
-
-// `origin` in lower case.
-bool same_host(std::string_view origin, std::string_view host) {
-  size_t mark = origin.find("://");
-  if (mark == origin.npos) return false;  // "null" among others
-  std::string_view scheme = origin.substr(0, mark);
-  return without_default_port(origin.substr(mark + 3), scheme) ==
-         without_default_port(lower(host), scheme);
-}
-
-bool origin_allowed(std::string_view sent, std::string_view host,
-                    const std::vector<std::string>& origins) {
-  std::string origin = lower(sent);
-  if (origins.empty()) return same_host(origin, host);
-  // The configuration's are written as browsers send them; other programs, and sessions of a version before, may not be.
-  std::string_view scheme = std::string_view(origin).substr(0, origin.find("://"));
-  std::string_view plain = without_default_port(origin, scheme);
-  return std::any_of(origins.begin(), origins.end(), [&](const std::string& allowed) {
-    std::string listed = lower(allowed);
-    return allowed == "*" || without_default_port(listed, scheme) == plain;
-  });
-}
-
 }  // namespace
 
 HandshakeVerdict judge(const http::Request& request, const std::vector<std::string>& origins) {
@@ -86,7 +56,8 @@ HandshakeVerdict judge(const http::Request& request, const std::vector<std::stri
   size_t sent = count(request, "Origin");
   if (sent > 1) return {400, "more than one Origin"};
   // No Origin: not a browser, and whoever can choose headers is not stopped by this one.
-  if (sent == 1 && !origin_allowed(*request.header("Origin"), *request.header("Host"), origins))
+  if (sent == 1 &&
+      !http::origin_allowed(*request.header("Origin"), *request.header("Host"), origins))
     return {403, "this origin is not allowed"};
   return {};
 }

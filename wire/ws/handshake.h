@@ -16,9 +16,7 @@ struct HandshakeVerdict {
 };
 
 // Checks method, version 1.1, Host, Upgrade, Connection, Sec-WebSocket-Version 13,
-// Sec-WebSocket-Key (16 bytes of base64). `origins`: [] = Origin's host:port equals Host (or no
-// Origin header), ["*"] = any, else a list compared without case and
-// without the scheme's own port (RFC 6454 section 4).
+// Sec-WebSocket-Key (16 bytes of base64), and Origin, if there is one, by `origins` (http/origin.h).
 HandshakeVerdict judge(const http::Request& request, const std::vector<std::string>& origins);
 // base64(SHA-1(key + GUID)), RFC 6455 1.3.
 std::string accept_value(std::string_view key);

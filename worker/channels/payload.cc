@@ -3,16 +3,19 @@
 #include <algorithm>
 
 #include "wire/resp/reply_writer.h"
+#include "wire/sse/writer.h"
 #include "wire/tcp/framer.h"
 #include "wire/ws/encoder.h"
 #include "worker/net/runtime.h"
 
 namespace holdfast {
 
-void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag) {
+void Payload::go_to(const conf::ChannelRule* rule, uint64_t tag, std::string_view channel) {
   rule_ = rule;
+  channel_ = channel;
   if (std::exchange(tag_, tag) == tag) return;
   websocket_ = {};
+  forget_events();
   deflated_.clear();
   tcp_.clear();
 }
@@ -32,6 +35,34 @@ const BufferRef& Payload::framed(const conf::Listen& listen) {
   std::string bytes = tcp::encode(*listen.framing, data_);
   tcp_.emplace_back(&listen, bytes.empty() ? BufferRef() : BufferRef::concat(bytes).tagged(tag_));
   return tcp_.back().second;
+}
+
+BufferRef Payload::make_event(std::string_view name, std::string_view id) const {
+  std::string bytes = binary_ ? sse::binary_message(data_, id) : sse::message({data_, name, id});
+  return BufferRef::concat(bytes).tagged(tag_);
+}
+
+void Payload::forget_events() {
+  for (auto& of_name : events_)
+    for (BufferRef& event : of_name) event = {};
+}
+
+const BufferRef& Payload::event(bool named, bool with_id) {
+  std::string_view name = channel_.empty() ? stream_channel_ : channel_;
+  if (!named || !sse::may_be_a_name(name)) name = {};
+  bool placed = with_id && at_.known();
+  // Those with another name or place are of a channel or a message before.
+  if (!name.empty() && name != event_name_) {
+    event_name_ = name;
+    for (BufferRef& event : events_[1]) event = {};
+  }
+  if (placed && at_ != event_at_) {
+    event_at_ = at_;
+    for (auto& of_name : events_) of_name[1] = {};
+  }
+  BufferRef& event = events_[name.empty() ? 0 : 1][placed ? 1 : 0];
+  if (!event) event = make_event(name, placed ? text_of(at_) : std::string());
+  return event;
 }
 
 const BufferRef& Payload::deflated(const conf::Listen& listen, ws::DeflateTerms terms,

@@ -27,14 +27,17 @@ class Payload {
   // if the message is shorter than the listener's min_size or longer than kLongestDeflated or the connection's window,
   // if it would not become shorter, or if the listener has no permessage-deflate any more.
   const BufferRef& deflated(const conf::Listen& listen, ws::DeflateTerms terms, Runtime& runtime);
+  // The message as an event of a stream (wire/sse/writer.h). `named`: by the channel that it goes to, unless a reader would take that for
+  // another event. `with_id`: that is its position, if it has one.
+  const BufferRef& event(bool named = false, bool with_id = false);
   // The message as a RESP subscriber gets it, in version 2 or 3. Kept for one place at a time.
   const BufferRef& resp(const resp::Place& place, int version);
   const BufferRef& resp(std::string_view channel, int version) {
     return resp(resp::Place{.channel = channel}, version);
   }
   // From here on it is for the members of a channel with this rule (null: none), until the next call. Framed buffers carry
-  // the tag: that of the rule, or with keep-latest of the channel.
-  void go_to(const conf::ChannelRule* rule, uint64_t tag);
+  // the tag: that of the rule, or with keep-latest of the channel. The name of the channel ("": it goes to none) is valid as long.
+  void go_to(const conf::ChannelRule* rule, uint64_t tag, std::string_view channel = {});
   // It is a message of this channel's stream; the name is valid as long as it is being delivered.
   void came_from(std::string_view channel, const Position& at) {
     stream_channel_ = channel;
@@ -57,14 +60,20 @@ class Payload {
   static constexpr size_t kLongestDeflated = 1024 * 1024;
 
   BufferRef deflate(int level, Runtime& runtime) const;
+  void forget_events();
+  BufferRef make_event(std::string_view name, std::string_view id) const;
 
   std::string_view data_;
   bool binary_;
   const conf::ChannelRule* rule_ = nullptr;
   uint64_t tag_ = 0;
+  std::string_view channel_;
   std::string_view stream_channel_;
   Position at_;
   BufferRef websocket_;
+  std::string event_name_;                           // of events_
+  Position event_at_;                                // likewise
+  BufferRef events_[2][2];                           // by: has it the name, has it the id
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_, resp_pattern_, resp_position_;

@@ -93,6 +93,7 @@ void Client::begin_session(shm::SessionOrigin& origin, const http::Request* requ
   begun();
   Opening opening{request, {}, {}, origin.peer_port, 0, {}};
   opening.subprotocol = subprotocol();
+  opening.transport = transport_name();
   if (!is_unix(origin)) opening.remote_address = address_text(origin.peer);
   local_address(fd(), &opening.server_address, &opening.server_port);
   home_.backend.open(*session_, opening);

@@ -1,5 +1,5 @@
 // worker/clients/client.h - the connection of one client, from accept to the end: what is the same on every wire. A wire derives from it
-// (websocket.h, framed_tcp.h) and says what differs: how a session is asked for, framed, pinged, said goodbye to.
+// (websocket.h, framed_tcp.h, event_stream.h) and says what differs: how a session is asked for, framed, pinged, said goodbye to.
 //
 // Its members by theme: client.cc (phases, session), client_input.cc (what it sends), slow_consumer.cc (what it is sent), keep_alive.cc,
 // farewell.cc (how it ends), record.cc (handover). Before its session it has an Entrance (entrance.h).
@@ -14,8 +14,8 @@
 //   handshake   bad request, other path, bad token, full  lingering  4xx or 5xx
 //   (any before the session)  its address has too many  lingering  429 (WebSocket without TLS), counted
 //   handshake   handshake_timeout                     (gone)       closed without an answer, counted
-//   connecting  accept()                              open         101 (WebSocket), queued pushes follow
-//   connecting  refuse()                              lingering    the status (WebSocket), nothing (TCP)
+//   connecting  accept()                              open         101 (WebSocket), 200 (events), queued pushes follow
+//   connecting  refuse()                              lingering    the status, nothing (TCP)
 //   open        message                               open         Backend::message()
 //   open, closing  its share of the turn is spent      -            the rest waits undecoded, reading pauses (input_queue.h)
 //   open        the backend takes no more             open         likewise, until it does (pause_reading())
@@ -38,7 +38,7 @@
 //   closing, lingering   close_timeout                (gone)       -
 //
 // A connection of a proxy with proxy_protocol starts in `proxied`; a TCP connection in `connecting`, and it has no close frame:
-// `closing` is `lingering` there.
+// `closing` is `lingering` there, and for a stream of events, which begins in `connecting` as well.
 // `half_closed` has no deadline of its own: it ends when the backend's have passed for the messages that
 // wait there (at most max_pending). It begins with the end of the stream, which is read after all that came before it.
 // In `closing` only the close frame matters: messages are skipped, not decoded; from `lingering` on nothing is.
@@ -144,10 +144,15 @@ class Client : public Transport, public Pooled<Client> {
   // The client's own bytes begin, after a PROXY header, if there was one, and TLS; `early`: those that have come.
   virtual void proceed(std::string_view early) = 0;
   virtual void take_request(std::string_view /*bytes*/) {}
+  // Header lines of any answer to its request but the one that opens the session.
+  virtual std::string answer_lines() const { return {}; }
+  virtual std::string_view transport_name() const = 0;  // "websocket", "sse": for the application
   // The session is there, and the back end has not heard of it.
   virtual void begun() {}
   // The session is accepted: what goes before all messages.
   virtual void greet(std::string_view /*extra_headers*/) {}
+  // The message is about to be queued, as these bytes.
+  virtual void before_message(const Payload& /*message*/, const BufferRef& /*bytes*/, Urgency) {}
   // Empty: the message cannot be sent on this wire.
   virtual const BufferRef& framed(Payload& message) = 0;
   // Queued bytes that may go for later ones.
@@ -155,6 +160,8 @@ class Client : public Transport, public Pooled<Client> {
   // True: said so, and the other side's answer is awaited.
   virtual bool say_goodbye(uint16_t code, std::string_view text) = 0;
   virtual uint64_t ping_interval_ms() const { return 0; }  // 0: it has none
+  // Its silence for idle_timeout means that it is gone.
+  virtual bool owes_a_sign() const { return true; }
   virtual void ping() {}
   // Decodes; how many of the bytes are dealt with. What is kept, it keeps in kept_.
   virtual size_t feed(std::span<char> bytes) = 0;
@@ -184,6 +191,7 @@ class Client : public Transport, public Pooled<Client> {
                          std::string_view extra);
   void end_session(EndReason reason, uint16_t code);
   void linger();
+  void heard();  // a sign of life
   void leave_entrance();
 
   // ---- Connection, and TLS between it and a wire
@@ -228,7 +236,6 @@ class Client : public Transport, public Pooled<Client> {
   bool make_room(const BufferRef& message, conf::SlowConsumer policy);
   // keep_alive.cc
   void keep_alive_check();
-  void heard();
   uint64_t next_check() const;
   // farewell.cc
   void on_drained() override;

@@ -74,7 +74,9 @@ void Client::answer_and_linger(int status, std::string_view type, std::string_vi
   if (status >= 400) runtime_.stats.handshakes_refused.add();
   std::string text(body);
   if (type == "text/plain" && !text.empty()) text += '\n';
-  enqueue(BufferRef::concat(http::make_response(status, type, text, false, extra)),
+  std::string lines = answer_lines();
+  lines += extra;
+  enqueue(BufferRef::concat(http::make_response(status, type, text, false, lines)),
           Urgency::urgent);
   leave_entrance();
   linger();

@@ -27,6 +27,7 @@ class FramedTcp : public Client, private tcp::MessageSink {
 
  private:
   bool has_request() const override { return false; }
+  std::string_view transport_name() const override { return "tcp"; }
   std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) override;
   const BufferRef& framed(Payload& message) override { return message.framed(home().listen); }
   bool is_message(const BufferRef&) const override { return true; }

@@ -26,14 +26,13 @@ void Client::keep_alive_check() {
   // While the backend holds reading back, or what has been read waits for its turn, silence is not the client's. Nor is it if
   // bytes lie in the socket that this process has not read yet.
   bool over = idle_ms != 0 && now >= last_in_ms_ + idle_ms;
-  if (!reading() || (over && has_unread())) heard();
+  if (!reading() || (over && (has_unread() || !owes_a_sign()))) heard();
   home_.sessions.publish_counts(*session_);
   if (idle_ms != 0 && now >= last_in_ms_ + idle_ms) {
     if (!detach()) return close(EndReason::idle);
     return say_goodbye_and_go(facts_of(EndReason::idle).code, facts_of(EndReason::idle).text);
   }
   if (ping_ms != 0 && now >= last_in_ms_ + pinged_after_ms_ + ping_ms) {
-    runtime_.stats.pings_sent.add();
     ping();
     pinged_after_ms_ = uint32_t(now - last_in_ms_);
   }

@@ -11,7 +11,8 @@ namespace {
 
 // A new member is carried by save() and restore_state(), a wire's by save_wire() and restore_wire(), or it is said here why not: home_ is
 // the listener's in the successor, too; Connection's own are save_output(), reading() and the deadline.
-static_assert(sizeof(Client) == 168 && sizeof(WebSocket) == 184 && sizeof(FramedTcp) == 176);
+static_assert(sizeof(Client) == 168 && sizeof(WebSocket) == 184 && sizeof(FramedTcp) == 176 &&
+              sizeof(EventStream) == 184);
 
 template <class Wire>
 std::unique_ptr<Client> make_of(const ClientHome& home, UniqueFd fd,
@@ -20,8 +21,11 @@ std::unique_ptr<Client> make_of(const ClientHome& home, UniqueFd fd,
   return std::make_unique<Wire>(home, std::move(fd));
 }
 
-std::unique_ptr<Client> make_again(const ClientHome& home, UniqueFd fd,
+std::unique_ptr<Client> make_again(const ClientHome& home, UniqueFd fd, std::string_view transport,
                                    std::optional<handover::TlsRecord>&& tls) {
+  if (transport == EventStream::kTransport)
+    return make_of<EventStream>(home, std::move(fd), std::move(tls));
+  if (!transport.empty()) return nullptr;
   if (home.listen.protocol == conf::Protocol::websocket)
     return make_of<WebSocket>(home, std::move(fd), std::move(tls));
   return make_of<FramedTcp>(home, std::move(fd), std::move(tls));
@@ -72,8 +76,8 @@ std::unique_ptr<Client> Client::restore(const ClientHome& home, UniqueFd fd,
     return nullptr;  // securing does not move
   if (session != nullptr && (session->transport != nullptr || !may_have_client(*session)))
     return nullptr;
-  std::unique_ptr<Client> client = make_again(home, std::move(fd), std::move(r.tls));
-  return client->restore_state(r, session) ? std::move(client) : nullptr;
+  std::unique_ptr<Client> client = make_again(home, std::move(fd), r.transport, std::move(r.tls));
+  return client && client->restore_state(r, session) ? std::move(client) : nullptr;
 }
 
 // False: it makes no sense.

@@ -54,13 +54,20 @@ struct ClientRecord {
   std::string undecoded;             // what was read and has not been decoded, as it came
   // Its backend takes no more; where nothing is undecoded, `reading` says it.
   bool held_back = false;
-  bool asks_resume = false;  // with key: the first message says what became of that
+  bool asks_resume = false;   // with key: the first message says what became of that
+  std::string transport;      // "sse"; "": the one that the listener's protocol means
+  std::string cors;           // until its answer: the origin of the page that asked (http/origin.h)
+  bool named_events = false;  // with transport: as it has asked for
+  std::string since;          // until its answer: the positions that it has named
+  uint16_t followed = 0;      // likewise: the memberships that have been asked for
+  std::string positions;      // of several channels, up to which it has been sent their messages
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {
   auto& [listener, phase, session_hi, session_lo, origin, output, handshake, key, early, decoder,
          framer, last_in_ms, last_ping_ms, deadline_ms, reading, slow, shut, tls, deflate, offered,
-         subprotocol, undecoded, held_back, asks_resume] = r;
+         subprotocol, undecoded, held_back, asks_resume, transport, cors, named_events, since,
+         followed, positions] = r;
   a(1, listener);
   a(2, phase);
   a(3, session_hi);
@@ -87,6 +94,13 @@ void fields(Archive& a, ClientRecord& r) {
   a(30, offered);
   a(31, subprotocol);
   a(32, asks_resume);
+  // Without it frames would go into a stream of events.
+  a(40 | kNeeded, transport);
+  a(41, cors);
+  a(42, named_events);
+  a(43, since);
+  a(44, followed);
+  a(45, positions);
 }
 
 }  // namespace holdfast::handover

@@ -19,6 +19,7 @@ bool Client::deliver(Payload& message, Urgency urgency) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
+  before_message(message, bytes, urgency);
   enqueue(bytes, urgency);
   return true;
 }

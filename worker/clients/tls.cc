@@ -4,6 +4,7 @@
 
 namespace holdfast {
 
+template class TlsConnection<EventStream>;
 template class TlsConnection<FramedTcp>;
 template class TlsConnection<WebSocket>;
 

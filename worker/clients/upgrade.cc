@@ -5,12 +5,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "wire/http/origin.h"
 #include "wire/http/passed_headers.h"
 #include "wire/proxy/forwarded.h"
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/subprotocol.h"
 #include "worker/clients/come_back.h"
+#include "worker/clients/stream_request.h"
 #include "worker/clients/token.h"
 #include "worker/clients/websocket.h"
 #include "worker/net/address_text.h"
@@ -38,14 +40,16 @@ std::optional<ws::DeflateTerms> deflate_terms(const http::Request& request,
                                  listen.permessage_deflate->client_max_window_bits});
 }
 
-http::RequestReader reader_of(const conf::Limits& limits) {
-  return http::RequestReader({limits.max_header_size, limits.max_headers, 0});
+http::RequestReader reader_of(const conf::Limits& limits, const conf::Listen& listen) {
+  size_t most_body = listen.answers(conf::Stream::sse) ? stream::kMostParameters : 0;
+  return http::RequestReader({limits.max_header_size, limits.max_headers, most_body});
 }
 
 }  // namespace
 
 Upgrade::Upgrade(WebSocket& client, const shm::SessionOrigin& origin)
-    : Entrance(client, origin), reader_(reader_of(client.runtime_.config.limits)) {}
+    : Entrance(client, origin),
+      reader_(reader_of(client.runtime_.config.limits, client.home().listen)) {}
 
 WebSocket& Upgrade::websocket() {
   return static_cast<WebSocket&>(client());
@@ -67,7 +71,12 @@ void Upgrade::take(std::string_view bytes) {
       break;
   }
   keep_early(bytes.substr(used));
-  answer(reader_.request());
+  later_ = stream::is_asked_for(reader_.request(), listen());
+  if (!later_) return answer(reader_.request());
+  // Here, where it keeps the next from being read in this turn.
+  websocket().runtime_.budget.spend(TurnBudget::kAppRequest + (listen().token ? kTokenCheck : 0));
+  websocket().read_on(false);
+  websocket().flush_soon();
 }
 
 void Upgrade::answer(const http::Request& request) {
@@ -111,6 +120,41 @@ void Upgrade::answer_page(const http::Request& request) {
   websocket().answer_and_linger(200, "text/html; charset=utf-8",
                                 request.method == "GET" ? listen().page_html : std::string_view(),
                                 {});
+}
+
+// ---- for a stream
+
+std::string Upgrade::answer_lines() const {
+  return cors_ ? http::cors_lines(*cors_) : std::string();
+}
+
+void Upgrade::answer_stream() {
+  later_ = false;
+  http::Request& request = reader_.request();
+  stream::Verdict verdict = stream::judge(request, listen().origins);
+  if (verdict.status == 403) return turn_down(request, {verdict.status, verdict.why});
+  cors_ = request.header("Origin").value_or("");
+  if (verdict.status != 200)
+    return turn_down(Refusal::bad_request, verdict.status, verdict.why, {}, verdict.lines);
+  if (request.method == "HEAD") return answer_stream_head();
+  if (request.method == "OPTIONS")
+    return websocket().answer_and_linger(204, {}, {}, http::preflight_lines(stream::kMethods));
+  if (!judge_headers(request) || !admit_named(request)) return;
+  if (request.method == "POST") stream::take_parameters(request);
+  std::string_view why;
+  std::optional<stream::Wishes> wishes =
+      stream::wishes_of(request, websocket().runtime_.config.limits.max_channels_per_session, &why);
+  if (!wishes) return turn_down(Refusal::bad_request, 400, why);
+  std::optional<token::Claims> claims;
+  if (!read_token(request, &claims)) return;
+  websocket().become_stream(request, *wishes, claims ? &*claims : nullptr);
+}
+
+void Upgrade::answer_stream_head() {
+  WebSocket& to = websocket();
+  to.enqueue(BufferRef::concat(stream::head(answer_lines())), Urgency::urgent);
+  to.leave_entrance();
+  to.linger();
 }
 
 // ---- what can be wrong with it
@@ -214,6 +258,7 @@ void Upgrade::save(handover::ClientRecord& r) const {
   r.offered = offered_;
   r.subprotocol = subprotocol_;
   r.asks_resume = asks_resume_;
+  r.cors = cors_.value_or("");
 }
 
 void Upgrade::restore(handover::ClientRecord& r) {
@@ -223,7 +268,9 @@ void Upgrade::restore(handover::ClientRecord& r) {
   subprotocol_ = std::move(r.subprotocol);
   asks_resume_ = r.asks_resume;
   size_t used = 0;  // if not whole there, not whole here; a smaller limit shows with the next bytes
-  whole_ = reader_.feed(r.handshake, &used) == http::RequestReader::Status::complete;
+  bool whole = reader_.feed(r.handshake, &used) == http::RequestReader::Status::complete;
+  later_ = whole && stream::is_asked_for(reader_.request(), listen());
+  whole_ = whole && !later_;
 }
 
 }  // namespace holdfast

@@ -10,6 +10,7 @@
 //   another worker has its session                   given to that one, which answers; 503 if that fails (passage.h)
 //   its session is here                              Client::go_on_with(): 101, and what it missed
 //   to / on a listener with a page                   200
+//   to the listener's path, for a stream of events   stream_request.h; WebSocket::become_stream() if it is good
 //   to any other path                                404
 #pragma once
 
@@ -64,6 +65,10 @@ class Upgrade final : public Entrance {
   // Its connection, which is to be given away. Nothing of the entrance is there after give_up() of it.
   WebSocket& websocket();
   void not_passed_on();
+  // The request is whole and asks for a stream: answer_stream() at the end of the turn, for then another object takes the connection.
+  bool answers_later() const { return later_; }
+  void answer_stream();
+  std::string answer_lines() const;  // Client::answer_lines()
 
   void save(handover::ClientRecord& record) const override;
   void restore(handover::ClientRecord& record) override;
@@ -73,6 +78,7 @@ class Upgrade final : public Entrance {
   void answer(const http::Request& request);
   void answer_upgrade(const http::Request& request);
   void answer_page(const http::Request& request);
+  void answer_stream_head();
   // These return false if the client has been refused.
   bool judge_headers(const http::Request& request);
   bool choose_subprotocol(const http::Request& request);
@@ -97,6 +103,9 @@ class Upgrade final : public Entrance {
   bool resumed_ = false;
   bool whole_ = false;  // restored with a whole request, which has no answer
   uint64_t seen_ = 0;   // with resumed_, or of a session that it did not know
+  std::optional<std::string>
+      cors_;  // of a request for a stream that is good so far: its Origin, or ""
+  bool later_ = false;
 };
 
 }  // namespace holdfast

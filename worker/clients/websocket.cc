@@ -7,6 +7,8 @@
 #include "wire/ws/extensions.h"
 #include "wire/ws/handshake.h"
 #include "wire/ws/record.h"
+#include "worker/clients/event_stream.h"
+#include "worker/clients/stream_request.h"
 
 namespace holdfast {
 
@@ -61,7 +63,38 @@ void WebSocket::arrive(std::vector<uint16_t> asked) {
 
 void WebSocket::resume() {
   Client::resume();
-  if (entrance_ && in_request()) upgrade().answer_if_whole();
+  if (!entrance_ || !in_request()) return;
+  if (upgrade().answers_later()) return flush_soon();
+  upgrade().answer_if_whole();
+}
+
+// ---- a request for a stream
+
+std::string WebSocket::answer_lines() const {
+  return entrance_ ? upgrade().answer_lines() : std::string();
+}
+
+// At the end of the turn: no bytes of this connection are in anybody's hands, nor ciphertext after them.
+bool WebSocket::before_flush() {
+  if (in_request() && upgrade().answers_later()) upgrade().answer_stream();
+  return !retired() && Client::before_flush();
+}
+
+void WebSocket::become_stream(const http::Request& request, const stream::Wishes& wishes,
+                              const token::Claims* claims) {
+  handover::ClientRecord record = save();
+  record.transport = EventStream::kTransport;
+  record.named_events = wishes.named;
+  record.since = wishes.since;
+  record.phase = uint8_t(Phase::connecting);
+  record.deadline_ms = 0;
+  if (record.tls) record.tls->counted = false;  // this one takes its sealed bytes out of the gauge
+  ConnectionTable& table = home().table;
+  std::unique_ptr<Client> made = restore(home(), table.release(*this), std::move(record), nullptr);
+  HF_CHECK(made != nullptr);
+  auto& stream = static_cast<EventStream&>(*made);
+  table.restore(std::move(made));
+  stream.begin(request, claims);
 }
 
 // ---- what it is sent
@@ -74,6 +107,11 @@ const BufferRef& WebSocket::framed(Payload& message) {
 // Control frames are none, and the answer to the hand-shake is none: the fourth bit of an `H` is set, too.
 bool WebSocket::is_message(const BufferRef& queued) const {
   return (queued.bytes()[0] & 0x08) == 0;
+}
+
+void WebSocket::ping() {
+  runtime_.stats.pings_sent.add();
+  send_frame(ws::Opcode::ping, {});
 }
 
 void WebSocket::send_frame(ws::Opcode opcode, std::string_view payload) {

@@ -12,6 +12,10 @@
 #include "worker/clients/client.h"
 #include "worker/clients/upgrade.h"
 
+namespace holdfast::stream {
+struct Wishes;
+}
+
 namespace holdfast {
 
 class WebSocket : public Client, private ws::FrameSink {
@@ -34,11 +38,14 @@ class WebSocket : public Client, private ws::FrameSink {
 
  protected:
   void proceed(std::string_view early) override;
+  bool before_flush() override;
 
  private:
   friend class Upgrade;
 
   bool has_request() const override { return true; }
+  std::string answer_lines() const override;
+  std::string_view transport_name() const override { return "websocket"; }
   std::unique_ptr<Entrance> make_entrance(const shm::SessionOrigin& origin) override;
   void take_request(std::string_view bytes) override { upgrade().take(bytes); }
   void begun() override { upgrade().begun(*session_); }
@@ -47,7 +54,7 @@ class WebSocket : public Client, private ws::FrameSink {
   bool is_message(const BufferRef& queued) const override;
   bool say_goodbye(uint16_t code, std::string_view text) override;
   uint64_t ping_interval_ms() const override { return home().listen.ping_interval_ms; }
-  void ping() override { send_frame(ws::Opcode::ping, {}); }
+  void ping() override;
   size_t feed(std::span<char> bytes) override;
   std::unique_ptr<KeptInput> make_kept() const override;
   void save_wire(handover::ClientRecord& record) const override;
@@ -65,6 +72,9 @@ class WebSocket : public Client, private ws::FrameSink {
   Upgrade& upgrade() const { return static_cast<Upgrade&>(*entrance_); }
   bool in_request() const { return phase() == Phase::handshake; }
   void agree(ws::DeflateTerms terms) { deflate_ = terms; }
+  // The request asks for a stream, and is good: another object goes on in the place of this one.
+  void become_stream(const http::Request& request, const stream::Wishes& wishes,
+                     const token::Claims* claims);
   ws::Decoder make_decoder() const;
   size_t window_bytes() const;
   size_t feed_and_keep(std::span<char> bytes);

@@ -45,9 +45,9 @@ void fields(Archive& a, Network& r) {
 template <class Archive>
 void fields(Archive& a, Listen& r) {
   auto& [address, protocol, path, page, page_html, backend, origins, channels, subprotocols,
-         framing, ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue, slow_consumer,
-         backlog, max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded, token,
-         permessage_deflate, resume_ms, resume_buffer] = r;
+         streams, framing, ping_interval_ms, idle_timeout_ms, close_timeout_ms, send_queue,
+         slow_consumer, backlog, max_pending, tls, proxies, proxies_unix, proxy_protocol, forwarded,
+         token, permessage_deflate, resume_ms, resume_buffer] = r;
   static_cast<void>(page);
   static_cast<void>(page_html);
   static_cast<void>(tls);
@@ -72,6 +72,7 @@ void fields(Archive& a, Listen& r) {
   a(18, forwarded);
   a(19, permessage_deflate);
   a(20, subprotocols);
+  a(21, streams);
   a(23, resume_ms);
   a(24, resume_buffer);
 }

@@ -119,7 +119,10 @@ void Connection::flush() {
   if (retired_ || !before_flush() || held_) return;
   size_t before = output_.held();
   OutputQueue::Written done = transmit(output_, kFlushBytes);
-  wrote_ |= done.bytes > 0;
+  if (done.bytes > 0) {
+    wrote_ = true;
+    on_written();
+  }
   runtime_.stats.bytes_out.add(done.bytes);
   runtime_.stats.bytes_unsent.sub(before - output_.held());
   runtime_.stats.writes.add(done.writes);
@@ -196,12 +199,23 @@ void ConnectionTable::restore(std::unique_ptr<Connection> connection) {
 void ConnectionTable::retire(Connection& connection) {
   if (connection.retired_) return;
   connection.on_retire();
+  runtime_.stats.connections_open.sub();
+  take_out(connection);
+}
+
+UniqueFd ConnectionTable::release(Connection& connection) {
+  HF_CHECK(!connection.retired_);
+  take_out(connection);
+  return std::move(connection.fd_);
+}
+
+// It is destroyed after the turn.
+void ConnectionTable::take_out(Connection& connection) {
   connection.retired_ = true;
   connection.watch(0);
   connection.disarm();
   connection.unlink();
   --size_;
-  runtime_.stats.connections_open.sub();
   runtime_.loop.defer_delete(std::move(by_fd_[size_t(connection.fd())]));
 }
 

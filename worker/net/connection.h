@@ -73,6 +73,8 @@ class Connection : public Flushable, public Deadline {
   // reported again and again.
   virtual void on_end_of_input() { on_end(); }
   virtual void on_drained() {}
+  // Some bytes have gone.
+  virtual void on_written() {}
   // Its turn has come to go on with its Undecoded bytes.
   virtual void go_on() {}
   // Below these: the layer between the socket and the bytes (TLS). Bytes that were read:
@@ -150,6 +152,9 @@ class ConnectionTable {
   // One that a predecessor has counted.
   void restore(std::unique_ptr<Connection> connection);
   void retire(Connection& connection);
+  // It ends without a word, also to itself (on_retire()): another object will have its descriptor, which is the answer, and what is
+  // counted for it.
+  [[nodiscard]] UniqueFd release(Connection& connection);
   size_t size() const { return size_; }
   HalfOpen& half_open() { return *half_open_; }
   InputQueue& input() { return input_; }
@@ -172,6 +177,8 @@ class ConnectionTable {
 
  private:
   friend class Connection;
+  void take_out(Connection& connection);
+
   Runtime& runtime_;
   InputQueue input_;  // outlives the connections
   Poller poller_;

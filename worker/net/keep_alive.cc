@@ -14,4 +14,9 @@ void keep_alive(int fd) {
   (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
 }
 
+void give_up_after(int fd, uint64_t ms) {
+  auto timeout = unsigned(ms);  // of the configuration: a day at most
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+}
+
 }  // namespace holdfast

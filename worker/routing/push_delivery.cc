@@ -189,7 +189,7 @@ void PushCarrier::begin_publish(const Channel& channel, const Command& part,
     payload.came_from(channel.name, part.at);
   }
   hub_.for_each_watcher([&](ChannelWatcher& w) { w.published(channel, payload); });
-  payload.go_to(channel.rule, channel.tag);
+  payload.go_to(channel.rule, channel.tag, channel.name);
 }
 
 void PushCarrier::publish(const Channel& channel, Payload& payload, const Command& part,

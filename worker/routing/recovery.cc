@@ -310,7 +310,7 @@ size_t Recovery::give(ChannelMember& who, const Channel& channel, Answer& answer
     if (kept[i].offset <= after) continue;
     Payload& message = answer.messages[i];
     message.came_from(channel.name, {answer.result.stream->top.epoch, kept[i].offset});
-    message.go_to(channel.rule, channel.tag);
+    message.go_to(channel.rule, channel.tag, channel.name);
     ++given;
     // A message that is dropped by a policy is counted there, and the next one may fit.
     if (who.session)

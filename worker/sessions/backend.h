@@ -27,6 +27,7 @@ struct Opening {
   const http::Request* request;  // null for TCP
   std::string remote_address, server_address;
   uint16_t remote_port, server_port;
+  std::string_view transport = {};    // "websocket", "tcp", "sse"
   std::string_view subprotocol = {};  // that the listener's settings have chosen; "": none
 };
 

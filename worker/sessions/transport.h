@@ -1,4 +1,4 @@
-// worker/sessions/transport.h - what carries one session to its client: a WebSocket or framed TCP today.
+// worker/sessions/transport.h - what carries one session to its client: a WebSocket, framed TCP or a stream of events.
 //
 // Owner: ConnectionTable, as of every Connection. A session may be without one: its client is gone and a close event is owed.
 // What implements this asks the message for the bytes of its own wire, and decides what its close codes say there.

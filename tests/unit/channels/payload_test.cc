@@ -27,6 +27,22 @@ TEST(Payload, IsFramedOnceForAllWebSockets) {
   EXPECT_EQ(payload.framed(other).bytes().data(), first.bytes().data());
 }
 
+TEST(Payload, IsAnEventOnceForAllStreamsOfAChannel) {
+  Payload payload("hello", false);
+  EXPECT_EQ(payload.event().bytes(), "data: hello\n\n");
+  EXPECT_EQ(payload.event(true).bytes(), "data: hello\n\n") << "it goes to no channel";
+  payload.go_to(nullptr, 7, "room1");
+  const BufferRef& plain = payload.event();
+  const BufferRef& named = payload.event(true);
+  EXPECT_EQ(named.bytes(), "data: hello\nevent: room1\n\n");
+  EXPECT_EQ(named.tag(), 7u);
+  EXPECT_EQ(payload.event().bytes().data(), plain.bytes().data());
+  EXPECT_EQ(payload.event(true).bytes().data(), named.bytes().data());
+  payload.go_to(nullptr, 7, "room2");
+  EXPECT_EQ(payload.event().bytes().data(), plain.bytes().data());
+  EXPECT_EQ(payload.event(true).bytes(), "data: hello\nevent: room2\n\n");
+}
+
 TEST(Payload, BinaryOneHasTheBinaryOpcode) {
   conf::Listen listen = web();
   EXPECT_EQ(Payload("\xff", true).framed(listen).bytes(), "\x82\x01\xff");

@@ -7,6 +7,7 @@
 #include "tests/harness/openssl_client.h"
 #include "tests/unit/room.h"
 #include "tests/unit/wire/ws/client_frames.h"
+#include "worker/clients/event_stream.h"
 #include "worker/clients/record.h"
 #include "worker/clients/websocket.h"
 #include "worker/net/address_text.h"
@@ -49,7 +50,7 @@ class ClientHandover : public ::testing::Test {
       if (peer->client == nullptr) continue;
       handover::ClientRecord record;
       ASSERT_TRUE(handover::load(handover::save(peer->client->save()), record));
-      bool web = record.decoder.has_value();
+      bool web = record.decoder.has_value() || record.transport == EventStream::kTransport;
       to->homes.push_back(ClientHome{to->runtime, to->connections, to->sessions,
                                      web ? to->web : to->lines, 0, to->backend, to->admission});
       Session* session = to->sessions.find_any({record.session_hi, record.session_lo});
@@ -69,10 +70,17 @@ class ClientHandover : public ::testing::Test {
     from_->connections.for_each([&](Connection& c) { there |= &c == peer.client; });
     return !there;
   }
+  // A stream is another object than the one that read its request.
+  Client* only_client() {
+    Client* found = nullptr;
+    from_->connections.for_each([&](Connection& c) { found = static_cast<Client*>(&c); });
+    return found;
+  }
   Room& room() { return *from_; }
   shm::StatsBlock& stats() { return from_->runtime.stats; }
 
   UniqueFd nothing_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  const std::string big_ = std::string(4'000'000, 'x');
   test::Instance instance_;
   std::unique_ptr<Room> from_;
   std::vector<std::unique_ptr<Room>> left_;
@@ -297,6 +305,101 @@ TEST_F(ClientHandover, TheWindowGoesOnOverAMove) {
   EXPECT_EQ(room().sessions.size(), 0u);
   EXPECT_EQ(room().backend.endings, std::vector{EndReason::connection_lost});
   EXPECT_EQ(stats().sessions_detached.get(), 0u);
+}
+
+// A request for a stream moves at every byte, also when it is whole and its answer was put off to the end of the turn; then the stream,
+// in the middle of an event.
+TEST_F(ClientHandover, EventStreamsMoveAtEveryByte) {
+  room().web.streams = {conf::Stream::sse};
+  const std::string accept =
+      "Host: x\r\nAccept: text/event-stream\r\nOrigin: https://a.example\r\n";
+  for (const std::string& all :
+       {"GET /ws?channel=a&names=channel HTTP/1.1\r\n" + accept + "\r\n",
+        "POST /ws HTTP/1.1\r\n" + accept + "Content-Length: 9\r\n\r\nchannel=a",
+        "POST /ws HTTP/1.1\r\n" + accept +
+            "Transfer-Encoding: chunked\r\n\r\n9\r\nchannel=a\r\n0\r\n\r\n"}) {
+    for (size_t at = 1; at <= all.size(); ++at) {
+      for (int turns : {1, 3}) {
+        SCOPED_TRACE(testing::Message() << "moved after byte " << at << ", turns " << turns);
+        Peer peer = room().connect(room().web, room().backend);
+        peer.send(all.substr(0, at));
+        for (int i = 0; i < turns; ++i) room().turn();
+        peer.client = only_client();
+        move({&peer});
+        ASSERT_FALSE(HasFatalFailure());
+        peer.send(all.substr(at));
+        ASSERT_TRUE(room().turn_until([&] { return stats().sessions_online.get() == 1; }));
+        ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+        ASSERT_NE(peer.received().find("Allow-Origin: https://a.example\r\n"), std::string::npos);
+        peer.client = only_client();
+        Payload payload("pushed", false);
+        ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+        move({&peer});
+        ASSERT_FALSE(HasFatalFailure());
+        ASSERT_TRUE(
+            room().turn_until([&] { return peer.received().ends_with("\n\ndata: pushed\n\n"); }));
+        room().sessions.join(*room().session_of(peer), "a");
+        EXPECT_EQ(room().execute({.op = Op::publish, .channels = {"a"}, .data = "x"}).delivered,
+                  1u);
+        std::string event = all.starts_with("GET") ? "data: x\nevent: a\n\n" : "data: x\n\n";
+        ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n" + event); }));
+        peer.close();
+        ASSERT_TRUE(room().turn_until([&] { return room().sessions.size() == 0; }));
+        ASSERT_TRUE(room().turn_until([&] { return stats().connections_open.get() == 0; }));
+        ASSERT_EQ(stats().bytes_unsent.get(), 0u);
+      }
+    }
+  }
+}
+
+TEST_F(ClientHandover, EventStreamsKeepWhereTheyStand) {
+  room().config.channels = {{.pattern = "s*", .history_size = 10}};
+  room().web.streams = {conf::Stream::sse};
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send("GET /ws HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+  ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+  peer.client = only_client();
+  for (const char* channel : {"s1", "s2"}) room().sessions.join(*room().session_of(peer), channel);
+  for (uint64_t offset : {1, 2, 3, 4}) {
+    std::string_view channel = offset % 2 == 0 ? "s2" : "s1";
+    Payload payload("x", false);
+    payload.came_from(channel, {7, offset});
+    ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+    room().turn();
+    move({&peer});
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  EXPECT_TRUE(room().turn_until([&] {
+    return peer.received().ends_with("\n\nid: s1=" + text_of(Position{7, 3}) +
+                                     "&s2=" + text_of(Position{7, 4}) + "\ndata: x\n\n");
+  })) << peer.received();
+}
+
+TEST_F(ClientHandover, EventStreamsMoveInTheMiddleOfAnEventOrBeforeTheirAnswer) {
+  room().web.streams = {conf::Stream::sse};
+  room().web.send_queue = 5'000'000;
+  room().backend.accepts = false;
+  Peer peer = room().connect(room().web, room().backend);
+  peer.send(
+      "GET /ws HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+      "Origin: https://a.example\r\n\r\n");
+  ASSERT_TRUE(room().turn_until([&] { return room().sessions.live() == 1; }));
+  peer.client = only_client();
+  move({&peer});
+  peer.client->accept({});
+  ASSERT_TRUE(room().turn_until([&] { return peer.received().ends_with("\n\n"); }));
+  EXPECT_NE(peer.received().find("Allow-Origin: https://a.example\r\n"), std::string::npos);
+  size_t before = peer.received().size();
+  Payload payload(std::string_view(big_), false);
+  ASSERT_TRUE(room().sessions.deliver(*room().session_of(peer), payload, Urgency::urgent));
+  room().turn();
+  ASSERT_GT(stats().bytes_unsent.get(), 0u);
+  move({&peer});
+  room().web.streams.clear();  // a reload may have taken the setting away
+  std::string expected = "data: " + big_ + "\n\n";
+  ASSERT_TRUE(
+      room().turn_until([&] { return peer.received().size() >= before + expected.size(); }));
+  EXPECT_EQ(peer.received().substr(before), expected);
 }
 
 TEST_F(ClientHandover, LinesMoveAtEveryByte) {

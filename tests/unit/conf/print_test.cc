@@ -55,6 +55,7 @@ page = "page.html"
 backend = "app"
 origins = ["https://example.com", "http://[::1]:3000", "null"]
 subprotocols = ["graphql-transport-ws", "mqtt"]
+streams = ["sse"]
 channels = ["q\"uote", "back\\slash", "tab\\t", "umlaut ä"]
 ping_interval = "1s"
 idle_timeout = "2s"

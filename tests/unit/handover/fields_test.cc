@@ -164,6 +164,7 @@ TEST(HandoverFields, ListenersAndBackendsComeBackWithTheirZeros) {
   listen.channels = {"a", "b"};
   conf::Listen web;
   web.address = *conf::parse_address("127.0.0.1:9006");
+  web.streams = {conf::Stream::sse};
   web.permessage_deflate = conf::PermessageDeflate{
       .level = 1, .min_size = 0, .client_no_context_takeover = false, .client_max_window_bits = 9};
   config.listens = {listen, web};

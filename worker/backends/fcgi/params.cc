@@ -91,6 +91,7 @@ std::string session_params(const conf::Backend& backend, const Session& session,
       host = host.substr(0, colon);
   }
   writer.put("SERVER_NAME", host.empty() ? std::string_view(opening.server_address) : host);
+  if (!opening.transport.empty()) writer.put("HOLDFAST_TRANSPORT", opening.transport);
   if (!opening.subprotocol.empty()) writer.put(kSubprotocol, opening.subprotocol);
   out.shrink_to_fit();
   return out;

@@ -16,7 +16,7 @@ namespace holdfast {
 // REQUEST_METHOD, SCRIPT_*, DOCUMENT_ROOT, GATEWAY_INTERFACE, SERVER_SOFTWARE, HOLDFAST_NODE and the configured ones, which win.
 std::string backend_params(const conf::Backend& backend, uint16_t node);
 
-// REQUEST_URI, QUERY_STRING, REMOTE_*, SERVER_*, SESSIONID and headers of the hand-shake as HTTP_*, by the rule of
+// REQUEST_URI, QUERY_STRING, REMOTE_*, SERVER_*, SESSIONID, HOLDFAST_TRANSPORT and headers of the hand-shake as HTTP_*, by the rule of
 // http/passed_headers.h. HOLDFAST_SUBPROTOCOL comes last: speak_params() changes it.
 std::string session_params(const conf::Backend& backend, const Session& session,
                            const Opening& opening);

@@ -31,7 +31,12 @@ class HttpQueries : public ApiTest {
     }
     return parse_answer(replies.back());
   }
-  const Page& page() { return router.seen.back().page; }
+  // Of the last question but that for a channel's stream.
+  const Page& page() {
+    return std::find_if(router.seen.rbegin(), router.seen.rend(),
+                        [](const Command& c) { return c.op != Op::history; })
+        ->page;
+  }
 
   // "" where there is none.
   static std::string cursor_in(const HttpAnswer& answer) {

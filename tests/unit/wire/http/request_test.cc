@@ -281,6 +281,23 @@ TEST(RequestHeader, BodyCanBePassedOverInAnyPieces) {
   }
 }
 
+TEST(RequestHeader, AWholeRequestIsReplayedWhole) {
+  for (std::string bytes :
+       {std::string("GET /b HTTP/1.0\r\n\r\n"), std::string(kPost) + "body",
+        std::string("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "2\r\nbo\r\n2\r\ndy\r\n0\r\nT: x\r\n\r\n"),
+        std::string("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "0\r\n\r\n")}) {
+    RequestReader reader({.max_body = 100}), successor({.max_body = 100});
+    size_t used = 0;
+    ASSERT_EQ(reader.feed(bytes, &used), Status::complete) << bytes;
+    ASSERT_EQ(successor.feed(reader.replay(), &used), Status::complete) << reader.replay();
+    EXPECT_EQ(used, reader.replay().size());
+    EXPECT_EQ(successor.request().target, reader.request().target);
+    EXPECT_EQ(successor.request().body, reader.request().body);
+  }
+}
+
 TEST(RequestHeader, BodyCanBeLimitedFurther) {
   RequestReader fixed(reader_limits()), chunked(reader_limits());
   size_t used = 0;
