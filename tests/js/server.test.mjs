@@ -222,3 +222,79 @@ token = { algorithm = "HS256", key = "@DIR@/secret" }
     await client.again();
   });
 });
+
+describe("a listener with server-sent events", () => {
+  let gateway, proxy, url;
+  before(async () => {
+    gateway = new Gateway(`
+[[listen]]
+address = "127.0.0.1:0"
+path = "/ws"
+backend = "relay"
+resume = "60s"
+streams = ["sse"]
+[[channel]]
+pattern = "kept:*"
+history_size = 5
+history_ttl = "60s"
+`);
+    proxy = new Proxy(await gateway.address("websocket"));
+    proxy.refuse = "upgrades";
+    url = `ws://${await proxy.listen()}/ws`;
+  });
+  after(async () => {
+    proxy?.stop();
+    await gateway?.stop();
+  });
+  const publish = (channel, data) => gateway.post("publish", { channels: [channel], data });
+  async function begin(t, channels) {
+    const client = new Client(t, url, { channels });
+    await client.closed(); // at the WebSocket
+    client.world.tick();
+    await client.opened();
+    assert.equal(client.open[0].transport, "sse");
+    return client;
+  }
+  async function cut(client) {
+    proxy.cut();
+    await client.closed(client.close.length + 1);
+  }
+
+  test("a proxy that lets no WebSocket through is got round, and nothing is missed where messages are kept", async t => {
+    const client = await begin(t, ["kept:a", "kept:b"]);
+    await publish("kept:a", "one\ntwo");
+    await publish("kept:b", "other");
+    await eventually("they came", () => client.message.length === 2);
+    await cut(client);
+    for (const text of ["three", "four"]) await publish("kept:a", text);
+    await client.again();
+    await eventually("all came", () => client.message.length === 4);
+    await publish("kept:b", "last");
+    await eventually("it came", () => client.message.length === 5);
+    assert.deepEqual(client.message.map(([text, { channel }]) => channel + " " + text),
+      ["kept:a one\ntwo", "kept:b other", "kept:a three", "kept:a four", "kept:b last"]);
+    assert.deepEqual(client.message.map(([, { position }]) => position.split(":")[1]), ["1", "1", "2", "3", "2"]);
+    assert.deepEqual(client.missed, []);
+  });
+
+  test("what is kept no longer is one missed event", async t => {
+    const client = await begin(t, ["kept:much"]);
+    await publish("kept:much", "seen");
+    await eventually("it came", () => client.message.length);
+    await cut(client);
+    for (let n = 0; n < 9; ++n) await publish("kept:much", "away");
+    await client.again();
+    await eventually("missed", () => client.missed.length);
+    await publish("kept:much", "new");
+    await eventually("it came", () => client.message.length === 2);
+    assert.deepEqual(client.texts(), ["seen", "new"]);
+    assert.deepEqual(client.missed.map(({ channel }) => channel), ["kept:much"]);
+  });
+
+  test("a kick ends it", async t => {
+    const client = await begin(t, ["kicked"]);
+    await gateway.post("kick", { channels: ["kicked"], code: 4002, reason: "out" });
+    await client.closed(2);
+    assert.deepEqual(client.close[1], { code: 4002, reason: "out", again: false });
+  });
+});
