@@ -120,6 +120,48 @@ test("a listener that knows no resume is served, too", async t => {
   assert.deepEqual([client.texts(), client.open[0].transport, client.open[0].window], [["first"], "websocket", undefined]);
 });
 
+test("a transport that has worked gives way after five failures, and what was known of its session goes", async t => {
+  const client = await silent(t, { transports: ["websocket", "sse"] });
+  const posts = [];
+  client.world.fetch = async (url, { body }) => {
+    posts.push(body);
+    if (posts.length % 5 !== 1) throw new Error("down");
+    return new Response("retry: 100\nid: e:1\n\n", { headers: { "content-type": "text/event-stream" } }); // and its end
+  };
+  const parameters = () => new URL(client.urls.at(-1)).searchParams;
+  client.socket().open();
+  client.socket().onmessage({ data: "one" });
+  client.world.time += 10000;
+  client.socket().end();
+  for (let n = 0; n < 4; ++n) {
+    await client.redial();
+    assert.deepEqual([client.urls.length, parameters().get("seen"), posts.length], [n + 2, "1", 0]);
+    client.socket().end();
+  }
+  const key = parameters().get("resume");
+  await client.redial();
+  await eventually("the stream has ended", () => client.open.length === 2 && client.hf.state === "waiting");
+  assert.deepEqual([posts.length, posts[0].get("since"), client.missed], [1, null, [{}]]);
+
+  while (client.urls.length < 6) {
+    await client.redial();
+    await turn();
+  }
+  assert.equal(posts.at(-1).get("since"), "e:1");
+  assert.notEqual(parameters().get("resume"), key);
+  assert.equal(parameters().get("seen"), null);
+  client.socket().open({ session: "s2", resumed: false, window: 60 });
+  client.world.time += 10000;
+  client.socket().end();
+  await turn();
+  assert.deepEqual([client.missed.length, client.world.delays.at(-1)], [2, 250]); // without the stream's pause
+  const before = posts.length;
+  while (posts.length === before) {
+    client.socket().readyState < 2 && client.hf.state === "connecting" ? client.socket().end() : await client.redial();
+  }
+  assert.equal(posts.at(-1).get("since"), null);
+});
+
 // Server-sent events, as the manual describes them, from a server that does what the test says.
 describe("server-sent events", () => {
   let server, url, requests, answers;
