@@ -17,7 +17,8 @@ namespace holdfast::sse {
 // By channel. One that was read alone, as EPOCH:OFFSET, has the name "": it is of any channel, for an epoch is another in each.
 using Positions = std::vector<std::pair<std::string, Position>>;
 
-inline constexpr size_t kMaxIdBytes = 8 * 1024;
+// Less than the 8 KiB that proxies take for the line of a header.
+inline constexpr size_t kMaxIdBytes = 6 * 1024;
 
 // Of several channels; those that are unknown are left out. "": it would be longer than kMaxIdBytes.
 std::string id_of(const Positions& positions);

@@ -39,7 +39,7 @@ void RelayBackend::open(Session& session, const Opening& opening) {
   std::optional<std::vector<std::string>> named(std::in_place);
   std::string_view query = opening.request != nullptr ? opening.request->query() : "";
   if (opening.request != nullptr) named = http::query_values(query, "channel");
-  if (!named) return refuse(session, opening, 400, "malformed percent escape in ?channel=", query);
+  if (!named) return refuse(session, opening, 400, "malformed percent escape in ?channel=", {});
   bool from_url = !named->empty() || !session.memberships.empty();  // or by the token
   for (const std::string& channel : *named) {
     if (!valid_channel(channel))

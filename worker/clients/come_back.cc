@@ -45,6 +45,11 @@ std::optional<ResumeWish> wish_of(const Resume& resume, const conf::Listen& list
 
 }  // namespace
 
+bool names_key(const http::Request& request) {
+  Values keys = http::query_values(request.query(), "resume");
+  return keys && !keys->empty();
+}
+
 http::Request without_key(const http::Request& request) {
   http::Request open = request;
   size_t mark = open.target.find('?');
@@ -131,6 +136,13 @@ bool Upgrade::come_back(const token::Claims* claims) {
     if (verdict == Resume::Verdict::too_old) stats.resume_too_old.add();
     home.sessions.hang_up(*session, 4409, "replaced by another connection",
                           EndReason::connection_lost);
+    return false;
+  }
+  // Client and application have agreed on it. One that does not offer it any more is another program.
+  std::string_view agreed = resume.subprotocol_of(*session);
+  if (agreed != subprotocol_ && (agreed.empty() || !speak(agreed))) {
+    stats.resume_other_user.add();
+    wish_.reset();
     return false;
   }
   seen_ = Resume::seen_of(*session, *wish_);

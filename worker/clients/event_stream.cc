@@ -41,7 +41,13 @@ void StreamEntrance::restore(handover::ClientRecord& r) {
   Entrance::restore(r);
   cors_ = std::move(r.cors);
   since_ = std::move(r.since);
-  followed_ = r.followed;
+  followed_ = std::move(r.followed);
+}
+
+bool StreamEntrance::follows(const std::string& channel) {
+  if (std::find(followed_.begin(), followed_.end(), channel) != followed_.end()) return false;
+  followed_.push_back(channel);
+  return true;
 }
 
 std::unique_ptr<Entrance> EventStream::make_entrance(const shm::SessionOrigin& origin) {
@@ -72,7 +78,9 @@ bool EventStream::is_message(const BufferRef& queued) const {
   return sse::is_message(queued.bytes());
 }
 
+// While something waits to be sent, that says more.
 void EventStream::ping() {
+  if (!output_empty()) return;
   runtime_.stats.sse_comments.add();
   enqueue(BufferRef::concat(sse::kComment), Urgency::urgent);
 }
@@ -133,17 +141,16 @@ void EventStream::follow() {
   const auto& memberships = session_->memberships;
   bool by_name = !since.empty() && !since.front().first.empty();
   bool any = std::any_of(memberships.begin(), memberships.end(), has_stream);
-  for (size_t i = entrance().followed(); i < memberships.size(); ++i) {
-    const std::string& channel = memberships[i].channel->name;
+  for (const ChannelMember::Membership& m : memberships) {
+    const std::string& channel = m.channel->name;
     const Position* at = sse::find(since, channel);
-    bool keeps = has_stream(memberships[i]);
+    bool keeps = has_stream(m);
     // Of a channel that keeps nothing any more, the client is told so.
-    bool is_told = at != nullptr && (by_name || !any) && is_channel(memberships[i]);
-    if (!keeps && !is_told) continue;
+    bool is_told = at != nullptr && (by_name || !any) && is_channel(m);
+    if ((!keeps && !is_told) || !entrance().follows(channel)) continue;
     if (keeps && positions_ && at != nullptr) note(channel, *at);
     runtime_.catch_up->begin(*session_, channel, at != nullptr ? *at : Position());
   }
-  entrance().set_followed(memberships.size());
 }
 
 bool EventStream::follows_several() const {

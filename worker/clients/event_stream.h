@@ -36,16 +36,16 @@ class StreamEntrance final : public Entrance {
  public:
   using Entrance::Entrance;
   const std::string& cors() const { return cors_; }  // the origin of the page that asked, or ""
-  // What the request says that it has seen; the memberships, from the first, for which that has been asked.
+  // What the request says that it has seen; the channels for which that has been asked.
   const std::string& since() const { return since_; }
-  size_t followed() const { return followed_; }
-  void set_followed(size_t memberships) { followed_ = uint16_t(memberships); }
+  // True: it has not been asked for before.
+  bool follows(const std::string& channel);
   void save(handover::ClientRecord& record) const override;
   void restore(handover::ClientRecord& record) override;
 
  private:
   std::string cors_, since_;
-  uint16_t followed_ = 0;
+  std::vector<std::string> followed_;
 };
 
 class EventStream : public Client {

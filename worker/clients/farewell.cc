@@ -38,7 +38,8 @@ void Client::give_way() {
 
 // False: the session does not wait for its client, and is to be ended.
 bool Client::detach() {
-  return phase_ == Phase::open && home_.sessions.detach(*session_);
+  // A message was left out already for want of room.
+  return phase_ == Phase::open && !slow_ && home_.sessions.detach(*session_);
 }
 
 // From here on nothing reaches the session by this client, nor this client by the session.

@@ -59,8 +59,8 @@ struct ClientRecord {
   std::string cors;           // until its answer: the origin of the page that asked (http/origin.h)
   bool named_events = false;  // with transport: as it has asked for
   std::string since;          // until its answer: the positions that it has named
-  uint16_t followed = 0;      // likewise: the memberships that have been asked for
-  std::string positions;      // of several channels, up to which it has been sent their messages
+  std::vector<std::string> followed;  // likewise: the channels for which that has been asked
+  std::string positions;  // of several channels, up to which it has been sent their messages
 };
 template <class Archive>
 void fields(Archive& a, ClientRecord& r) {

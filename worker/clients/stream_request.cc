@@ -77,6 +77,10 @@ Verdict judge(const http::Request& request, const std::vector<std::string>& orig
   if (sent == 1 && !http::origin_allowed(*request.header("Origin"),
                                          request.header("Host").value_or(""), origins))
     return {403, "this origin is not allowed"};
+  // A page may ask for a stream with its user's cookies and no Origin, by fetch() in the mode no-cors.
+  bool by_other_page = sent == 0 && request.header("Sec-Fetch-Site").value_or("") == "cross-site";
+  if (by_other_page && std::find(origins.begin(), origins.end(), "*") == origins.end())
+    return {403, "pages of other sites ask with their Origin"};
   return method == "POST" ? judge_body(request) : Verdict{};
 }
 

@@ -107,8 +107,8 @@ void Upgrade::answer_upgrade(const http::Request& request) {
   std::optional<token::Claims> claims;
   if (!read_token(request, &claims)) return;
   const token::Claims* claimed = claims ? &*claims : nullptr;
-  if (!wish_) return websocket().begin_session(origin(), &request, claimed);
-  if (come_back(claimed)) return;
+  if (wish_ && come_back(claimed)) return;
+  if (!names_key(request)) return websocket().begin_session(origin(), &request, claimed);
   http::Request open = without_key(request);
   websocket().begin_session(origin(), &open, claimed);
 }
@@ -147,6 +147,7 @@ void Upgrade::answer_stream() {
   if (!wishes) return turn_down(Refusal::bad_request, 400, why);
   std::optional<token::Claims> claims;
   if (!read_token(request, &claims)) return;
+  if (names_key(request)) request = without_key(request);
   websocket().become_stream(request, *wishes, claims ? &*claims : nullptr);
 }
 

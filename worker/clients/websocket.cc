@@ -46,6 +46,7 @@ void WebSocket::greet(std::string_view extra_headers) {
   if (!subprotocol().empty())
     extra += http::header_line("Sec-WebSocket-Protocol", upgrade().subprotocol());
   extra += extra_headers;
+  home().sessions.resume().agreed(*session_, subprotocol());
   if (deflate_.on()) runtime_.stats.ws_negotiated.add();
   std::string first = ws::accept_head(upgrade().key(), extra);
   if (std::string hello = upgrade().hello(*session_); !hello.empty()) {

@@ -1,5 +1,7 @@
 // Sessions without a connection, until their clients come back.
 
+#include <algorithm>
+
 #include "worker/sessions/table.h"
 #include "worker/sessions/trace.h"
 #include "worker/sessions/transport.h"
@@ -10,6 +12,13 @@ bool Sessions::detach(Session& session) {
   uint64_t window_ms = session.listen->resume_ms;
   bool waits = may_detach_ && session.resumable && session.phase == SessionPhase::open;
   if (!waits || window_ms == 0) return false;  // a reload may have taken the window away
+  // A connection costs its owner a descriptor; one that waits costs nobody else anything, so there must be room beside them.
+  uint64_t most = std::max(
+      runtime_.config.limits.max_sessions / 4 / std::max(runtime_.config.server.workers, 1u), 1u);
+  if (runtime_.stats.sessions_detached.get() >= most) {
+    runtime_.stats.resume_no_room.add();
+    return false;
+  }
   session.phase = SessionPhase::detached;
   session.transport = nullptr;
   runtime_.stats.sessions_online.sub();

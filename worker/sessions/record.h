@@ -51,12 +51,13 @@ struct SessionRecord {
   uint64_t resume_sent = 0;
   uint64_t resume_certain = 0;  // sent when it was detached
   std::vector<BufferRecord> resume_tail;
+  std::string resume_subprotocol;
 };
 template <class Archive>
 void fields(Archive& a, SessionRecord& r) {
   auto& [id_hi, id_lo, phase, ended_by, ended_code, listener, messages_in, messages_out, backend,
          backend_state, user, data, memberships, expires_wall_s, detached_until_ms, resume_key,
-         resume_user, resume_sent, resume_certain, resume_tail] = r;
+         resume_user, resume_sent, resume_certain, resume_tail, resume_subprotocol] = r;
   a(1, id_hi);
   a(2, id_lo);
   a(3, phase);
@@ -78,6 +79,7 @@ void fields(Archive& a, SessionRecord& r) {
   a(18, resume_sent);
   a(19, resume_certain);
   a(20, resume_tail);
+  a(21, resume_subprotocol);
 }
 
 }  // namespace holdfast::handover

@@ -171,7 +171,7 @@ void Resume::not_sent(const Session& session, size_t messages) {
   State& state = state_of(session);
   if (messages == 0) return;
   state.sent -= messages;
-  forget(*state.tail);
+  if (state.tail) forget(*state.tail);
 }
 
 void Resume::drop_oldest(Tail& tail) {
@@ -190,6 +190,14 @@ void Resume::forget(Tail& tail) {
   runtime_.stats.resume_kept_bytes.sub(tail.bytes);
   std::vector<BufferRef>().swap(tail.messages);
   tail.first = tail.bytes = 0;
+}
+
+void Resume::agreed(const Session& session, std::string_view subprotocol) {
+  if (session.resumable) state_of(session).subprotocol = subprotocol;
+}
+
+std::string_view Resume::subprotocol_of(const Session& session) const {
+  return session.resumable ? state_of(session).subprotocol.view() : std::string_view();
 }
 
 // ---- with and without a connection
@@ -223,6 +231,7 @@ void Resume::save(const Session& session, handover::SessionRecord& record) const
   const State& state = entry.second;
   record.resume_key.assign(reinterpret_cast<const char*>(entry.first.data()), entry.first.size());
   record.resume_user = state.token_user.view();
+  record.resume_subprotocol = state.subprotocol.view();
   record.resume_sent = state.sent;
   record.detached_until_ms = windows_.of(session.id.index());
   if (!state.tail) return;
@@ -249,6 +258,7 @@ bool Resume::restore(Session& session, handover::SessionRecord& record) {
   State& state = it->second;
   state.session = &session;
   state.token_user = record.resume_user;
+  state.subprotocol = record.resume_subprotocol;
   state.sent = record.resume_sent;
   place(session, &*it);
   session.resumable = true;

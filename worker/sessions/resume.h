@@ -62,6 +62,9 @@ class Resume {
 
   // May it be the client that the session began with? By the user of its token, "" if there is none.
   bool is_of(const Session& session, std::string_view token_user) const;
+  // The subprotocol that it began with, "": none. Whoever comes back goes on with the same.
+  void agreed(const Session& session, std::string_view subprotocol);
+  std::string_view subprotocol_of(const Session& session) const;
   enum class Verdict : uint8_t {
     good,
     too_old,  // what it has missed is not kept any more
@@ -99,6 +102,7 @@ class Resume {
     Session* session = nullptr;
     std::unique_ptr<Tail> tail;  // once a message was sent
     RareText token_user;
+    RareText subprotocol;
     uint64_t sent = 0;
   };
   struct KeyHash {

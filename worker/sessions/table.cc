@@ -270,7 +270,10 @@ bool Sessions::leave(Session& session, std::string_view channel) {
 }
 
 void Sessions::set_expiry(const Session& session, uint64_t wall_s) {
-  if (wall_s != 0) expiry_.set(session.id.index(), wall_s);
+  if (wall_s != 0)
+    expiry_.set(session.id.index(), wall_s);
+  else
+    expiry_.forget(session.id.index());
 }
 
 bool Sessions::end_expired(uint64_t now_wall_s) {
