@@ -252,7 +252,7 @@ TEST_F(ApiStrangers, WhoDoesNotReadIsGivenUp) {
   peer.send(header("GET /v1/stats", kToken));
   ASSERT_TRUE(gets(peer, "200 OK"));
   std::string many;
-  for (int i = 0; i < 400; ++i) many += header("GET /v1/openapi.json", kToken);
+  for (int i = 0; i < 400; ++i) many += header("GET /v1/stats", kToken);
   peer.send(many);
   for (int i = 0; i < 200; ++i) room_.turn();
   EXPECT_LT(stats().bytes_unsent.get(), ApiConnection::kMaxUnsent + 2 * api::openapi_json().size());
