@@ -112,7 +112,7 @@ class Streams {
   using List = boost::intrusive::list<Stream, boost::intrusive::constant_time_size<false>>;
   static constexpr size_t kSizes = 24;
   struct Shard {
-    explicit Shard(shm::StreamShard opened) : blocks(std::move(opened)) {}
+    explicit Shard(shm::StreamShard&& opened) : blocks(std::move(opened)) {}
     shm::StreamShard blocks;
     std::unordered_map<std::string, std::unique_ptr<Stream>, NameHash, std::equal_to<>> streams;
     uint64_t empty_bytes = 0;  // what the channels in by_size[0] take

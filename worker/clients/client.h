@@ -147,6 +147,8 @@ class Client : public Transport, public Pooled<Client> {
   // Header lines of any answer to its request but the one that opens the session.
   virtual std::string answer_lines() const { return {}; }
   virtual std::string_view transport_name() const = 0;  // "websocket", "sse": for the application
+  // Before the next flush, after ask_later(): no bytes of this connection are in anybody's hands then.
+  virtual void answer_later() {}
   // The session is there, and the back end has not heard of it.
   virtual void begun() {}
   // The session is accepted: what goes before all messages.
@@ -175,6 +177,10 @@ class Client : public Transport, public Pooled<Client> {
   const ClientHome& home() const { return home_; }
   Phase phase() const { return phase_; }
   void enter(Phase phase) { phase_ = phase; }
+  void ask_later() {
+    later_ = true;
+    flush_soon();
+  }
   // What `origin` counts for passes to the session, if there is one.
   void begin_session(shm::SessionOrigin& origin, const http::Request* request,
                      const token::Claims* claims = nullptr);
@@ -252,6 +258,7 @@ class Client : public Transport, public Pooled<Client> {
   bool slow_ : 1 = false;       // passed its bound: closed at the end of the turn
   bool shut_ : 1 = false;       // our direction is closed
   bool held_back_ : 1 = false;  // the backend takes no more messages
+  bool later_ : 1 = false;      // answer_later()
 };
 
 }  // namespace holdfast

@@ -1,7 +1,6 @@
 // What a client is sent, and what happens if it does not read: the policies of send_queue.
 
 #include <algorithm>
-
 #include "worker/clients/client.h"
 
 namespace holdfast {
@@ -19,7 +18,7 @@ bool Client::deliver(Payload& message, Urgency urgency) {
     runtime_.stats.messages_dropped.add();
     return false;
   }
-  before_message(message, bytes, urgency);
+  if (message.at().known()) before_message(message, bytes, urgency);
   enqueue(bytes, urgency);
   return true;
 }
@@ -52,9 +51,16 @@ bool Client::make_room(const BufferRef& message, conf::SlowConsumer policy) {
 }
 
 bool Client::before_flush() {
-  if (!slow_) return true;
-  slow_ = false;
-  close(EndReason::slow);
+  if (!slow_ && !later_) return true;
+  if (later_) {
+    later_ = false;
+    answer_later();
+    if (retired()) return false;
+  }
+  if (slow_) {
+    slow_ = false;
+    close(EndReason::slow);
+  }
   return true;
 }
 

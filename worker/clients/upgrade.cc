@@ -76,7 +76,7 @@ void Upgrade::take(std::string_view bytes) {
   // Here, where it keeps the next from being read in this turn.
   websocket().runtime_.budget.spend(TurnBudget::kAppRequest + (listen().token ? kTokenCheck : 0));
   websocket().read_on(false);
-  websocket().flush_soon();
+  websocket().ask_later();
 }
 
 void Upgrade::answer(const http::Request& request) {

@@ -65,7 +65,7 @@ void WebSocket::arrive(std::vector<uint16_t> asked) {
 void WebSocket::resume() {
   Client::resume();
   if (!entrance_ || !in_request()) return;
-  if (upgrade().answers_later()) return flush_soon();
+  if (upgrade().answers_later()) return ask_later();
   upgrade().answer_if_whole();
 }
 
@@ -76,9 +76,8 @@ std::string WebSocket::answer_lines() const {
 }
 
 // At the end of the turn: no bytes of this connection are in anybody's hands, nor ciphertext after them.
-bool WebSocket::before_flush() {
+void WebSocket::answer_later() {
   if (in_request() && upgrade().answers_later()) upgrade().answer_stream();
-  return !retired() && Client::before_flush();
 }
 
 void WebSocket::become_stream(const http::Request& request, const stream::Wishes& wishes,

@@ -38,7 +38,7 @@ class WebSocket : public Client, private ws::FrameSink {
 
  protected:
   void proceed(std::string_view early) override;
-  bool before_flush() override;
+  void answer_later() override;
 
  private:
   friend class Upgrade;

@@ -118,6 +118,7 @@ void Recovery::hold(bool held) {
 
 // I4
 void Recovery::run() {
+  if (not_kept_.empty() && queue_.empty()) return;
   for (NotKept& n : std::exchange(not_kept_, {}))
     tell(*n.who, {.channel = n.channel, .asked = n.asked});
   if (held_) return;

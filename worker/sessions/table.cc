@@ -240,7 +240,7 @@ void Sessions::forget(Session& session) {
 
 bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
   bool taken = session.transport != nullptr && session.transport->deliver(payload, urgency);
-  bool kept = (taken || session.phase == SessionPhase::detached) && session.resumable &&
+  bool kept = session.resumable && (taken || session.phase == SessionPhase::detached) &&
               resume_.sent(session, payload.framed(*session.listen));
   if (session.transport == nullptr && !kept) runtime_.stats.messages_dropped.add();
   if (!taken && !kept) {
