@@ -9,9 +9,9 @@ namespace holdfast::master {
 
 shm::Capacities capacities_of(const conf::Config& config) {
   const conf::Limits& limits = config.limits;
-  return {config.server.max_workers, limits.max_sessions, limits.filter_buckets,
-          uint32_t(limits.mailbox_size), limits.idempotency_keys,
-          uint32_t(limits.history_memory / shm::kShardBytes)};
+  return {config.server.max_workers, limits.max_sessions,
+          limits.filter_buckets,     uint32_t(limits.mailbox_size),
+          limits.idempotency_keys,   uint32_t(limits.history_memory / shm::kShardBytes)};
 }
 
 Result<Instance> Instance::claim(const conf::Config& config) {

@@ -17,7 +17,9 @@ namespace holdfast::master {
 struct MemoryNeeds {
   uint64_t least = 0;  // to start and to serve somebody
   uint64_t mailboxes = 0, sessions = 0, addresses = 0, filter = 0, keys = 0, history = 0;
-  uint64_t most() const { return least + mailboxes + sessions + addresses + filter + keys + history; }
+  uint64_t most() const {
+    return least + mailboxes + sessions + addresses + filter + keys + history;
+  }
 };
 MemoryNeeds memory_needs(const conf::Config& config);
 
