@@ -124,8 +124,7 @@ Session* Sessions::find(const shm::SessionId& id) {
 
 // Whoever adds a member to Session carries it here or says why not: `transport` is found by its own record
 // (ClientRecord), `listen` and `backend` by number and name, `live` and `size` follow from the phases, no walk is under way (newcomer),
-// resume.cc carries what makes it resumable,
-// and Resume carries its own (resumable).
+// and Resume carries what makes it resumable.
 static_assert(sizeof(Session) == 120);
 
 handover::SessionRecord Sessions::save(const Session& session) const {
