@@ -1,6 +1,7 @@
 // worker/channels/payload.h - one pushed message, framed at most once for each kind of connection that gets it.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,7 +74,7 @@ class Payload {
   BufferRef websocket_;
   std::string event_name_;                           // of events_
   Position event_at_;                                // likewise
-  BufferRef events_[2][2];                           // by: has it the name, has it the id
+  std::array<std::array<BufferRef, 2>, 2> events_;   // by: has it the name, has it the id
   std::vector<std::pair<int, BufferRef>> deflated_;  // by level; empty: as websocket_
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_, resp_pattern_, resp_position_;

@@ -258,12 +258,11 @@ void PushCarrier::apply_to(Session& session, const Command& part, Payload& paylo
     case Op::list_members:
     case Op::list_channels:
     case Op::list_users:
-      return;  // answer()
     case Op::append:
     case Op::history:
     case Op::empty:
     case Op::note_top:
-      return;  // stream_home.h, recovery.h
+      return;  // answer(), stream_home.h, recovery.h
   }
 }
 

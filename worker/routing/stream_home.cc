@@ -129,7 +129,7 @@ bool StreamHome::note_top(uint16_t slot, const std::string& channel) {
 }
 
 void StreamHome::tick() {
-  for (uint16_t slot = 0; slot < behind_.size(); ++slot) {
+  for (uint16_t slot = 0; slot < post_.slots(); ++slot) {
     std::unordered_set<std::string>& names = behind_[slot];
     if (!names.empty() && !post_.served(slot)) names.clear();  // its sessions are gone
     for (size_t n = 0; n < kTopsATick && !names.empty(); ++n) {
