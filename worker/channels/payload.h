@@ -79,7 +79,7 @@ class Payload {
   std::vector<std::pair<const conf::Listen*, BufferRef>> tcp_;
   std::string resp_channel_, resp_pattern_, resp_position_;
   bool resp_shard_ = false;
-  BufferRef resp_[2];  // version 2, version 3
+  std::array<BufferRef, 2> resp_;  // version 2, version 3
 };
 
 }  // namespace holdfast
