@@ -68,6 +68,7 @@ class Holdfast(Server):
     wrap = []  # a command that executes holdfastd
     script = None  # of php-fpm: the backend of the echo address
     channels = ""  # [[channel]] tables
+    listening = ""  # more lines of [[listen]]
 
     def command(self):
         config = f"{self.dir.name}/holdfast.toml"
@@ -80,7 +81,7 @@ backend = "{backend}"
 backlog = 4096
 ping_interval = "{self.ping}"
 idle_timeout = "0s"
-"""
+{self.listening}"""
             for address, backend in ((self.address, "relay"), (self.echo_address(), "app" if self.script else "echo")))
         if self.script:
             listen += f"""[backend.app]
@@ -116,6 +117,11 @@ protocol = "http"
 class Keeping(Holdfast):
     """One that keeps the messages of some channels."""
     channels = '[[channel]]\npattern = "kept*"\nhistory_size = 100\n'
+
+
+class Resuming(Holdfast):
+    """One whose clients come back to their sessions."""
+    listening = 'resume = "60s"\n'
 
 
 class Floor(Server):

@@ -48,6 +48,7 @@ struct alignas(64) ProcessBlock {
   Cell reordered;
   Cell misdirected;  // for another addressee
   Cell malformed;    // no message of ours
+  Cell resumed;      // came back to its session
   LatencyHistogram latency;
   LatencyHistogram handshake;
 };

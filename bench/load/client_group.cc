@@ -110,6 +110,7 @@ Totals ClientGroup::totals() const {
     sum.reordered += block.reordered.get();
     sum.misdirected += block.misdirected.get();
     sum.malformed += block.malformed.get();
+    sum.resumed += block.resumed.get();
     sum.last_arrival_ns = std::max(sum.last_arrival_ns, block.last_arrival_ns.get());
   }
   return sum;

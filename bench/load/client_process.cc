@@ -1,6 +1,7 @@
 #include "bench/load/client_process.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -68,7 +69,10 @@ Result<void> ClientProcess::run() {
   open_all();
   reached(Phase::connect);
   while (phase() < Phase::load) turn(monotonic_ns() + kPhaseLookNs);
-  carry_load();
+  if (options_.scenario == Scenario::resume)
+    come_back();
+  else
+    carry_load();
   reached(Phase::drain);
   while (phase() < Phase::close) turn(monotonic_ns() + kPhaseLookNs);
   count_missing();
@@ -121,7 +125,7 @@ void ClientProcess::time_out_handshakes(uint64_t now_ns) {
 
 void ClientProcess::on_open(Connection& connection, std::string_view session) {
   --under_way_;
-  block_.connected.add();
+  if (!coming_back_) block_.connected.add();
   block_.handshake.record(monotonic_ns() - connection.began_ns());
   arena_.set_session(index_of(connection), session);
 }
@@ -188,7 +192,30 @@ void ClientProcess::send_one(Connection& connection, uint64_t due_ns) {
   connection.send(where_, ws::Opcode::text, message_);
 }
 
+// All at once, as when a network goes.
+void ClientProcess::come_back() {
+  for (Connection& connection : connections_)
+    if (connection.state() == Connection::State::open) connection.cut(*this);
+  uint64_t until = monotonic_ns() + uint64_t(options_.away_s * 1e9);
+  while (monotonic_ns() < until) turn(until);
+  coming_back_ = true;
+  started_ = oldest_ = 0;
+  open_all();
+  uint64_t limit = monotonic_ns() + kHandshakeLimitNs;  // the greeting comes after the hand-shake
+  while (block_.resumed.get() < alive_ && monotonic_ns() < limit) turn(limit);
+}
+
+// What a server says first to a client that has a key.
+bool ClientProcess::take_greeting(std::string_view payload) {
+  if (options_.scenario != Scenario::resume || !payload.starts_with(R"({"holdfast":)"))
+    return false;
+  if (coming_back_ && payload.find(R"("resumed":true)") != std::string_view::npos)
+    block_.resumed.add();
+  return true;
+}
+
 void ClientProcess::on_message(Connection& connection, std::string_view payload) {
+  if (take_greeting(payload)) return;
   uint64_t now = monotonic_ns();
   std::optional<Stamp> stamp = read_payload(payload, now);
   if (!stamp) return block_.malformed.add();
@@ -252,6 +279,11 @@ uint32_t ClientProcess::addressee_of(const Connection& connection) const {
 }
 
 std::string ClientProcess::target_of(uint32_t place) const {
+  if (options_.scenario == Scenario::resume) {
+    const char* separator = options_.path.find('?') == std::string::npos ? "?" : "&";
+    std::string key = fmt::format("Holdfast-bench{:07}A", first_ + place);  // 128 bits of base64url
+    return options_.path + separator + "resume=" + key + (coming_back_ ? "&seen=0" : "");
+  }
   if (!options_.by_channel()) return options_.path;
   std::string channel = options_.channel_name((first_ + place) % options_.channels);
   if (where_.resp) return channel;

@@ -31,6 +31,8 @@ class ClientProcess : private ConnectionSink {
   void carry_load();
   void send_due(uint64_t now_ns);
   void send_one(Connection& connection, uint64_t due_ns);
+  void come_back();
+  bool take_greeting(std::string_view payload);
   void close_all();
   void count_missing();
   // One turn: waits for readiness until `until_ns` at most.
@@ -59,6 +61,7 @@ class ClientProcess : private ConnectionSink {
   size_t alive_ = 0;   // not ended, of those started
   size_t oldest_ = 0;  // no hand-shake is under way before it
   size_t next_sender_ = 0;
+  bool coming_back_ = false;  // resume: after the cut
   Pacer pacer_;
   std::string message_;
 };

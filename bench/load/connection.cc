@@ -196,6 +196,13 @@ void Connection::flush(const Endpoint& where) {
   if (want_out != watching_out_) watch(where, want_out ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
+void Connection::cut(ConnectionSink& sink) {
+  linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  end(End::left, sink);
+  was_open = false;
+}
+
 void Connection::end(End why, ConnectionSink& sink) {
   state_ = State::ended;
   fd_.reset();

@@ -15,6 +15,7 @@
 //  open, ...    frame no server may send      ended       broken
 //  open         goodbye()                     leaving
 //  leaving      end of stream                 ended       left
+//  open         cut()                         ended       left
 //
 // Reads into memory of the caller; keeps bytes only of an unfinished frame and of what the socket
 // did not take.
@@ -72,6 +73,8 @@ class Connection {
   // A close frame or QUIT; the server closes. Only while open.
   void goodbye(const Endpoint& where);
   void end(End why, ConnectionSink& sink);
+  // By a reset: no goodbye, as if the network had gone. It may start again.
+  void cut(ConnectionSink& sink);
 
   State state() const { return state_; }
   bool under_way() const { return state_ == State::connecting || state_ == State::handshaking; }

@@ -51,13 +51,22 @@ class Driver {
     return {};
   }
 
-  Result<void> connect() {
-    uint64_t began = monotonic_ns();
+  uint64_t connect_limit_ns() const {
     uint64_t limit = kConnectSlackNs + kSlackPerConnectionNs * options_.connections;
     if (options_.connect_rate > 0)
       limit += uint64_t(1e9 * options_.connections / options_.connect_rate);
+    return limit;
+  }
+  // Clients that come back connect once more.
+  uint64_t drain_limit_ns() const {
+    if (options_.scenario != Scenario::resume) return kDrainLimitNs;
+    return connect_limit_ns() + uint64_t(options_.away_s * 1e9);
+  }
+
+  Result<void> connect() {
+    uint64_t began = monotonic_ns();
     clients_.enter(Phase::connect);
-    if (Result<void> r = clients_.wait_reached(Phase::connect, limit); !r) return r;
+    if (Result<void> r = clients_.wait_reached(Phase::connect, connect_limit_ns()); !r) return r;
     measured_.connect_s = seconds(monotonic_ns() - began);
     measured_.totals = clients_.totals();
     return look(&measured_.connected);
@@ -68,15 +77,15 @@ class Driver {
     clients_.enter(Phase::load);
     if (options_.publishes())
       publish();
-    else
+    else if (options_.scenario != Scenario::resume)
       pause_until(began + uint64_t(options_.duration_s * 1e9));
     clients_.enter(Phase::drain);
-    if (Result<void> r = clients_.wait_reached(Phase::drain, kDrainLimitNs); !r) return r;
+    if (Result<void> r = clients_.wait_reached(Phase::drain, drain_limit_ns()); !r) return r;
     if (options_.scenario == Scenario::echo) clients_.wait_received(clients_.totals().sent);
     if (options_.publishes()) clients_.wait_received(measured_.published.delivered);
     uint64_t last = clients_.totals().last_arrival_ns;
-    bool idle = options_.scenario == Scenario::idle;
-    measured_.load_s = seconds((idle || last < began ? monotonic_ns() : last) - began);
+    bool silent = options_.scenario == Scenario::idle || options_.scenario == Scenario::resume;
+    measured_.load_s = seconds((silent || last < began ? monotonic_ns() : last) - began);
     return look(&measured_.loaded);
   }
 
@@ -120,7 +129,9 @@ bool Measured::good(const Options& options) const {
   bool all_right = totals.missing == 0 && totals.duplicates == 0 && totals.reordered == 0 &&
                    totals.misdirected == 0 && totals.malformed == 0 && undelivered() == 0;
   bool reloaded = options.scenario != Scenario::handover || (handover && handover->good());
-  return trouble.empty() && reloaded && all_there && all_right && published.failures == 0;
+  bool came_back = options.scenario != Scenario::resume || totals.resumed == options.connections;
+  return trouble.empty() && reloaded && came_back && all_there && all_right &&
+         published.failures == 0;
 }
 
 Result<Measured> measure(const Options& options) {

@@ -25,6 +25,7 @@ struct Totals {
   uint64_t refusal_status = 0;  // the highest of the processes' last ones
   uint64_t sent = 0, received = 0, received_bytes = 0, last_arrival_ns = 0;
   uint64_t missing = 0, duplicates = 0, reordered = 0, misdirected = 0, malformed = 0;
+  uint64_t resumed = 0;
 };
 
 struct Measured {

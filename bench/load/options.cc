@@ -58,7 +58,8 @@ static_assert(kMaxPerProcess * kMaxProcesses <= kMaxAddressees);
 CLI::App* scenario(CLI::App& app, Options& options, Scenario which, const char* help) {
   CLI::App* sub = app.add_subcommand(std::string(name_of(which)), help);
   sub->callback([&options, which] { options.scenario = which; });
-  bool positional = which == Scenario::connect || which == Scenario::idle;
+  bool positional =
+      which == Scenario::connect || which == Scenario::idle || which == Scenario::resume;
   sub->add_option(positional ? "N" : "-n,--connections", options.connections, "connections")
       ->required(positional)
       ->check(CLI::Range(1u, kMaxPerProcess * kMaxProcesses));
@@ -109,6 +110,14 @@ void declare_scenarios(CLI::App& app, Options& options) {
   scenario(app, options, Scenario::echo,
            "send on every connection, wait for the same to come back");
   scenario(app, options, Scenario::idle, "open N connections and hold them");
+  auto* resume =
+      scenario(app, options, Scenario::resume,
+               "cut N connections, come back to their sessions (a listener with resume)");
+  resume
+      ->add_option("--away", options.away_s,
+                   "seconds between the cut and the first that comes back")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
 }
 
 // The connections are spread over so many channels that the first one has the members asked for;
@@ -174,6 +183,8 @@ std::string_view name_of(Scenario scenario) {
       return "resp-fanout";
     case Scenario::handover:
       return "handover";
+    case Scenario::resume:
+      return "resume";
   }
   return "";
 }

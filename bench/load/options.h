@@ -25,6 +25,7 @@ enum class Scenario : uint8_t {
   idle,         // open N connections and look at what they cost
   resp_fanout,  // as fanout, but the connections are RESP subscribers: also of a Redis server
   handover,     // publish to one of the channels, and have the server reload meanwhile
+  resume,       // cut N connections that have keys, and come back with them
 };
 std::string_view name_of(Scenario scenario);
 
@@ -59,6 +60,7 @@ struct Options {
   uint32_t outstanding = 0;  // requests per API connection, or messages per echo connection
   uint32_t api_connections = 1;
   double duration_s = 10;
+  double away_s = 0;     // resume: between the cut and the first that comes back
   pid_t server_pid = 0;  // accounting; 0 = none
   bool json = false;
   HandoverOptions handover;

@@ -61,6 +61,15 @@ void add_publishing(Lines& lines, const Measured& m) {
                                                   human_count(m.undelivered())));
 }
 
+void add_resumed(Lines& lines, const Options& options, const Measured& m) {
+  lines.emplace_back("came back", fmt::format("{} of {} to their sessions, after {} s away",
+                                              human_count(m.totals.resumed),
+                                              human_count(options.connections), options.away_s));
+  if (m.loaded)
+    lines.emplace_back("cpu a resume",
+                       fmt::format("{:.2f} us, the cut with it", cpu_us_per_resume(m)));
+}
+
 void add_messages(Lines& lines, const Options& options, const Measured& m) {
   const Totals& t = m.totals;
   if (options.publishes()) add_publishing(lines, m);
@@ -124,6 +133,7 @@ void write_totals(ctl::Json& json, const Totals& t) {
   json.member("received_bytes", t.received_bytes).member("missing", t.missing);
   json.member("duplicates", t.duplicates).member("reordered", t.reordered);
   json.member("misdirected", t.misdirected).member("malformed", t.malformed);
+  json.member("resumed", t.resumed);
 }
 
 void write_published(ctl::Json& json, const Measured& m) {
@@ -150,11 +160,16 @@ void write_server(ctl::Json& json, const Options& options, const Measured& m) {
     json.member("user_share", per(m.loaded->user_s - m.connected->user_s, cpu_of_load(m)));
   json.member("cpu_us_per_connection",
               per((m.connected->cpu_s - m.before->cpu_s) * 1e6, double(m.totals.connected)));
+  if (m.totals.resumed > 0) json.member("cpu_us_per_resume", cpu_us_per_resume(m));
   if (m.totals.received > 0) json.member("cpu_us_per_message", cpu_us_per_message(options, m));
   json.end_object();
 }
 
 }  // namespace
+
+double cpu_us_per_resume(const Measured& m) {
+  return per(cpu_of_load(m) * 1e6, double(m.totals.resumed));
+}
 
 double cpu_us_per_message(const Options&, const Measured& m) {
   return per(cpu_of_load(m) * 1e6, double(m.totals.received));
@@ -170,12 +185,15 @@ double bytes_per_connection(const Options& options, const Measured& m) {
 }
 
 std::string report_text(const Options& options, const Measured& m) {
-  bool loaded = options.scenario != Scenario::connect && options.scenario != Scenario::idle;
+  bool resumes = options.scenario == Scenario::resume;
+  bool loaded =
+      options.scenario != Scenario::connect && options.scenario != Scenario::idle && !resumes;
   Lines lines{{"scenario", std::string(name_of(options.scenario))}};
   if (options.publishes())
     lines.emplace_back("pushed over", std::string(name_of(options.push_protocol)));
   add_connections(lines, options, m);
   if (loaded) add_messages(lines, options, m);
+  if (resumes) add_resumed(lines, options, m);
   if (m.handover) add_handover(lines, *m.handover);
   add_server(lines, options, m);
   if (!m.trouble.empty()) lines.emplace_back("STOPPED", m.trouble);

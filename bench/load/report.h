@@ -13,6 +13,7 @@ std::string report_json(const Options& options, const Measured& measured);
 
 // Derived numbers; 0 where there is nothing to divide by.
 double cpu_us_per_message(const Options& options, const Measured& measured);
+double cpu_us_per_resume(const Measured& measured);  // from the cut on, with it
 double bytes_per_connection(const Options& options, const Measured& measured);
 
 }  // namespace holdfast::bench

@@ -167,5 +167,16 @@ TEST_F(BenchConnection, GoodbyeLeavesWithoutBlame) {
   EXPECT_EQ(seen_.end, End::left);
 }
 
+TEST_F(BenchConnection, CutIsAResetAndItMayStartAgain) {
+  open();
+  connection_.cut(seen_);
+  EXPECT_EQ(seen_.end, End::left);
+  char byte = 0;
+  EXPECT_LE(recv(server_.get(), &byte, 1, 0), 0);
+  EXPECT_FALSE(connection_.was_open);
+  open();
+  EXPECT_EQ(connection_.state(), Connection::State::open);
+}
+
 }  // namespace
 }  // namespace holdfast::bench

@@ -276,6 +276,17 @@ TEST(Verdict, AnyLossIsBad) {
   EXPECT_FALSE(refused.good(options));
 }
 
+TEST(Verdict, ASessionThatWasNotResumedIsBad) {
+  Options options = fanout_options();
+  options.scenario = Scenario::resume;
+  Measured measured;
+  measured.totals.connected = 10;
+  measured.totals.resumed = 9;
+  EXPECT_FALSE(measured.good(options));
+  measured.totals.resumed = 10;
+  EXPECT_TRUE(measured.good(options));
+}
+
 TEST(Report, JsonIsOneValidLine) {
   Measured measured;
   measured.totals.received = 1'000'000;
