@@ -17,6 +17,7 @@ ApiConnection::ApiConnection(ApiHome& home, UniqueFd fd)
       number_(home.next_number++),
       face_(home.make_face(home.context, *this)),
       frozen_(home.held) {
+  asks_before_flush_ = true;
   home_.connections.emplace(number_, this);
 }
 

@@ -178,7 +178,7 @@ class Client : public Transport, public Pooled<Client> {
   Phase phase() const { return phase_; }
   void enter(Phase phase) { phase_ = phase; }
   void ask_later() {
-    later_ = true;
+    later_ = asks_before_flush_ = true;
     flush_soon();
   }
   // What `origin` counts for passes to the session, if there is one.

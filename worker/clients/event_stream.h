@@ -53,7 +53,9 @@ class EventStream : public Client {
   static constexpr std::string_view kTransport = "sse";
 
   EventStream(const ClientHome& home, UniqueFd fd)
-      : Client(home, std::move(fd), Phase::connecting) {}
+      : Client(home, std::move(fd), Phase::connecting) {
+    hears_written_ = true;
+  }
   // With the connection of a request that was judged; what `request` is made of outlives the call.
   void begin(const http::Request& request, const token::Claims* claims);
 

@@ -94,6 +94,7 @@ bool Client::restore_state(handover::ClientRecord& r, Session* session) {
   last_in_ms_ = r.last_in_ms;
   if (r.last_ping_ms > r.last_in_ms) pinged_after_ms_ = uint32_t(r.last_ping_ms - r.last_in_ms);
   slow_ = r.slow;
+  if (slow_) asks_before_flush_ = true;
   shut_ = r.shut;
   session_ = session;
   if (session != nullptr) session->transport = this;

@@ -1,6 +1,7 @@
 // What a client is sent, and what happens if it does not read: the policies of send_queue.
 
 #include <algorithm>
+
 #include "worker/clients/client.h"
 
 namespace holdfast {
@@ -28,7 +29,7 @@ bool Client::make_room(const BufferRef& message, conf::SlowConsumer policy) {
   size_t bytes = message.size(), bound = home_.listen.send_queue, most = 0;
   switch (policy) {
     case conf::SlowConsumer::close:
-      slow_ = true;
+      slow_ = asks_before_flush_ = true;
       flush_soon();
       return false;
     case conf::SlowConsumer::drop_oldest:

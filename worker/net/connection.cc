@@ -116,12 +116,12 @@ void Connection::hold_output(bool hold) {
 }
 
 void Connection::flush() {
-  if (retired_ || !before_flush() || held_) return;
+  if (retired_ || (asks_before_flush_ && !before_flush()) || held_) return;
   size_t before = output_.held();
   OutputQueue::Written done = transmit(output_, kFlushBytes);
   if (done.bytes > 0) {
     wrote_ = true;
-    on_written();
+    if (hears_written_) on_written();
   }
   runtime_.stats.bytes_out.add(done.bytes);
   runtime_.stats.bytes_unsent.sub(before - output_.held());

@@ -73,7 +73,7 @@ class Connection : public Flushable, public Deadline {
   // reported again and again.
   virtual void on_end_of_input() { on_end(); }
   virtual void on_drained() {}
-  // Some bytes have gone.
+  // Some bytes have gone. Called if hears_written_ is set.
   virtual void on_written() {}
   // Its turn has come to go on with its Undecoded bytes.
   virtual void go_on() {}
@@ -89,7 +89,7 @@ class Connection : public Flushable, public Deadline {
   virtual void on_reading_again() {}
   // It ends: takes back the counts it has elsewhere.
   virtual void on_retire() {}
-  // Before anything is written at the end of a turn; false: nothing is to be written now.
+  // Before anything is written at the end of a turn, if asks_before_flush_ is set; false: nothing is to be written now.
   virtual bool before_flush() { return true; }
 
   void enqueue(BufferRef buffer, Urgency urgency);
@@ -142,6 +142,11 @@ class Connection : public Flushable, public Deadline {
   bool held_ = false;
   bool wrote_ = false;  // some byte has gone
   bool retired_ = false;
+
+ protected:
+  // Most connections want neither call, and a fan-out would make it for each message.
+  bool asks_before_flush_ = false;
+  bool hears_written_ = false;
 };
 
 class ConnectionTable {

@@ -36,7 +36,9 @@ uint64_t most_records(const Home& home) {
 }  // namespace tls_detail
 
 template <class Base>
-TlsConnection<Base>::TlsConnection(Home& home, UniqueFd fd) : Base(home, std::move(fd)) {}
+TlsConnection<Base>::TlsConnection(Home& home, UniqueFd fd) : Base(home, std::move(fd)) {
+  this->asks_before_flush_ = true;
+}
 
 template <class Base>
 TlsConnection<Base>::~TlsConnection() {

@@ -241,8 +241,8 @@ bool Sessions::deliver(Session& session, Payload& payload, Urgency urgency) {
   bool taken = session.transport != nullptr && session.transport->deliver(payload, urgency);
   bool kept = session.resumable && (taken || session.phase == SessionPhase::detached) &&
               resume_.sent(session, payload.framed(*session.listen));
-  if (session.transport == nullptr && !kept) runtime_.stats.messages_dropped.add();
   if (!taken && !kept) {
+    if (session.transport == nullptr) runtime_.stats.messages_dropped.add();
     trace(runtime_.tracer,
           {.event = "dropped", .session = &session, .bytes = payload.data().size()});
     return false;
