@@ -86,18 +86,22 @@ class Follower {
  public:
   Follower(std::string api, std::string since) : api_(std::move(api)), at_(std::move(since)) {}
 
+  // Asks, and reads nothing yet.
+  void begin() {
+    stream_ = std::make_unique<Stream>(api_);
+    stream_->write("HF.SUBSCRIBE " + std::string(kChannel) + " SINCE " + at_ + "\r\n");
+    ++connections;
+  }
   // Until the message with this data.
   void follow_to(const std::string& last) {
     bool done = false;
     while (!done && wrong.empty()) try {
-        Stream stream(api_);
-        stream.write("HF.SUBSCRIBE " + std::string(kChannel) + " SINCE " + at_ + "\r\n");
-        ++connections;
-        while (!done && wrong.empty()) done = take(read_reply(stream), last);
+        if (!stream_) begin();
+        while (!done && wrong.empty()) done = take(read_reply(*stream_), last);
       } catch (const Timeout&) {
         wrong = "nothing came for too long";
       } catch (const std::exception&) {
-        // its worker was killed
+        stream_.reset();  // its worker was killed
       }
   }
 
@@ -124,6 +128,7 @@ class Follower {
   }
 
   std::string api_, at_;
+  std::unique_ptr<Stream> stream_;
 };
 
 class Streams : public testing::Test {
@@ -158,7 +163,8 @@ class Streams : public testing::Test {
     Ledger ledger;
     std::atomic<bool> stop = false;
     std::vector<std::thread> threads;
-    std::vector<Follower> followers(3, Follower(resp(), first));
+    std::vector<Follower> followers;
+    for (int i = 0; i < 3; ++i) followers.emplace_back(resp(), first);
     for (Follower& follower : followers) threads.emplace_back([&] { follower.follow_to("last"); });
     for (int i = 0; i < 3; ++i)
       threads.emplace_back([&, i] { publish_all_the_time(resp(), i, stop, ledger); });
@@ -240,6 +246,42 @@ TEST_F(Streams, GoOnOverUpgrades) {
     }
     let_publish(200);
   });
+}
+
+// Each has missed ten messages when it comes, and those that are published until its question is answered. Ten thousand with
+// HF_RECOVERING=10000.
+TEST_F(Streams, ACrowdRecoversAtOnceUnderPublishesAtFullRate) {
+  const char* wanted = std::getenv("HF_RECOVERING");
+  size_t crowd = wanted != nullptr ? std::stoul(wanted) : 500;
+  std::string first = publish("first");
+  Ledger ledger;
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> publishers;
+  for (int i = 0; i < 3; ++i)
+    publishers.emplace_back([&, i] { publish_all_the_time(resp(), i, stop, ledger); });
+  let_publish(100);
+  std::vector<Follower> followers;
+  std::vector<uint64_t> since;
+  for (size_t i = 0; i < crowd; ++i) {
+    std::unique_lock lock(ledger.mutex);
+    since.push_back(ledger.answered.rbegin()->first - 10);
+    lock.unlock();
+    followers.emplace_back(resp(), epoch_of(first) + ":" + std::to_string(since.back()));
+    followers.back().begin();
+  }
+  EXPECT_EQ(gw_.counter_becomes("streams.recovered", crowd), crowd);
+  let_publish(10);
+  stop = true;
+  for (std::thread& publisher : publishers) publisher.join();
+  ASSERT_FALSE(publish("last").empty());
+  for (size_t i = 0; i < crowd; ++i) {
+    Follower& follower = followers[i];
+    follower.follow_to("last");
+    ASSERT_EQ(follower.wrong, "") << gw_.log();
+    EXPECT_EQ(follower.connections, 1);
+    for (auto at = ledger.answered.upper_bound(since[i]); at != ledger.answered.end(); ++at)
+      ASSERT_EQ(follower.got[at->first], at->second);
+  }
 }
 
 TEST_F(Streams, AreReadAndEmptiedByEveryProtocol) {
