@@ -221,7 +221,7 @@ bool Upgrade::read_token(const http::Request& request, std::optional<token::Clai
     return true;
   }
   runtime.stats.tokens_refused.add();
-  websocket().answer_and_linger(401, "text/plain", read.error().text(),
+  websocket().answer_and_linger(401, "text/plain", body_of(read.error().text()),
                                 "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
   return false;
 }
@@ -231,7 +231,12 @@ bool Upgrade::read_token(const http::Request& request, std::optional<token::Clai
 void Upgrade::turn_down(Refusal why, int status, std::string_view text, std::string_view values,
                         std::string_view extra) {
   note_refusal(websocket().runtime_, why, origin(), status, text, values);
-  websocket().answer_and_linger(status, "text/plain", text, extra);
+  websocket().answer_and_linger(status, "text/plain", body_of(text), extra);
+}
+
+// The answer to HEAD has none (RFC 9110 section 9.3.2).
+std::string_view Upgrade::body_of(std::string_view text) {
+  return reader_.request().method == "HEAD" ? std::string_view() : text;
 }
 
 void Upgrade::turn_down(const http::Request& request, const ws::HandshakeVerdict& verdict) {

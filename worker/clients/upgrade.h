@@ -92,6 +92,8 @@ class Upgrade final : public Entrance {
                  std::string_view extra = {});
   void turn_down(const http::Request& request, const ws::HandshakeVerdict& verdict);
 
+  std::string_view body_of(std::string_view text);
+
   http::RequestReader reader_;
   std::string key_;
   std::vector<std::string> offered_;

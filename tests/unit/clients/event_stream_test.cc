@@ -292,6 +292,16 @@ TEST_F(EventStreamTest, RequestsThatCannotBeAnswered) {
   EXPECT_EQ(stats().connections_open.get(), 0u);
 }
 
+TEST_F(EventStreamTest, ARefusedHeadHasNoBody) {
+  room_.web.origins = {"https://good.example"};
+  for (std::string text :
+       {request("HEAD", "Origin: https://bad.example\r\n"), request("HEAD", {}, {}, "/other")}) {
+    std::string answer = answer_to(text);
+    EXPECT_EQ(answer.substr(9, 1), "4") << answer;
+    EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
+  }
+}
+
 TEST_F(EventStreamTest, AnUpgradeToSomethingElseIsNotWanted) {
   Peer peer = open_stream("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n");
   EXPECT_NE(session(), nullptr);
