@@ -4,6 +4,7 @@
 
 #include "base/glob.h"
 #include "base/log.h"
+#include "worker/channels/rules.h"
 
 namespace holdfast {
 namespace {
@@ -12,14 +13,10 @@ namespace {
 // what waits in the queues: the key is the instance's.
 void find_rule(const std::vector<conf::ChannelRule>& rules, const shm::ChannelFilter& filter,
                Channel& channel) {
-  for (const conf::ChannelRule& rule : rules) {
-    if (!glob_match(rule.pattern, channel.name)) continue;
-    channel.rule = &rule;
-    if (!rule.slow_consumer) return;
-    bool alone = rule.slow_consumer == conf::SlowConsumer::keep_latest;
-    channel.tag = filter.hash(alone ? channel.name : rule.pattern) | 1;  // never 0
-    return;
-  }
+  channel.rule = rule_for(rules, channel.name);
+  if (channel.rule == nullptr || !channel.rule->slow_consumer) return;
+  bool alone = channel.rule->slow_consumer == conf::SlowConsumer::keep_latest;
+  channel.tag = filter.hash(alone ? channel.name : channel.rule->pattern) | 1;  // never 0
 }
 
 }  // namespace
