@@ -234,6 +234,7 @@ struct Backend {
   std::map<std::string, std::string> params;  // extra FastCGI parameters; win over ours
   bool event_connect = true;
   bool event_close = true;
+  bool event_subscribe = false;
   unsigned max_connections = 64;  // for the instance; every worker gets its share, at least 1
   uint64_t connect_timeout_ms = 1'000;
   uint64_t read_timeout_ms = 10'000;  // between two signs of life of one request
@@ -282,13 +283,25 @@ struct Api {
 };
 
 // Messages published to channels whose names match, whatever listener their members came by.
+// Which of the channels that a client names in its URL it is let into.
+enum class Subscribe : uint8_t {
+  nobody,
+  anyone,
+  token,    // those that its token names
+  backend,  // those that the application says yes to
+};
+// What clients of the relay may publish by themselves.
+enum class ClientPublish : uint8_t { nobody, members };
+
 struct ChannelRule {
   std::string pattern;  // a glob (base/glob.h); of several that match the first counts
   std::optional<SlowConsumer> slow_consumer;  // none: the listener's
   // What is kept of each of these channels; history_size 0: nothing.
-  unsigned history_size = 0;           // messages
-  uint64_t history_ttl_ms = 600'000;   // 0: any age
-  size_t history_bytes = 1024 * 1024;  // of shared memory
+  unsigned history_size = 0;             // messages
+  uint64_t history_ttl_ms = 600'000;     // 0: any age
+  size_t history_bytes = 1024 * 1024;    // of shared memory
+  std::optional<Subscribe> subscribe;    // none: as the back end does it without
+  std::optional<ClientPublish> publish;  // likewise
   bool operator==(const ChannelRule&) const = default;
 };
 

@@ -241,6 +241,7 @@ std::string events_form(const Backend& backend) {
   std::vector<std::string> events;
   if (backend.event_connect) events.push_back("connect");
   if (backend.event_close) events.push_back("close");
+  if (backend.event_subscribe) events.push_back("subscribe");
   return toml_string(events);
 }
 
@@ -305,6 +306,20 @@ void print_api(Printer& out, const Api& api) {
   if (api.protocol == ApiProtocol::resp) out.size("send_queue", api.send_queue);
 }
 
+std::string_view subscribe_name(Subscribe subscribe) {
+  switch (subscribe) {
+    case Subscribe::nobody:
+      return "nobody";
+    case Subscribe::anyone:
+      return "anyone";
+    case Subscribe::token:
+      return "token";
+    case Subscribe::backend:
+      return "backend";
+  }
+  return "";
+}
+
 void print_channel(Printer& out, const ChannelRule& rule) {
   out.header("[[channel]]");
   out.text("pattern", rule.pattern);
@@ -312,6 +327,9 @@ void print_channel(Printer& out, const ChannelRule& rule) {
   out.number("history_size", rule.history_size);
   out.duration("history_ttl", rule.history_ttl_ms);
   out.size("history_bytes", rule.history_bytes);
+  if (rule.subscribe) out.text("subscribe", subscribe_name(*rule.subscribe));
+  if (rule.publish)
+    out.text("publish", *rule.publish == ClientPublish::nobody ? "nobody" : "members");
 }
 
 }  // namespace

@@ -90,16 +90,18 @@ void read_params(Table& backend, Backend& out) {
 
 void read_events(Table& table, Backend& out) {
   if (!table.has("events")) return;
-  out.event_connect = out.event_close = false;
+  out.event_connect = out.event_close = out.event_subscribe = false;
   std::vector<const Node*> events = table.texts("events");
   for (size_t i = 0; i < events.size(); ++i) {
     if (events[i]->text == "connect") {
       out.event_connect = true;
     } else if (events[i]->text == "close") {
       out.event_close = true;
+    } else if (events[i]->text == "subscribe") {
+      out.event_subscribe = true;
     } else {
       table.wrong_item("events", i, *events[i], "unknown event",
-                       "\"connect\", \"close\" (messages always go)");
+                       "\"connect\", \"close\", \"subscribe\" (messages always go)");
     }
   }
 }

@@ -33,6 +33,28 @@ void read_history(Table& table, ChannelRule& rule) {
   table.size("history_bytes", rule.history_bytes, {1024, kMaxHistoryBytes});
 }
 
+void read_permits(Table& table, ChannelRule& rule) {
+  if (table.has("subscribe"))
+    table.choice<Subscribe>("subscribe", rule.subscribe.emplace(Subscribe::nobody),
+                            {{"nobody", Subscribe::nobody},
+                             {"anyone", Subscribe::anyone},
+                             {"token", Subscribe::token},
+                             {"backend", Subscribe::backend}});
+  if (table.has("publish"))
+    table.choice<ClientPublish>(
+        "publish", rule.publish.emplace(ClientPublish::nobody),
+        {{"nobody", ClientPublish::nobody}, {"members", ClientPublish::members}});
+}
+
+// A rule that asks an application which was not told to expect that would keep everybody out.
+void check_permits(Table& table, const ChannelRule& rule, const Config& config) {
+  bool asked = std::any_of(config.backends.begin(), config.backends.end(),
+                           [](const auto& named) { return named.second.event_subscribe; });
+  if (rule.subscribe == Subscribe::backend && !asked)
+    table.wrong("subscribe", "no [backend] has \"subscribe\" among its events",
+                "a back end with events = [\"connect\", \"close\", \"subscribe\"]");
+}
+
 }  // namespace
 
 void read_channel_rules(Table& root, Reading& reading) {
@@ -47,8 +69,12 @@ void read_channel_rules(Table& root, Reading& reading) {
     if (table.has("slow_consumer"))
       read_slow_consumer(table, rule.slow_consumer.emplace(SlowConsumer::close));
     read_history(table, rule);
-    if (!rule.slow_consumer && !table.has("history_size"))
-      table.missing("slow_consumer", "what happens to those who read too slowly, or history_size");
+    read_permits(table, rule);
+    check_permits(table, rule, reading.config);
+    if (!rule.slow_consumer && !table.has("history_size") && !rule.subscribe && !rule.publish)
+      table.missing(
+          "slow_consumer",
+          "what happens to those who read too slowly, or history_size, subscribe, publish");
     table.finish();
   }
 }

@@ -13,29 +13,6 @@ namespace holdfast {
 namespace {
 constexpr size_t kRetriesPerTick = 1'000;
 constexpr size_t kWaitingOverhead = 96;  // of a message that waits: its place, its heap block
-constexpr std::string_view kTooLong = "backend answer too long";
-
-std::string_view outcome_text(AppOutcome outcome) {
-  switch (outcome) {
-    case AppOutcome::answered:
-      return "answered";
-    case AppOutcome::overloaded:
-      return "overloaded";
-    case AppOutcome::no_server:
-      return "no server";
-    case AppOutcome::timed_out:
-      return "timed out";
-    case AppOutcome::lost:
-      return "connection lost";
-    case AppOutcome::too_large:
-      return "answer too large";
-    case AppOutcome::error_page:
-      return "not the application's answer";
-    case AppOutcome::encoded:
-      return "answer encoded";
-  }
-  return "unknown";
-}
 
 int refusal_status(AppOutcome outcome) {
   switch (outcome) {
@@ -65,11 +42,12 @@ AppBackend::AppBackend(Runtime& runtime, const conf::Backend& conf, unsigned que
       actions_(runtime, sessions, router),
       carrier_(std::move(carrier)) {}
 
-bool AppBackend::submit(Session& session, AppEvent event, bool binary, std::string body) {
+bool AppBackend::submit(Session& session, AppEvent event, bool binary, std::string body,
+                        std::string_view channel) {
   uint64_t ticket = next_ticket_++;
   runtime_.budget.spend(TurnBudget::kAppRequest);
   size_t bytes = carrier_->submit(
-      {session, state(session).facts, event, binary, std::move(body), this, ticket});
+      {session, state(session).facts, event, binary, std::move(body), channel, this, ticket});
   if (bytes == 0) return false;
   uint32_t counted = event == AppEvent::message ? uint32_t(bytes) : 0;
   hold_bytes(state(session), counted);
@@ -104,6 +82,10 @@ void AppBackend::on_answer(uint64_t ticket, AppAnswer&& answer) {
     case AppEvent::close:
       close_answered(*flight.session, answer);
       break;
+    case AppEvent::subscribe:
+      subscribe_answered(*flight.session, answer);
+      landed(*flight.session);
+      break;
   }
   ask_held_in();
 }
@@ -132,10 +114,14 @@ void AppBackend::open(Session& session, const Opening& opening) {
   auto fresh = std::make_unique<State>();
   fresh->facts = carrier_->session_facts(session, opening);
   session.backend_state = std::move(fresh);
+  if (!note_asked(session, opening)) {
+    runtime_.stats.handshakes_bad_channel.add();
+    return session.transport->refuse(400, "too many channels");
+  }
   for (const std::string& channel : session.listen->channels) sessions_.join(session, channel);
   if (!conf_.event_connect) {
     now_owes_close(session);
-    return session.transport->accept({});
+    return admit(session, {});
   }
   if (close_waits_.empty() && held_.empty()) {
     if (!ask_in(session)) refuse_overloaded(session);
@@ -205,11 +191,12 @@ void AppBackend::connect_answered(Session& session, const AppAnswer& answer) {
         502, "the application chose a subprotocol that was not offered", EndReason::backend);
   bool whole = actions_.before_close(session, answer);  // pushes wait behind the 101
   if (session.transport == nullptr) return;
-  if (!whole) return session.transport->refuse(502, kTooLong, EndReason::backend);
+  if (!whole) return session.transport->refuse(502, kAnswerTooLong, EndReason::backend);
   std::string cookies;
   for (const auto& [name, value] : answer.headers)
     if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
-  session.transport->accept(cookies);
+  if (!answer.header("Holdfast-Close").empty()) state(session).asking.reset();  // it goes at once
+  admit(session, std::move(cookies));
   if (session.transport != nullptr) actions_.close(session, answer);
 }
 
@@ -303,13 +290,13 @@ void AppBackend::message_answered(Session& session, const AppAnswer& answer) {
     bool too_long = answer.outcome == AppOutcome::too_large;
     bool broken_page = answer.outcome == AppOutcome::error_page;
     message_failed(session, overload ? 1013 : 1011,
-                   too_long      ? kTooLong
+                   too_long      ? kAnswerTooLong
                    : broken_page ? "the application failed"
                                  : "the application did not answer");
   } else if (answer.status >= 500 && answer.body.empty()) {  // an error page is none of the answers
     message_failed(session, 1011, "the application failed");
   } else if (!actions_.before_close(session, answer)) {
-    message_failed(session, 1011, kTooLong);
+    message_failed(session, 1011, kAnswerTooLong);
   } else {
     actions_.close(session, answer);
   }

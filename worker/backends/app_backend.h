@@ -20,6 +20,7 @@
 // pool's queue, which connect events leave to them, and the first place that gets free. Those that find none wait in order
 // (close_waits_), and as long as one does, connect events wait as well (held_, events.connect_held), for at most
 // read_timeout: every newcomer adds a close event for later. More than fit into the queue are refused, 503.
+//   subscribe event, status >= 400 or no answer   its client is kept out of the channel, and told
 // After a failed message the session's queued ones are dropped and counted (backend.abandoned).
 //
 // Close events: a session owes one from the moment its connect event was delivered (or may have been: the request was
@@ -43,6 +44,8 @@
 #include "worker/sessions/backend.h"
 
 namespace holdfast {
+
+struct Permit;
 
 class AppBackend final : public Backend, private AppCaller {
  public:
@@ -69,6 +72,7 @@ class AppBackend final : public Backend, private AppCaller {
   void abandon() override;
 
  private:
+  static constexpr std::string_view kAnswerTooLong = "backend answer too long";
   struct State;
   struct Flight {
     Session* session;
@@ -84,7 +88,15 @@ class AppBackend final : public Backend, private AppCaller {
   bool full(const Session& session) const;
   void hold_bytes(State& state, uint32_t bytes);
   void let_go_bytes(State& state, uint32_t bytes);
-  bool submit(Session& session, AppEvent event, bool binary, std::string body);
+  bool submit(Session& session, AppEvent event, bool binary, std::string body,
+              std::string_view channel = {});
+  // Of the channels in its URL: app_subscribe.cc. False: too many.
+  bool note_asked(Session& session, const Opening& opening);
+  // The hand-shake is to be answered with these lines, once they are settled.
+  void admit(Session& session, std::string lines);
+  void settle_asks(Session& session);
+  void settle_ask(Session& session, const Permit& permit);
+  void subscribe_answered(Session& session, const AppAnswer& answer);
   void connect_answered(Session& session, const AppAnswer& answer);
   bool choose_subprotocol(Session& session, const AppAnswer& answer);
   void message_answered(Session& session, const AppAnswer& answer);

@@ -9,7 +9,7 @@ namespace holdfast {
 
 std::string AppBackend::save(const Session& session) const {
   // Whoever adds a member carries it; bytes and in_flight follow from the rest.
-  static_assert(sizeof(State) == 152);
+  static_assert(sizeof(State) == 160);
   if (session.backend_state == nullptr) return {};
   const State& s = state(session);
   handover::SessionStateRecord record;
@@ -20,6 +20,10 @@ std::string AppBackend::save(const Session& session) const {
   record.retry_ms = s.retry_ms;
   record.give_up_ms = s.give_up_ms;
   record.held = s.held;
+  if (s.asking) {
+    record.asks.assign(s.asking->channels.begin(), s.asking->channels.end());
+    record.lines = s.asking->lines;
+  }
   return handover::save(record);
 }
 
@@ -37,6 +41,11 @@ bool AppBackend::restore(Session& session, std::string_view bytes) {
   fresh->retry_ms = record.retry_ms;
   fresh->give_up_ms = record.give_up_ms;
   fresh->held = record.held;
+  if (!record.asks.empty()) {
+    fresh->asking = std::make_unique<State::Asking>();
+    fresh->asking->channels.assign(record.asks.begin(), record.asks.end());
+    fresh->asking->lines = std::move(record.lines);
+  }
   session.backend_state = std::move(fresh);
   if (record.held) held_.push_back(&session);
   return true;
@@ -72,7 +81,7 @@ bool AppBackend::restore(std::string_view bytes, const SessionById& session_by_i
     Session* session = session_by_id({f.session_hi, f.session_lo});
     bool known =
         session != nullptr && session->backend == this && session->backend_state != nullptr;
-    if (!known || f.event > uint8_t(AppEvent::close)) return false;
+    if (!known || f.event > uint8_t(AppEvent::subscribe)) return false;
     flights_.emplace(f.ticket, Flight{session, AppEvent(f.event), f.bytes});
     ++state(*session).in_flight;
     if (AppEvent(f.event) == AppEvent::close) ++closes_;

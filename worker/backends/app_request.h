@@ -11,7 +11,8 @@ namespace holdfast {
 
 struct Session;
 
-enum class AppEvent : uint8_t { message, connect, close };
+// The numbers travel in a handover.
+enum class AppEvent : uint8_t { message = 0, connect = 1, close = 2, subscribe = 3 };
 
 enum class AppOutcome : uint8_t {
   answered,
@@ -23,6 +24,9 @@ enum class AppOutcome : uint8_t {
   error_page,  // not the application's answer
   encoded      // with a Content-Encoding that cannot be undone
 };
+
+// For a log.
+std::string_view outcome_text(AppOutcome outcome);
 
 struct AppAnswer {
   AppOutcome outcome = AppOutcome::lost;
@@ -52,8 +56,9 @@ struct AppRequest {
   AppEvent event;
   bool binary;  // of a message
   std::string body;
-  AppCaller* caller;  // gets the answer
-  uint64_t ticket;    // the caller's own name for it
+  std::string_view channel;  // of subscribe, valid during submit()
+  AppCaller* caller;         // gets the answer
+  uint64_t ticket;           // the caller's own name for it
 };
 
 }  // namespace holdfast

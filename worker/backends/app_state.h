@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 
 #include "worker/backends/app_backend.h"
@@ -15,6 +16,12 @@ struct AppBackend::State final : BackendState {
     uint32_t counted;
     std::string data;
   };
+  // Before the hand-shake is answered, if its URL names channels for which there are rules.
+  struct Asking {
+    std::deque<std::string> channels;  // not settled yet; the first is being asked for
+    std::string lines;                 // of the answer to the hand-shake
+  };
+  std::unique_ptr<Asking> asking;
   std::string facts;  // AppCarrier::session_facts()
   std::deque<Waiting> waiting;
   size_t bytes = 0;  // of messages.waiting_bytes: of those that wait and of those in flight

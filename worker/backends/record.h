@@ -77,10 +77,12 @@ struct SessionStateRecord {
   uint64_t retry_ms = 0;
   uint64_t give_up_ms = 0;
   bool held = false;
+  std::vector<std::string> asks;  // channels that are not settled yet
+  std::string lines;              // of the answer to the hand-shake
 };
 template <class Archive>
 void fields(Archive& a, SessionStateRecord& r) {
-  auto& [params, waiting, owes_close, paused, retry_ms, give_up_ms, held] = r;
+  auto& [params, waiting, owes_close, paused, retry_ms, give_up_ms, held, asks, lines] = r;
   a(1, params);
   a(2, waiting);
   a(3, owes_close);
@@ -88,6 +90,8 @@ void fields(Archive& a, SessionStateRecord& r) {
   a(5, retry_ms);
   a(6, give_up_ms);
   a(7, held);
+  a(8, asks);
+  a(9, lines);
 }
 
 }  // namespace holdfast::handover

@@ -115,6 +115,7 @@ class Client : public Transport, public Pooled<Client> {
   using Transport::refuse;
   void refuse(int status, std::string_view body, EndReason reason) override;
   bool deliver(Payload& message, Urgency urgency) override;
+  void kept_out(std::string_view channel, std::string_view reason) override;
   using Transport::close;
   void close(uint16_t code, std::string_view text, EndReason reason) override;
   void give_way() override;

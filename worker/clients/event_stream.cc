@@ -206,6 +206,12 @@ void EventStream::caught_up(const CaughtUp& told) {
   if (!text.empty()) enqueue(BufferRef::concat(text), Urgency::bulk);
 }
 
+void EventStream::kept_out(std::string_view channel, std::string_view reason) {
+  json::Writer json;
+  json.begin_object().key("channel").string(channel).key("reason").string(reason).end_object();
+  enqueue(BufferRef::concat(sse::control_event("holdfast.refused", json.text())), Urgency::bulk);
+}
+
 // ---- what it sends
 
 size_t EventStream::feed(std::span<char> bytes) {

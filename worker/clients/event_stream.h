@@ -65,6 +65,7 @@ class EventStream : public Client {
   void all_answered() override {}  // is never half closed
   void accept(std::string_view extra_headers) override;
   void caught_up(const CaughtUp& told) override;
+  void kept_out(std::string_view channel, std::string_view reason) override;
 
  protected:
   void proceed(std::string_view) override {}  // it begins after that

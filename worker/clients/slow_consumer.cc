@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "wire/json/writer.h"
 #include "worker/clients/client.h"
 
 namespace holdfast {
@@ -22,6 +23,16 @@ bool Client::deliver(Payload& message, Urgency urgency) {
   if (message.at().known()) before_message(message, bytes, urgency);
   enqueue(bytes, urgency);
   return true;
+}
+
+// As a message, so one that comes back has it as well.
+void Client::kept_out(std::string_view channel, std::string_view reason) {
+  json::Writer json;
+  json.begin_object().key("holdfast").begin_object().key("refused").begin_object();
+  json.key("channel").string(channel).key("reason").string(reason);
+  json.end_object().end_object().end_object();
+  Payload message(json.text(), false);
+  home_.sessions.deliver(*session_, message, Urgency::bulk);
 }
 
 // For a message that passes the bound. False: it is the one that goes.

@@ -87,8 +87,8 @@ void fields(Archive& a, BackendServer& r) {
 template <class Archive>
 void fields(Archive& a, Backend& r) {
   auto& [name, servers, script_filename, document_root, params, event_connect, event_close,
-         max_connections, connect_timeout_ms, read_timeout_ms, queue, max_response, order,
-         keep_alive, keep_alive_patience_ms, resolve_every_ms, close_retry_ms] = r;
+         event_subscribe, max_connections, connect_timeout_ms, read_timeout_ms, queue, max_response,
+         order, keep_alive, keep_alive_patience_ms, resolve_every_ms, close_retry_ms] = r;
   a(1, name);
   a(2, servers);
   a(3, script_filename);
@@ -106,6 +106,7 @@ void fields(Archive& a, Backend& r) {
   a(15, keep_alive);
   a(16, keep_alive_patience_ms);
   a(17, resolve_every_ms);
+  a(18, event_subscribe);
 }
 
 }  // namespace holdfast::conf

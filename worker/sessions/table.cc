@@ -268,6 +268,13 @@ bool Sessions::leave(Session& session, std::string_view channel) {
   return true;
 }
 
+void Sessions::keep_out(Session& session, std::string_view channel, std::string_view reason) {
+  runtime_.stats.channels_kept_out.add();
+  trace(runtime_.tracer,
+        {.event = "refused", .session = &session, .channel = channel, .detail = reason});
+  if (session.transport != nullptr) session.transport->kept_out(channel, reason);
+}
+
 void Sessions::set_expiry(const Session& session, uint64_t wall_s) {
   if (wall_s != 0)
     expiry_.set(session.id.index(), wall_s);

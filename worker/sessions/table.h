@@ -79,6 +79,8 @@ class Sessions {
   // As Hub's, for a session; traced.
   Hub::Joined join(Session& session, std::string_view channel, bool from_url = false);
   bool leave(Session& session, std::string_view channel);
+  // It is not let into a channel that it has asked for, or may not publish there: counted, traced, and its client is told.
+  void keep_out(Session& session, std::string_view channel, std::string_view reason);
   // Its token ends then: it is closed, 4401. 0: never.
   void set_expiry(const Session& session, uint64_t wall_s);
   // Closes those whose time has come, at most kEndSlice; once a turn. True: there are more.

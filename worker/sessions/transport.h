@@ -37,6 +37,8 @@ class Transport : public Connection {
   virtual bool deliver(Payload& message, Urgency urgency) = 0;
   // The session has what it missed in a channel, or is told that there is more (channels/catch_up.h): before the messages.
   virtual void caught_up(const CaughtUp& /*told*/) {}
+  // It is not let into the channel, or may not publish there (`reason`): backends/permits.h.
+  virtual void kept_out(std::string_view /*channel*/, std::string_view /*reason*/) {}
   // Ends the session, says why, and goes.
   virtual void close(uint16_t code, std::string_view text, EndReason reason) = 0;
   // With the code and the text that end_reason.def has for it.

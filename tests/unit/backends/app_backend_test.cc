@@ -316,6 +316,149 @@ TEST_F(AppTest, WithoutEventsNothingIsOwed) {
   expect_pairs();
 }
 
+// ---- channels in the URL
+
+class AppSubscribe : public AppTest {
+ protected:
+  AppSubscribe() {
+    conf_.event_close = false;
+    conf_.event_subscribe = true;
+    for (auto [pattern, subscribe] : {std::pair{"open.*", conf::Subscribe::anyone},
+                                      {"ask.*", conf::Subscribe::backend},
+                                      {"token.*", conf::Subscribe::token},
+                                      {"shut.*", conf::Subscribe::nobody}}) {
+      conf::ChannelRule rule;
+      rule.pattern = pattern;
+      rule.subscribe = subscribe;
+      room_.config.channels.push_back(rule);
+    }
+  }
+  Peer client(std::string_view query) {
+    Peer peer = room_.connect(room_.web, *backend_);
+    peer.send(fmt::format(
+        "GET /ws?{} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        query));
+    return peer;
+  }
+  std::vector<std::string> channels_of(const Peer& peer) {
+    std::vector<std::string> names;
+    for (const auto& m : room_.session_of(peer)->memberships) names.push_back(m.channel->name);
+    return names;
+  }
+  bool opened(Peer& peer) {
+    return room_.turn_until([&] {
+      (void)peer.received();
+      Session* session = room_.session_of(peer);
+      return session != nullptr && session->phase == SessionPhase::open;
+    });
+  }
+  static std::string unmasked(std::string_view text) {
+    return test::frame(1, text, {.masked = false});
+  }
+  static std::string told(std::string_view channel, std::string_view reason) {
+    return unmasked(fmt::format(R"({{"holdfast":{{"refused":{{"channel":"{}","reason":"{}"}}}}}})",
+                                channel, reason));
+  }
+};
+
+TEST_F(AppSubscribe, TheApplicationIsAskedOnceForEachChannelBeforeTheAnswer) {
+  start();
+  Peer peer = client("channel=ask.a&channel=open.x&channel=ask.b&channel=ask.a&channel=other");
+  EXPECT_EQ(serve(), "connect");
+  EXPECT_EQ(serve(), "subscribe");
+  EXPECT_EQ(last_.params["HOLDFAST_CHANNEL"], "ask.a");
+  EXPECT_EQ(last_.params["EVENT"], "3");
+  EXPECT_TRUE(peer.received().empty()) << "the hand-shake waits for the last one";
+  EXPECT_EQ(serve("Status: 403 No\r\n", "not in here"), "subscribe");
+  EXPECT_EQ(last_.params["HOLDFAST_CHANNEL"], "ask.b");
+  ASSERT_TRUE(opened(peer));
+  EXPECT_EQ(channels_of(peer), (std::vector<std::string>{"ask.a", "open.x"}));
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == told("ask.b", "backend"); }))
+      << peer.received();
+  EXPECT_TRUE(server_.nobody_waits());
+  EXPECT_EQ(stats().events_subscribe.get(), 2u);
+  EXPECT_EQ(stats().channels_kept_out.get(), 1u);
+}
+
+TEST_F(AppSubscribe, WhatItAnswersIsCarriedOut) {
+  start();
+  Peer peer = client("channel=ask.a");
+  EXPECT_EQ(serve("Set-Cookie: a=b\r\n"), "connect");
+  EXPECT_EQ(serve("Holdfast-User: ann\r\n", "welcome"), "subscribe");
+  ASSERT_TRUE(opened(peer));
+  EXPECT_EQ(room_.session_of(peer)->user.view(), "ann");
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == unmasked("welcome"); }));
+  EXPECT_NE(peer.received().find("Set-Cookie: a=b"), std::string::npos);
+}
+
+TEST_F(AppSubscribe, TokenAndNobodyNeedNoRequest) {
+  conf_.event_connect = false;
+  start();
+  Peer peer = client("channel=token.a&channel=shut.b&channel=open.c");
+  ASSERT_TRUE(opened(peer));
+  EXPECT_EQ(channels_of(peer), (std::vector<std::string>{"open.c"}));
+  std::string both = told("token.a", "token") + told("shut.b", "nobody");
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == both; })) << peer.received();
+  EXPECT_TRUE(server_.nobody_waits());
+}
+
+TEST_F(AppSubscribe, WithoutTheEventTheApplicationIsNotAsked) {
+  conf_.event_connect = conf_.event_subscribe = false;
+  start();
+  Peer peer = client("channel=ask.a");
+  ASSERT_TRUE(opened(peer));
+  EXPECT_TRUE(channels_of(peer).empty());
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == told("ask.a", "backend"); }));
+}
+
+TEST_F(AppSubscribe, NoAnswerKeepsItsClientOutButConnected) {
+  conf_.event_connect = false;
+  start();
+  Peer peer = client("channel=ask.a");
+  std::unique_ptr<FakeConnection> connection;
+  EXPECT_EQ(next_request(connection).params["HOLDFAST_EVENT"], "subscribe");
+  connection->close();
+  ASSERT_TRUE(opened(peer));
+  EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == told("ask.a", "unavailable"); }))
+      << peer.received();
+  EXPECT_EQ(stats().events_subscribe_failed.get(), 1u);
+}
+
+TEST_F(AppSubscribe, ASessionThatEndsWhileItIsAskedForIsForgotten) {
+  start();
+  Peer peer = client("channel=ask.a&channel=ask.b");
+  EXPECT_EQ(serve(), "connect");
+  std::unique_ptr<FakeConnection> connection;
+  next_request(connection);
+  ASSERT_EQ(room_.sessions.size(), 1u);
+  room_.session_of(peer)->transport->close(4000, "kicked", EndReason::kicked);
+  room_.turn();
+  reply(*connection, "welcome");
+  EXPECT_TRUE(room_.turn_until([&] { return room_.sessions.size() == 0; }));
+  EXPECT_TRUE(server_.nobody_waits());
+}
+
+TEST_F(AppSubscribe, AFirstMessageWaitsUntilTheChannelsAreSettled) {
+  start();
+  Peer peer = client("channel=ask.a");
+  peer.send(test::frame(1, "hello"));
+  EXPECT_EQ(serve(), "connect");
+  EXPECT_EQ(serve(), "subscribe");
+  EXPECT_EQ(serve(), "message");
+  EXPECT_EQ(last_.body, "hello");
+}
+
+TEST_F(AppSubscribe, MoreThanASessionMayHaveAreTooMany) {
+  start();
+  std::string query = "channel=ask.0";
+  for (unsigned i = 1; i <= room_.config.limits.max_channels_per_session; ++i)
+    query += fmt::format("&channel=ask.{}", i);
+  Peer peer = client(query);
+  EXPECT_TRUE(room_.turn_until([&] { return peer.received().starts_with("HTTP/1.1 400 "); }));
+  EXPECT_TRUE(server_.nobody_waits());
+}
+
 // ---- messages
 
 TEST_F(AppTest, MessagesOfASessionGoOneByOneInOrder) {

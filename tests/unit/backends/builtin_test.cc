@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/unit/room.h"
+#include "tests/unit/wire/ws/client_frames.h"
 
 namespace holdfast {
 namespace {
@@ -54,6 +55,25 @@ TEST_F(Relay, TooManyChannelsAreRefused) {
     query += fmt::format("&channel={}", i);
   EXPECT_EQ(answer_to(query).substr(9, 3), "400");
   EXPECT_EQ(refused(), 1u);
+}
+
+TEST_F(Relay, RulesSayWhereItsClientsMayBe) {
+  conf::ChannelRule shut, quiet;
+  shut.pattern = "shut.*";
+  shut.subscribe = conf::Subscribe::backend;
+  quiet.pattern = "quiet.*";
+  quiet.publish = conf::ClientPublish::nobody;
+  room_.config.channels = {shut, quiet};
+  EXPECT_TRUE(answer_to("?channel=shut.a").starts_with("HTTP/1.1 101 ")) << "and told why";
+  EXPECT_EQ(room_.runtime.stats.channels_kept_out.get(), 1u);
+  test::Peer peer = room_.connect(room_.web, relay_);
+  peer.send(
+      "GET /ws?channel=quiet.a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  peer.send(test::frame(1, "hello"));
+  std::string told = test::frame(
+      1, R"({"holdfast":{"refused":{"channel":"quiet.a","reason":"publish"}}})", {.masked = false});
+  EXPECT_TRUE(room_.turn_until([&] { return test::behind_101(peer) == told; })) << peer.received();
 }
 
 }  // namespace

@@ -339,6 +339,12 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"PatternTooLong",
               "[[channel]]\npattern = '" + std::string(256, 'a') + "'\nslow_consumer = 'close'\n",
               2, 11, "channel[0].pattern", "no pattern of channel names", "1 to 255 bytes"},
+        Wrong{"SubscribeUnknown", "[[channel]]\npattern = 'a'\nsubscribe = 'all'\n", 3, 13,
+              "channel[0].subscribe", "unknown value", "\"anyone\""},
+        Wrong{"NobodyIsAsked", "[[channel]]\npattern = 'a'\nsubscribe = 'backend'\n", 3, 13,
+              "channel[0].subscribe", "no [backend] has \"subscribe\"", "events = "},
+        Wrong{"PublishUnknown", "[[channel]]\npattern = 'a'\npublish = 'all'\n", 3, 11,
+              "channel[0].publish", "unknown value", "\"members\""},
         Wrong{"PatternTwice",
               "[[channel]]\npattern = 'a'\nslow_consumer = 'close'\n"
               "[[channel]]\npattern = 'a'\nslow_consumer = 'close'\n",

@@ -120,6 +120,10 @@ slow_consumer = "keep-latest"
 [[channel]]
 pattern = "[a-z]\\*"
 slow_consumer = "drop-oldest"
+[[channel]]
+pattern = "ask.*"
+subscribe = "token"
+publish = "nobody"
 )toml";
 
 // LogSettings belongs to base/ and has no ==.

@@ -26,8 +26,9 @@ void Carrier::speak(std::string_view before, std::string_view chosen, std::strin
 
 size_t Carrier::submit(AppRequest&& asked) {
   Request request;
-  request.params = backend_params_ + asked.facts +
-                   request_params(asked.session, asked.event, asked.binary, asked.body.size());
+  request.params =
+      backend_params_ + asked.facts +
+      request_params(asked.session, asked.event, asked.binary, asked.body.size(), asked.channel);
   request.body = std::move(asked.body);
   request.session = asked.session.id.hex();
   request.caller = asked.caller;

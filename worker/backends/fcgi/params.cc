@@ -124,7 +124,8 @@ std::string orphan_params(const conf::Backend& backend, const shm::SessionView& 
   return out;
 }
 
-std::string request_params(const Session& session, AppEvent event, bool binary, size_t body_bytes) {
+std::string request_params(const Session& session, AppEvent event, bool binary, size_t body_bytes,
+                           std::string_view channel) {
   std::string out;
   fcgi::append_param(out, "CONTENT_LENGTH", std::to_string(body_bytes));
   fcgi::append_param(out, "CONTENT_TYPE",
@@ -145,6 +146,11 @@ std::string request_params(const Session& session, AppEvent event, bool binary, 
       fcgi::append_param(out, "HOLDFAST_EVENT", "close");
       fcgi::append_param(out, "HOLDFAST_REASON", end_reason_text(session.ended_by));
       fcgi::append_param(out, "HOLDFAST_CODE", std::to_string(session.ended_code));
+      break;
+    case AppEvent::subscribe:
+      fcgi::append_param(out, "EVENT", "3");
+      fcgi::append_param(out, "HOLDFAST_EVENT", "subscribe");
+      fcgi::append_param(out, "HOLDFAST_CHANNEL", channel);
       break;
   }
   return out;

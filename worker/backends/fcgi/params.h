@@ -27,7 +27,8 @@ void speak_params(const conf::Backend& backend, std::string_view before, std::st
 std::string orphan_params(const conf::Backend& backend, const shm::SessionView& view);
 
 // CONTENT_*, EVENT, HOLDFAST_EVENT, HOLDFAST_USER, HOLDFAST_DATA (the session data as a query string), HOLDFAST_OPCODE
-// (message), HOLDFAST_REASON and HOLDFAST_CODE (close).
-std::string request_params(const Session& session, AppEvent event, bool binary, size_t body_bytes);
+// (message), HOLDFAST_REASON and HOLDFAST_CODE (close), HOLDFAST_CHANNEL (subscribe).
+std::string request_params(const Session& session, AppEvent event, bool binary, size_t body_bytes,
+                           std::string_view channel = {});
 
 }  // namespace holdfast
