@@ -282,7 +282,6 @@ struct Api {
   bool operator==(const Api&) const = default;
 };
 
-// Messages published to channels whose names match, whatever listener their members came by.
 // Which of the channels that a client names in its URL it is let into.
 enum class Subscribe : uint8_t {
   nobody,
@@ -293,6 +292,7 @@ enum class Subscribe : uint8_t {
 // What clients of the relay may publish by themselves.
 enum class ClientPublish : uint8_t { nobody, members };
 
+// Messages published to channels whose names match, whatever listener their members came by, and which clients may be there.
 struct ChannelRule {
   std::string pattern;  // a glob (base/glob.h); of several that match the first counts
   std::optional<SlowConsumer> slow_consumer;  // none: the listener's
