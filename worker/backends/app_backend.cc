@@ -195,7 +195,7 @@ void AppBackend::connect_answered(Session& session, const AppAnswer& answer) {
   std::string cookies;
   for (const auto& [name, value] : answer.headers)
     if (strcasecmp(name.c_str(), "Set-Cookie") == 0) cookies += http::header_line(name, value);
-  if (!answer.header("Holdfast-Close").empty()) state(session).asking.reset();  // it goes at once
+  keep_out_if_it_goes(session, answer);
   admit(session, std::move(cookies));
   if (session.transport != nullptr) actions_.close(session, answer);
 }

@@ -96,6 +96,8 @@ class AppBackend final : public Backend, private AppCaller {
   void admit(Session& session, std::string lines);
   void settle_asks(Session& session);
   void settle_ask(Session& session, const Permit& permit);
+  // With Holdfast-Close: nothing more is asked for.
+  void keep_out_if_it_goes(Session& session, const AppAnswer& answer);
   void subscribe_answered(Session& session, const AppAnswer& answer);
   void connect_answered(Session& session, const AppAnswer& answer);
   bool choose_subprotocol(Session& session, const AppAnswer& answer);

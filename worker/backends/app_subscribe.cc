@@ -56,6 +56,13 @@ void AppBackend::settle_ask(Session& session, const Permit& permit) {
     sessions_.keep_out(session, channel, "too many channels");
 }
 
+// It is told, as Holdfast-Close may make no sense, and then it stays.
+void AppBackend::keep_out_if_it_goes(Session& session, const AppAnswer& answer) {
+  if (answer.header("Holdfast-Close").empty() || !state(session).asking) return;
+  while (!state(session).asking->channels.empty())
+    settle_ask(session, {Entry::kept_out, "backend"});
+}
+
 void AppBackend::subscribe_answered(Session& session, const AppAnswer& answer) {
   bool answered = answer.outcome == AppOutcome::answered;
   (answered ? runtime_.stats.events_subscribe : runtime_.stats.events_subscribe_failed).add();
@@ -72,14 +79,13 @@ void AppBackend::subscribe_answered(Session& session, const AppAnswer& answer) {
     permit = {Entry::kept_out, "backend"};
   }
   settle_ask(session, permit);
-  if (permit.entry == Entry::let_in) {
-    bool whole = actions_.before_close(session, answer);
-    if (session.transport == nullptr) return;
-    if (!whole) return session.transport->refuse(502, kAnswerTooLong, EndReason::backend);
-    actions_.close(session, answer);
-    if (session.transport == nullptr) return;
-  }
+  if (permit.entry == Entry::kept_out) return settle_asks(session);
+  bool whole = actions_.before_close(session, answer);
+  if (session.transport == nullptr) return;
+  if (!whole) return session.transport->refuse(502, kAnswerTooLong, EndReason::backend);
+  keep_out_if_it_goes(session, answer);
   settle_asks(session);
+  if (session.transport != nullptr) actions_.close(session, answer);
 }
 
 }  // namespace holdfast

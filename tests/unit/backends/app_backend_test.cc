@@ -392,6 +392,23 @@ TEST_F(AppSubscribe, WhatItAnswersIsCarriedOut) {
   EXPECT_NE(peer.received().find("Set-Cookie: a=b"), std::string::npos);
 }
 
+TEST_F(AppSubscribe, HoldfastCloseEndsTheSessionWithItsCode) {
+  for (bool at_connect : {true, false}) {
+    if (!backend_) start();
+    Peer peer = client("channel=ask.a&channel=ask.b");
+    if (!at_connect) {
+      EXPECT_EQ(serve(), "connect");
+    }
+    EXPECT_EQ(serve("Holdfast-Close: 4001 enough\r\n"), at_connect ? "connect" : "subscribe");
+    std::string goodbye = at_connect ? told("ask.a", "backend") : std::string();
+    goodbye += told("ask.b", "backend") +
+               test::frame(8, std::string("\x0f\xa1", 2) + "enough", {.masked = false});
+    EXPECT_TRUE(room_.turn_until([&] { return behind_101(peer) == goodbye; })) << peer.received();
+    EXPECT_TRUE(server_.nobody_waits());
+    peer.close();
+  }
+}
+
 TEST_F(AppSubscribe, TokenAndNobodyNeedNoRequest) {
   conf_.event_connect = false;
   start();
