@@ -47,6 +47,15 @@ void publish(Gateway& gw, const std::string& channel, const std::string& text) {
   ASSERT_EQ(HttpClient(gw.api()).post("/v1/publish", publish_body({channel}, text)).status, 200);
 }
 
+void ask_for_events(Stream& stream, const std::string& one, const std::string& other) {
+  stream.write("GET /ws?channel=" + one + "&channel=" + other +
+               " HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+}
+void expect_begun(Stream& stream) {
+  EXPECT_TRUE(stream.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
+  EXPECT_TRUE(stream.read_until("\n\n").starts_with("retry: "));
+}
+
 TEST(Permits, TheApplicationSaysWhoMayJoin) {
   Fpm fpm(kApp);
   Gateway gw({.tables = tables(fpm)});
@@ -68,11 +77,8 @@ TEST(Permits, StreamsOfEventsAreToldAsWell) {
   Fpm fpm(kApp);
   Gateway gw({.tables = tables(fpm)});
   Stream stream(gw.listener());
-  stream.write(
-      "GET /ws?channel=ask.a&channel=ask.no HTTP/1.1\r\nHost: x\r\n"
-      "Accept: text/event-stream\r\n\r\n");
-  EXPECT_TRUE(stream.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
-  EXPECT_TRUE(stream.read_until("\n\n").starts_with("retry: "));
+  ask_for_events(stream, "ask.a", "ask.no");
+  expect_begun(stream);
   EXPECT_EQ(stream.read_until("\n\n"),
             "event: holdfast.refused\ndata: {\"channel\":\"ask.no\",\"reason\":\"backend\"}\n\n");
   publish(gw, "ask.a", "hello");
@@ -83,9 +89,7 @@ TEST(Permits, AClientThatIsBeingAskedForLivesOverReloads) {
   Fpm fpm(kApp);
   Gateway gw({.tables = tables(fpm)});
   Stream stream(gw.listener());
-  stream.write(
-      "GET /ws?channel=ask.slow&channel=ask.b HTTP/1.1\r\nHost: x\r\n"
-      "Accept: text/event-stream\r\n\r\n");
+  ask_for_events(stream, "ask.slow", "ask.b");
   ASSERT_TRUE(eventually([&] { return times(fpm.app_log(), "subscribe ask.slow\n") == 1; }));
   for (int i = 0; i < 2; ++i) {
     uint64_t next = gw.generation() + 1;
@@ -93,8 +97,7 @@ TEST(Permits, AClientThatIsBeingAskedForLivesOverReloads) {
     ASSERT_TRUE(eventually([&] { return gw.generation() == next; })) << gw.log();
   }
   std::ofstream(fpm.log_file() + ".go") << "go";
-  EXPECT_TRUE(stream.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
-  EXPECT_TRUE(stream.read_until("\n\n").starts_with("retry: "));
+  expect_begun(stream);
   for (const char* channel : {"ask.slow", "ask.b"}) {
     publish(gw, channel, channel);
     EXPECT_EQ(stream.read_until("\n\n"), "data: " + std::string(channel) + "\n\n");
